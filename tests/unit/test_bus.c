@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Trapped ranges: look-up, collisions, odd sizes, and changes from inside a handler. */
+#include "cmocka_all.h"
+
+#include <errno.h>
+
+#include "core/bus.h"
+
+/* A device that answers with the offset of each byte and remembers the last write. */
+struct probe {
+	uint64_t off, val;
+	unsigned len, writes;
+};
+
+static uint64_t probe_read(void *dev, uint64_t off, unsigned len)
+{
+	uint64_t val = 0;
+
+	for (unsigned i = 0; i < len; i++)
+		val |= (off + i) << (8 * i);
+	return val;
+}
+
+static void probe_write(void *dev, uint64_t off, unsigned len, uint64_t val)
+{
+	struct probe *probe = dev;
+
+	*probe = (struct probe){ off, val, len, probe->writes + 1 };
+}
+
+static const struct bus_ops probe_ops = { probe_read, probe_write };
+
+static struct bus_range range_at(uint64_t base, uint64_t size, struct probe *probe)
+{
+	return (struct bus_range){ .base = base, .size = size, .ops = &probe_ops, .dev = probe };
+}
+
+static void finds_the_range_of_an_address(void **state)
+{
+	struct probe probe = { 0 };
+	struct bus_range a = range_at(0x100, 8, &probe), b = range_at(0x108, 8, &probe);
+	struct bus bus;
+
+	bus_init(&bus);
+	assert_int_equal(bus_add(&bus, &b), 0);
+	assert_int_equal(bus_add(&bus, &a), 0);
+	assert_int_equal(bus_read(&bus, 0x10a, 2), 0x0302);
+	bus_write(&bus, 0x104, 4, 0xabcd);
+	assert_int_equal(probe.off, 4);
+	assert_int_equal(probe.len, 4);
+	assert_int_equal(probe.val, 0xabcd);
+	bus_fini(&bus);
+}
+
+static void nothing_there_reads_all_ones(void **state)
+{
+	struct probe probe = { 0 };
+	struct bus_range a = range_at(0x100, 8, &probe);
+	struct bus bus;
+
+	bus_init(&bus);
+	assert_int_equal(bus_add(&bus, &a), 0);
+	assert_int_equal(bus_read(&bus, 0x0ff, 1), 0xff);
+	assert_int_equal(bus_read(&bus, 0x108, 4), 0xffffffff);
+	assert_true(bus_read(&bus, UINT64_MAX, 8) == UINT64_MAX);
+	bus_write(&bus, 0x108, 4, 0);
+	assert_int_equal(probe.writes, 0);
+	bus_fini(&bus);
+}
+
+static void access_across_the_end_is_not_the_devices(void **state)
+{
+	struct probe probe = { 0 };
+	struct bus_range a = range_at(0x100, 8, &probe);
+	struct bus bus;
+
+	bus_init(&bus);
+	assert_int_equal(bus_add(&bus, &a), 0);
+	assert_int_equal(bus_read(&bus, 0x106, 4), 0xffffffff);
+	bus_fini(&bus);
+}
+
+static void odd_lengths_are_split(void **state)
+{
+	struct probe probe = { 0 };
+	struct bus_range a = range_at(0x100, 16, &probe);
+	struct bus bus;
+
+	bus_init(&bus);
+	assert_int_equal(bus_add(&bus, &a), 0);
+	assert_int_equal(bus_read(&bus, 0x101, 3), 0x030201);
+	assert_int_equal(bus_read(&bus, 0x101, 7), 0x07060504030201);
+	bus_write(&bus, 0x102, 5, 0x0706050403);
+	assert_int_equal(probe.writes, 2);
+	assert_int_equal(probe.val, 0x07);
+	bus_fini(&bus);
+}
+
+static void overlap_is_refused(void **state)
+{
+	struct probe probe = { 0 };
+	struct bus_range a = range_at(0x100, 0x100, &probe);
+	struct bus_range inside = range_at(0x180, 1, &probe), over = range_at(0xf0, 0x20, &probe),
+			 around = range_at(0, 0x1000, &probe), wraps = range_at(UINT64_MAX, 2, &probe),
+			 empty = range_at(0x300, 0, &probe), last = range_at(UINT64_MAX, 1, &probe);
+	struct bus bus;
+
+	bus_init(&bus);
+	assert_int_equal(bus_add(&bus, &a), 0);
+	assert_int_equal(bus_add(&bus, &inside), -EEXIST);
+	assert_int_equal(bus_add(&bus, &over), -EEXIST);
+	assert_int_equal(bus_add(&bus, &around), -EEXIST);
+	assert_int_equal(bus_add(&bus, &wraps), -EINVAL);
+	assert_int_equal(bus_add(&bus, &empty), -EINVAL);
+	assert_int_equal(bus_add(&bus, &last), 0);
+	bus_remove(&bus, &a);
+	assert_int_equal(bus_add(&bus, &inside), 0);
+	bus_fini(&bus);
+}
+
+/* A handler that moves its own range, as a write to a BAR does. */
+struct mover {
+	struct bus *bus;
+	struct bus_range range;
+};
+
+static void mover_write(void *dev, uint64_t off, unsigned len, uint64_t val)
+{
+	struct mover *mover = dev;
+
+	bus_remove(mover->bus, &mover->range);
+	mover->range.base = val;
+	assert_int_equal(bus_add(mover->bus, &mover->range), 0);
+}
+
+static const struct bus_ops mover_ops = { probe_read, mover_write };
+
+static void handler_may_move_its_range(void **state)
+{
+	struct bus bus;
+	struct mover mover = { &bus, { .base = 0x100, .size = 4, .ops = &mover_ops, .dev = &mover } };
+
+	bus_init(&bus);
+	assert_int_equal(bus_add(&bus, &mover.range), 0);
+	bus_write(&bus, 0x100, 4, 0x2000);
+	assert_int_equal(bus_read(&bus, 0x100, 1), 0xff);
+	assert_int_equal(bus_read(&bus, 0x2001, 1), 1);
+	bus_fini(&bus);
+}
+
+static void table_has_an_end(void **state)
+{
+	static struct bus_range many[BUS_RANGES_MAX + 1];
+	struct probe probe = { 0 };
+	struct bus bus;
+
+	bus_init(&bus);
+	for (unsigned i = 0; i <= BUS_RANGES_MAX; i++) {
+		many[i] = range_at(i * 16, 16, &probe);
+		assert_int_equal(bus_add(&bus, &many[i]), i < BUS_RANGES_MAX ? 0 : -ENOSPC);
+	}
+	bus_fini(&bus);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(finds_the_range_of_an_address),
+		cmocka_unit_test(nothing_there_reads_all_ones),
+		cmocka_unit_test(access_across_the_end_is_not_the_devices),
+		cmocka_unit_test(odd_lengths_are_split),
+		cmocka_unit_test(overlap_is_refused),
+		cmocka_unit_test(handler_may_move_its_range),
+		cmocka_unit_test(table_has_an_end),
+	};
+
+	return cmocka_run_group_tests_name("bus", tests, NULL, NULL);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Guest RAM banks: what mem_ptr gives out and refuses. */
+#include "cmocka_all.h"
+
+#include "core/mem.h"
+
+#define LOW_SIZE  (4 * MiB)
+#define HIGH_BASE (4 * GiB)
+#define HIGH_SIZE (2 * MiB)
+
+static int two_banks(void **state)
+{
+	static struct guest_mem mem;
+
+	guest_mem_init(&mem);
+	assert_int_equal(guest_mem_add(&mem, 0, LOW_SIZE), 0);
+	assert_int_equal(guest_mem_add(&mem, HIGH_BASE, HIGH_SIZE), 0);
+	*state = &mem;
+	return 0;
+}
+
+static int no_banks(void **state)
+{
+	guest_mem_fini(*state);
+	return 0;
+}
+
+static void range_inside_a_bank(void **state)
+{
+	struct guest_mem *mem = *state;
+
+	assert_ptr_equal(mem_ptr(mem, 0, LOW_SIZE), mem->banks[0].hva);
+	assert_ptr_equal(mem_ptr(mem, HIGH_BASE + 5, 1), mem->banks[1].hva + 5);
+	assert_non_null(mem_ptr(mem, LOW_SIZE - 1, 1));
+}
+
+static void range_across_an_end_is_refused(void **state)
+{
+	struct guest_mem *mem = *state;
+
+	assert_null(mem_ptr(mem, LOW_SIZE - 1, 2));
+	assert_null(mem_ptr(mem, LOW_SIZE, 1));
+	assert_null(mem_ptr(mem, HIGH_BASE - 1, 2));
+	assert_null(mem_ptr(mem, HIGH_BASE + HIGH_SIZE, 1));
+}
+
+static void length_that_wraps_is_refused(void **state)
+{
+	struct guest_mem *mem = *state;
+
+	assert_null(mem_ptr(mem, 16, UINT64_MAX));
+	assert_null(mem_ptr(mem, UINT64_MAX, 2));
+	assert_null(mem_ptr(mem, HIGH_BASE, UINT64_MAX - HIGH_BASE + 1));
+}
+
+static void copies_in_and_out(void **state)
+{
+	struct guest_mem *mem = *state;
+	uint32_t in = 0x12345678, out = 0;
+
+	assert_true(mem_write(mem, HIGH_BASE + 3, &in, sizeof(in)));
+	assert_true(mem_read(mem, HIGH_BASE + 3, &out, sizeof(out)));
+	assert_int_equal(out, in);
+	assert_false(mem_write(mem, LOW_SIZE - 2, &in, sizeof(in)));
+	assert_false(mem_read(mem, LOW_SIZE - 2, &out, sizeof(out)));
+}
+
+static void host_address_is_congruent_for_huge_pages(void **state)
+{
+	struct guest_mem *mem = *state;
+
+	for (unsigned i = 0; i < mem->count; i++)
+		assert_int_equal((uintptr_t)mem->banks[i].hva % (2 * MiB),
+				 mem->banks[i].gpa % (2 * MiB));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(range_inside_a_bank),
+		cmocka_unit_test(range_across_an_end_is_refused),
+		cmocka_unit_test(length_that_wraps_is_refused),
+		cmocka_unit_test(copies_in_and_out),
+		cmocka_unit_test(host_address_is_congruent_for_huge_pages),
+	};
+
+	return cmocka_run_group_tests_name("mem", tests, two_banks, no_banks);
+}

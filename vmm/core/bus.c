@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Trapped address ranges: a sorted array under a read-write lock. An exit takes the lock only to
+ * look its range up; the handler runs without it and may change the bus.
+ */
+#include "core/bus.h"
+
+#include <assert.h>
+#include <errno.h>
+
+void bus_init(struct bus *bus)
+{
+	*bus = (struct bus){ 0 };
+	pthread_rwlock_init(&bus->lock, NULL);
+}
+
+void bus_fini(struct bus *bus)
+{
+	pthread_rwlock_destroy(&bus->lock);
+}
+
+/* The index of the first range that ends above `addr`: the one that could contain it. */
+static unsigned bus_lower_bound(const struct bus *bus, uint64_t addr)
+{
+	unsigned lo = 0, hi = bus->count;
+
+	while (lo < hi) {
+		unsigned mid = lo + (hi - lo) / 2;
+		const struct bus_range *r = bus->ranges[mid];
+
+		if (r->base + (r->size - 1) < addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+int bus_add(struct bus *bus, struct bus_range *range)
+{
+	unsigned i;
+	int r = 0;
+
+	assert(range->ops && range->ops->read && range->ops->write && !range->added);
+	if (!range->size || range->size - 1 > UINT64_MAX - range->base)
+		return -EINVAL;
+
+	pthread_rwlock_wrlock(&bus->lock);
+	i = bus_lower_bound(bus, range->base);
+	if (i < bus->count && bus->ranges[i]->base <= range->base + (range->size - 1)) {
+		r = -EEXIST;
+	} else if (bus->count == BUS_RANGES_MAX) {
+		r = -ENOSPC;
+	} else {
+		memmove(&bus->ranges[i + 1], &bus->ranges[i],
+			(bus->count - i) * sizeof(bus->ranges[0]));
+		bus->ranges[i] = range;
+		bus->count++;
+		range->added = true;
+	}
+	pthread_rwlock_unlock(&bus->lock);
+	return r;
+}
+
+void bus_remove(struct bus *bus, struct bus_range *range)
+{
+	pthread_rwlock_wrlock(&bus->lock);
+	if (range->added) {
+		unsigned i = bus_lower_bound(bus, range->base);
+
+		assert(i < bus->count && bus->ranges[i] == range);
+		bus->count--;
+		memmove(&bus->ranges[i], &bus->ranges[i + 1],
+			(bus->count - i) * sizeof(bus->ranges[0]));
+		range->added = false;
+	}
+	pthread_rwlock_unlock(&bus->lock);
+}
+
+/* What an access needs of a range, copied out so that the lock can go. */
+struct bus_hit {
+	const struct bus_ops *ops;
+	void *dev;
+	uint64_t off;
+};
+
+static bool bus_find(struct bus *bus, uint64_t addr, unsigned len, struct bus_hit *ret_hit)
+{
+	bool found = false;
+	unsigned i;
+
+	pthread_rwlock_rdlock(&bus->lock);
+	i = bus_lower_bound(bus, addr);
+	if (i < bus->count) {
+		const struct bus_range *r = bus->ranges[i];
+
+		if (r->base <= addr && range_fits(addr - r->base, len, r->size)) {
+			*ret_hit = (struct bus_hit){ r->ops, r->dev, addr - r->base };
+			found = true;
+		}
+	}
+	pthread_rwlock_unlock(&bus->lock);
+	return found;
+}
+
+/*
+ * The vCPU hands over what the guest did: KVM splits at pages, not at register sizes, so 3, 5, 6
+ * and 7 bytes can come. Handlers see powers of two only.
+ */
+static unsigned bus_piece(unsigned len)
+{
+	return len >= 8 ? 8 : len >= 4 ? 4 : len >= 2 ? 2 : 1;
+}
+
+uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned len)
+{
+	const unsigned piece = bus_piece(len);
+	struct bus_hit hit;
+	uint64_t val = ones(piece);
+
+	if (bus_find(bus, addr, piece, &hit))
+		val = hit.ops->read(hit.dev, hit.off, piece) & ones(piece);
+	if (piece < len)
+		val |= bus_read(bus, addr + piece, len - piece) << (8 * piece);
+	return val;
+}
+
+void bus_write(struct bus *bus, uint64_t addr, unsigned len, uint64_t val)
+{
+	const unsigned piece = bus_piece(len);
+	struct bus_hit hit;
+
+	if (bus_find(bus, addr, piece, &hit))
+		hit.ops->write(hit.dev, hit.off, piece, val & ones(piece));
+	if (piece < len)
+		bus_write(bus, addr + piece, len - piece, val >> (8 * piece));
+}

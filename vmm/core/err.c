@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The error chain of each thread: a kind, one line of text, one hint. No allocation. */
+#include "core/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local struct {
+	enum err_kind kind;
+	char text[1024];
+	char hint[512];
+} chain = { .kind = ERR_INTERNAL };
+
+int err_set(enum err_kind kind, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	chain.kind = kind;
+	chain.hint[0] = '\0';
+	va_start(ap, fmt);
+	vsnprintf(chain.text, sizeof(chain.text), fmt, ap);
+	va_end(ap);
+	return code;
+}
+
+int err_sys(enum err_kind kind, int code, const char *fmt, ...)
+{
+	va_list ap;
+	size_t len;
+
+	chain.kind = kind;
+	chain.hint[0] = '\0';
+	va_start(ap, fmt);
+	vsnprintf(chain.text, sizeof(chain.text), fmt, ap);
+	va_end(ap);
+	len = strlen(chain.text);
+	snprintf(chain.text + len, sizeof(chain.text) - len, ": %s", strerror(-code));
+	return code;
+}
+
+int err_wrap(int code, const char *fmt, ...)
+{
+	char cause[sizeof(chain.text)];
+	va_list ap;
+	size_t len;
+
+	memcpy(cause, chain.text, sizeof(cause));
+	va_start(ap, fmt);
+	vsnprintf(chain.text, sizeof(chain.text), fmt, ap);
+	va_end(ap);
+	len = strlen(chain.text);
+	snprintf(chain.text + len, sizeof(chain.text) - len, ": %s", cause);
+	return code;
+}
+
+void err_hint(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (chain.hint[0])
+		return;
+	va_start(ap, fmt);
+	vsnprintf(chain.hint, sizeof(chain.hint), fmt, ap);
+	va_end(ap);
+}
+
+const char *err_text(void)
+{
+	return chain.text;
+}
+
+const char *err_hint_text(void)
+{
+	return chain.hint;
+}
+
+enum err_kind err_kind(void)
+{
+	return chain.kind;
+}
+
+void err_clear(void)
+{
+	chain.kind = ERR_INTERNAL;
+	chain.text[0] = '\0';
+	chain.hint[0] = '\0';
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * GSI routes, shared lines and MSI vectors over KVM's routing table and irqfds.
+ * [KVM API: KVM_SET_GSI_ROUTING, KVM_IRQFD, KVM_IRQ_LINE]. Any thread.
+ */
+#include "core/irq.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/kvm.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "core/err.h"
+#include "core/log.h"
+#include "core/sys.h"
+
+/* The PIC's cascade: pin 2 of the master, and GSI 2 is the PIT in the IOAPIC. */
+#define PIC_PINS     8u
+#define PIC_CASCADE  2u
+
+static struct kvm_irq_routing_entry *irq_new_entry(struct irq *irq)
+{
+	struct kvm_irq_routing_entry *e = &irq->table->entries[irq->table->nr++];
+
+	*e = (struct kvm_irq_routing_entry){ 0 };
+	return e;
+}
+
+static void irq_add_pin(struct irq *irq, unsigned gsi, unsigned chip, unsigned pin)
+{
+	struct kvm_irq_routing_entry *e = irq_new_entry(irq);
+
+	e->gsi = gsi;
+	e->type = KVM_IRQ_ROUTING_IRQCHIP;
+	e->u.irqchip.irqchip = chip;
+	e->u.irqchip.pin = pin;
+}
+
+/* As on a PC: ISA interrupts at both controllers, the PIT (GSI 0) at the IOAPIC's pin 2. */
+static void irq_add_lines(struct irq *irq)
+{
+	for (unsigned gsi = 0; gsi < IRQ_LINES; gsi++) {
+		if (gsi < PIC_PINS && gsi != PIC_CASCADE)
+			irq_add_pin(irq, gsi, KVM_IRQCHIP_PIC_MASTER, gsi);
+		else if (gsi >= PIC_PINS && gsi < 2 * PIC_PINS)
+			irq_add_pin(irq, gsi, KVM_IRQCHIP_PIC_SLAVE, gsi - PIC_PINS);
+		if (gsi == 0)
+			irq_add_pin(irq, gsi, KVM_IRQCHIP_IOAPIC, 2);
+		else if (gsi != PIC_CASCADE)
+			irq_add_pin(irq, gsi, KVM_IRQCHIP_IOAPIC, gsi);
+	}
+}
+
+int irq_init(struct irq *irq, int vm_fd)
+{
+	/* The lines take up to two entries each; entries beyond nr cost only address space. */
+	const size_t entries = IRQ_GSIS_MAX + IRQ_LINES;
+
+	*irq = (struct irq){ .vm_fd = vm_fd };
+	pthread_mutex_init(&irq->lock, NULL);
+	irq->table = calloc(1, sizeof(*irq->table) + entries * sizeof(irq->table->entries[0]));
+	if (!irq->table)
+		return err_sys(ERR_LIMIT, -ENOMEM, "interrupt routing table");
+	irq->gsi_used[0] = (1ull << IRQ_LINES) - 1;
+	irq_add_lines(irq);
+	irq->dirty = true;
+	return irq_commit(irq);
+}
+
+void irq_fini(struct irq *irq)
+{
+	free(irq->table);
+	irq->table = NULL;
+	pthread_mutex_destroy(&irq->lock);
+}
+
+static int irq_commit_locked(struct irq *irq)
+{
+	int r;
+
+	if (!irq->dirty)
+		return 0;
+	r = sys_ioctl(irq->vm_fd, KVM_SET_GSI_ROUTING, irq->table);
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "set %u interrupt routes", irq->table->nr);
+	irq->dirty = false;
+	return 0;
+}
+
+int irq_commit(struct irq *irq)
+{
+	int r;
+
+	pthread_mutex_lock(&irq->lock);
+	r = irq_commit_locked(irq);
+	pthread_mutex_unlock(&irq->lock);
+	return r;
+}
+
+void irq_line_init(struct irq_line *line, struct irq *irq, unsigned gsi)
+{
+	assert(gsi < IRQ_LINES);
+	*line = (struct irq_line){ .irq = irq, .gsi = gsi };
+}
+
+void irq_line_set(struct irq_line *line, bool level)
+{
+	struct irq *irq = line->irq;
+	struct kvm_irq_level arg = { .irq = line->gsi, .level = level };
+	uint8_t *sources;
+
+	pthread_mutex_lock(&irq->lock);
+	sources = &irq->line_sources[line->gsi];
+	if (line->level != level) {
+		line->level = level;
+		*sources += level ? 1 : -1;
+		/* The GSI changes with its first source and with its last. */
+		if (*sources == (level ? 1 : 0) && sys_ioctl(irq->vm_fd, KVM_IRQ_LINE, &arg) < 0)
+			log_error("interrupt line %u: KVM refused level %d", line->gsi, level);
+	}
+	pthread_mutex_unlock(&irq->lock);
+}
+
+static int irq_fd(struct irq *irq, unsigned gsi, int fd, int resample_fd, unsigned flags)
+{
+	struct kvm_irqfd arg = {
+		.fd = (uint32_t)fd,
+		.gsi = gsi,
+		.flags = flags,
+		.resamplefd = (uint32_t)resample_fd,
+	};
+
+	return sys_ioctl(irq->vm_fd, KVM_IRQFD, &arg);
+}
+
+int irq_resample_attach(struct irq *irq, unsigned gsi, int trigger_fd, int resample_fd)
+{
+	int r = irq_fd(irq, gsi, trigger_fd, resample_fd, KVM_IRQFD_FLAG_RESAMPLE);
+
+	return r < 0 ? err_sys(ERR_HOST, r, "attach interrupt line %u", gsi) : 0;
+}
+
+void irq_resample_detach(struct irq *irq, unsigned gsi, int trigger_fd)
+{
+	if (irq_fd(irq, gsi, trigger_fd, 0, KVM_IRQFD_FLAG_DEASSIGN) < 0)
+		log_error("interrupt line %u: detach failed", gsi);
+}
+
+static int irq_alloc_gsi(struct irq *irq)
+{
+	int gsi = -ENOSPC;
+
+	pthread_mutex_lock(&irq->lock);
+	for (unsigned w = 0; w < ARRAY_SIZE(irq->gsi_used); w++) {
+		if (irq->gsi_used[w] == UINT64_MAX)
+			continue;
+		gsi = (int)(w * 64 + (unsigned)__builtin_ctzll(~irq->gsi_used[w]));
+		irq->gsi_used[w] |= 1ull << (gsi % 64);
+		break;
+	}
+	pthread_mutex_unlock(&irq->lock);
+	return gsi;
+}
+
+/* The MSI route of `gsi` in the table, or NULL. Lines come first and are never searched. */
+static struct kvm_irq_routing_entry *irq_find_msi(struct irq *irq, unsigned gsi)
+{
+	for (unsigned i = IRQ_LINES; i < irq->table->nr; i++) {
+		struct kvm_irq_routing_entry *e = &irq->table->entries[i];
+
+		if (e->gsi == gsi && e->type == KVM_IRQ_ROUTING_MSI)
+			return e;
+	}
+	return NULL;
+}
+
+void msi_vec_init(struct msi_vec *vec, struct irq *irq)
+{
+	*vec = (struct msi_vec){ .irq = irq, .gsi = -1, .eventfd = -1 };
+}
+
+void msi_vec_fini(struct msi_vec *vec)
+{
+	struct irq *irq = vec->irq;
+	struct kvm_irq_routing_entry *e;
+
+	if (!irq)
+		return;
+	msi_vec_mask(vec);
+	if (vec->gsi >= 0) {
+		pthread_mutex_lock(&irq->lock);
+		e = irq_find_msi(irq, (unsigned)vec->gsi);
+		if (e) {
+			*e = irq->table->entries[--irq->table->nr];
+			irq->dirty = true;
+		}
+		irq->gsi_used[vec->gsi / 64] &= ~(1ull << (vec->gsi % 64));
+		pthread_mutex_unlock(&irq->lock);
+	}
+	close_fd(&vec->eventfd);
+	vec->gsi = -1;
+}
+
+int msi_vec_prepare(struct msi_vec *vec)
+{
+	if (vec->eventfd < 0) {
+		int fd = sys_eventfd();
+
+		if (fd < 0)
+			return fd;
+		vec->eventfd = fd;
+	}
+	if (vec->gsi < 0) {
+		int gsi = irq_alloc_gsi(vec->irq);
+
+		if (gsi < 0)
+			return gsi;
+		vec->gsi = gsi;
+		msi_vec_route(vec, vec->addr, vec->data);
+	}
+	return 0;
+}
+
+void msi_vec_route(struct msi_vec *vec, uint64_t addr, uint32_t data)
+{
+	struct irq *irq = vec->irq;
+	struct kvm_irq_routing_entry *e;
+
+	vec->addr = addr;
+	vec->data = data;
+	if (vec->gsi < 0)
+		return; /* msi_vec_prepare comes back */
+
+	pthread_mutex_lock(&irq->lock);
+	e = irq_find_msi(irq, (unsigned)vec->gsi);
+	if (!e) {
+		e = irq_new_entry(irq);
+		e->gsi = (uint32_t)vec->gsi;
+		e->type = KVM_IRQ_ROUTING_MSI;
+		irq->dirty = true;
+	}
+	if (e->u.msi.address_lo != (uint32_t)addr || e->u.msi.address_hi != addr >> 32 ||
+	    e->u.msi.data != data) {
+		e->u.msi.address_lo = (uint32_t)addr;
+		e->u.msi.address_hi = (uint32_t)(addr >> 32);
+		e->u.msi.data = data;
+		irq->dirty = true;
+	}
+	pthread_mutex_unlock(&irq->lock);
+}
+
+int msi_vec_unmask(struct msi_vec *vec)
+{
+	int r = msi_vec_prepare(vec);
+
+	if (r < 0)
+		return r;
+	r = irq_commit(vec->irq);
+	if (r < 0 || vec->attached)
+		return r;
+	/* KVM looks at the counter while attaching: what pended while masked is delivered now. */
+	r = irq_fd(vec->irq, (unsigned)vec->gsi, vec->eventfd, 0, 0);
+	if (r < 0)
+		return r;
+	vec->attached = true;
+	return 0;
+}
+
+void msi_vec_mask(struct msi_vec *vec)
+{
+	if (!vec->attached)
+		return;
+	if (irq_fd(vec->irq, (unsigned)vec->gsi, vec->eventfd, 0, KVM_IRQFD_FLAG_DEASSIGN) < 0)
+		log_error("interrupt route %d: detach failed", vec->gsi);
+	vec->attached = false;
+}
+
+bool msi_vec_pending(const struct msi_vec *vec)
+{
+	struct pollfd p = { .fd = vec->eventfd, .events = POLLIN };
+
+	return vec->eventfd >= 0 && !vec->attached && poll(&p, 1, 0) == 1;
+}

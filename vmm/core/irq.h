@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Interrupts into the guest, all through KVM's in-kernel controllers: lines (GSIs, the IOAPIC's
+ * pins and below 16 the PIC's) and MSI vectors (an eventfd and a GSI route each). Any thread; one
+ * leaf lock.
+ */
+#ifndef CORE_IRQ_H
+#define CORE_IRQ_H
+
+#include <pthread.h>
+
+#include "core/util.h"
+
+#define IRQ_LINES      24u   /* GSI 0..23: the IOAPIC's pins */
+#define IRQ_GSIS_MAX   4096u /* lines and MSI routes together: KVM_MAX_IRQ_ROUTES */
+
+struct kvm_irq_routing;
+
+struct irq {
+	int vm_fd; /* borrowed */
+	pthread_mutex_t lock;
+	struct kvm_irq_routing *table; /* what KVM has after the next commit */
+	uint8_t line_sources[IRQ_LINES]; /* how many irq_lines assert each GSI */
+	uint64_t gsi_used[IRQ_GSIS_MAX / 64];
+	bool dirty; /* the table differs from KVM's */
+};
+
+/* `vm_fd` must have its irqchip. The lines are routed to PIC and IOAPIC as on a PC. */
+int MUST_CHECK irq_init(struct irq *irq, int vm_fd);
+void irq_fini(struct irq *irq);
+
+/*
+ * One source of a level-triggered (or, in the IOAPIC's eyes, edge-triggered) line. Several sources
+ * may share a GSI: the line is high while any of them is.
+ */
+struct irq_line {
+	struct irq *irq;
+	unsigned gsi; /* 0..23 */
+	bool level;   /* irq's lock */
+};
+
+void irq_line_init(struct irq_line *line, struct irq *irq, unsigned gsi);
+void irq_line_set(struct irq_line *line, bool level); /* one ioctl, only on a change of the GSI */
+
+/*
+ * A level line driven by an eventfd from outside this process (VFIO): KVM raises `gsi` when
+ * `trigger_fd` is written, and at the guest's EOI lowers it and writes `resample_fd`.
+ */
+int MUST_CHECK irq_resample_attach(struct irq *irq, unsigned gsi, int trigger_fd, int resample_fd);
+void irq_resample_detach(struct irq *irq, unsigned gsi, int trigger_fd);
+
+/*
+ * One MSI or MSI-X vector, for emulated and passed-through devices alike: whoever has the
+ * interrupt writes `eventfd`, and KVM delivers address and data to the guest with no help from
+ * this process. While masked the irqfd is detached and the eventfd's own counter is the pending
+ * bit; attaching it again delivers what is pending.
+ *
+ * The vector belongs to its device, whose lock guards it. GSI and eventfd are taken at the first
+ * unmask, so a device with 2048 vectors costs only those that its driver uses.
+ */
+struct msi_vec {
+	struct irq *irq;
+	int gsi;      /* -1: none yet */
+	int eventfd;  /* -1: none yet */
+	uint64_t addr;
+	uint32_t data;
+	bool attached; /* KVM has the irqfd */
+};
+
+void msi_vec_init(struct msi_vec *vec, struct irq *irq);
+void msi_vec_fini(struct msi_vec *vec);
+
+/* Makes sure that gsi and eventfd exist. -ENOSPC when GSIs ran out, -EMFILE when fds did. */
+int MUST_CHECK msi_vec_prepare(struct msi_vec *vec);
+
+/*
+ * Routes the vector to `addr`/`data`. The table goes to KVM at the next irq_commit, which
+ * msi_vec_unmask does by itself.
+ */
+void msi_vec_route(struct msi_vec *vec, uint64_t addr, uint32_t data);
+int MUST_CHECK msi_vec_unmask(struct msi_vec *vec);
+void msi_vec_mask(struct msi_vec *vec);
+bool msi_vec_pending(const struct msi_vec *vec);
+
+/* One KVM_SET_GSI_ROUTING if anything changed since the last. */
+int MUST_CHECK irq_commit(struct irq *irq);
+
+#endif

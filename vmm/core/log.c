@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages to standard error, a line in one write(2) so that lines of several threads stay whole. */
+#include "core/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static atomic_int max_level = LOG_INFO;
+static atomic_bool raw_terminal;
+
+void log_set_level(enum log_level level)
+{
+	atomic_store(&max_level, level);
+}
+
+void log_set_raw_terminal(bool raw)
+{
+	atomic_store(&raw_terminal, raw);
+}
+
+static void log_line(const char *fmt, va_list ap)
+{
+	char line[1024] = "tinyvmm: ";
+	const size_t prefix = strlen(line);
+	const char *end = atomic_load(&raw_terminal) ? "\r\n" : "\n";
+	const size_t room = sizeof(line) - prefix - strlen(end);
+	int n = vsnprintf(line + prefix, room, fmt, ap);
+	size_t len = prefix + (n < 0 ? 0 : MIN((size_t)n, room - 1));
+
+	strcpy(line + len, end);
+	/* Nothing can be done about a closed standard error. */
+	if (write(STDERR_FILENO, line, len + strlen(end)) < 0)
+		return;
+}
+
+void log_msg(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	if ((int)level > atomic_load(&max_level))
+		return;
+	va_start(ap, fmt);
+	log_line(fmt, ap);
+	va_end(ap);
+}
+
+void log_guest_limited(atomic_uint *count, const char *fmt, ...)
+{
+	unsigned n = atomic_load(count);
+	va_list ap;
+
+	if (n >= LOG_GUEST_BURST || atomic_load(&max_level) < LOG_WARN)
+		return;
+	n = atomic_fetch_add(count, 1);
+	if (n >= LOG_GUEST_BURST)
+		return;
+	va_start(ap, fmt);
+	log_line(fmt, ap);
+	va_end(ap);
+	if (n == LOG_GUEST_BURST - 1)
+		log_msg(LOG_WARN, "(more of the same is not shown)");
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Guest RAM banks on anonymous memory, placed so that huge pages can form on both sides. */
+#include "core/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "core/err.h"
+
+void guest_mem_init(struct guest_mem *mem)
+{
+	*mem = (struct guest_mem){ 0 };
+}
+
+void guest_mem_fini(struct guest_mem *mem)
+{
+	for (unsigned i = 0; i < mem->count; i++)
+		munmap(mem->banks[i].hva, mem->banks[i].size);
+	mem->count = 0;
+}
+
+/* `size` bytes at an address congruent to `gpa` modulo `align`; NULL if there is no room. */
+static uint8_t *map_congruent(uint64_t gpa, uint64_t size, uint64_t align)
+{
+	uint8_t *area = mmap(NULL, size + align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			     -1, 0);
+	uint64_t skip, tail;
+	uint8_t *hva;
+
+	if (area == MAP_FAILED)
+		return NULL;
+	skip = (gpa - (uint64_t)(uintptr_t)area) & (align - 1);
+	hva = area + skip;
+	tail = align - skip;
+	if (skip)
+		munmap(area, skip);
+	if (tail)
+		munmap(hva + size, tail);
+	if (mprotect(hva, size, PROT_READ | PROT_WRITE) < 0) {
+		munmap(hva, size);
+		return NULL;
+	}
+	return hva;
+}
+
+int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size)
+{
+	const uint64_t align = size >= GiB ? GiB : 2 * MiB;
+	uint8_t *hva;
+
+	assert(mem->count < GUEST_MEM_BANKS_MAX);
+	assert(size && size % 4096 == 0 && gpa % 4096 == 0 && range_fits(gpa, size, UINT64_MAX));
+
+	hva = map_congruent(gpa, size, align);
+	if (!hva)
+		return err_sys(ERR_LIMIT, -ENOMEM, "reserve %llu MiB of guest memory",
+			       (unsigned long long)(size / MiB));
+	/* Both are wishes: without them the guest runs as well, only slower or larger in a dump. */
+	(void)madvise(hva, size, MADV_HUGEPAGE);
+	(void)madvise(hva, size, MADV_DONTDUMP);
+	/* A child (modprobe) must not inherit pinned pages: copy-on-write would part us from DMA. */
+	(void)madvise(hva, size, MADV_DONTFORK);
+	mem->banks[mem->count++] = (struct mem_bank){ .gpa = gpa, .size = size, .hva = hva };
+	return 0;
+}
+
+uint64_t guest_mem_size(const struct guest_mem *mem)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < mem->count; i++)
+		sum += mem->banks[i].size;
+	return sum;
+}
+
+void *mem_ptr(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
+{
+	for (unsigned i = 0; i < mem->count; i++) {
+		const struct mem_bank *bank = &mem->banks[i];
+
+		if (gpa >= bank->gpa && range_fits(gpa - bank->gpa, len, bank->size))
+			return bank->hva + (gpa - bank->gpa);
+	}
+	return NULL;
+}
+
+bool mem_read(const struct guest_mem *mem, uint64_t gpa, void *buf, size_t len)
+{
+	const void *p = mem_ptr(mem, gpa, len);
+
+	if (!p)
+		return false;
+	memcpy(buf, p, len);
+	return true;
+}
+
+bool mem_write(const struct guest_mem *mem, uint64_t gpa, const void *buf, size_t len)
+{
+	void *p = mem_ptr(mem, gpa, len);
+
+	if (!p)
+		return false;
+	memcpy(p, buf, len);
+	return true;
+}

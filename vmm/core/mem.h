@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest RAM: a few banks, each contiguous in guest-physical and in host memory, fixed after the
+ * machine starts. The table may be read by any thread without a lock.
+ *
+ * The contents belong to a hostile guest and can change at any moment: copy a structure once
+ * (mem_read), check the copy, and never look at guest memory again for the same value.
+ */
+#ifndef CORE_MEM_H
+#define CORE_MEM_H
+
+#include "core/util.h"
+
+#define GUEST_MEM_BANKS_MAX 8
+
+struct mem_bank {
+	uint64_t gpa;  /* first guest-physical address, page aligned */
+	uint64_t size; /* bytes, page multiple */
+	uint8_t *hva;  /* host mapping, read-write */
+};
+
+struct guest_mem {
+	struct mem_bank banks[GUEST_MEM_BANKS_MAX];
+	unsigned count;
+};
+
+void guest_mem_init(struct guest_mem *mem);
+void guest_mem_fini(struct guest_mem *mem);
+
+/*
+ * Adds a bank of zeroed memory, backed lazily. Banks must not overlap. `gpa` and `hva` are
+ * congruent modulo 1 GiB for banks of that size and modulo 2 MiB below, so that huge pages can map
+ * both sides. Fails with -ENOMEM (kind ERR_LIMIT).
+ */
+int MUST_CHECK guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size);
+
+uint64_t guest_mem_size(const struct guest_mem *mem); /* the sum of all banks */
+
+/* The host address of [gpa, gpa + len), or NULL unless the whole range lies in one bank. */
+void *mem_ptr(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
+
+/* One copy; false, with nothing copied, unless the whole range lies in one bank. */
+bool MUST_CHECK mem_read(const struct guest_mem *mem, uint64_t gpa, void *buf, size_t len);
+bool MUST_CHECK mem_write(const struct guest_mem *mem, uint64_t gpa, const void *buf, size_t len);
+
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vCPU threads: KVM_RUN, the exits, pause and resume. [KVM API 4.10 KVM_RUN, 5 The kvm_run
+ * structure].
+ *
+ * A pause sets immediate_exit and sends a signal. KVM_RUN then finishes the instruction whose
+ * exit was being handled before it returns EINTR, so a paused vCPU never has half an access.
+ */
+#include "core/vcpu.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "core/arch.h"
+#include "core/bus.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/sys.h"
+#include "core/vm.h"
+
+#define KICK_SIGNAL SIGUSR1
+
+static void vcpu_kicked(int sig)
+{
+	/* Only there so that the signal interrupts KVM_RUN. */
+}
+
+static void vcpu_exit_io(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	const unsigned size = run->io.size;
+	struct bus *bus = vcpu->set->board->pio;
+
+	/* REP INS and OUTS arrive as one exit with a count; the page of data bounds it. */
+	for (uint32_t i = 0; i < run->io.count; i++, data += size) {
+		if (run->io.direction == KVM_EXIT_IO_OUT)
+			bus_write(bus, run->io.port, size, load_le(data, size));
+		else
+			store_le(data, size, bus_read(bus, run->io.port, size));
+	}
+	vcpu->counts.pio++;
+}
+
+static void vcpu_exit_mmio(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	struct bus *bus = vcpu->set->board->mmio;
+	const unsigned len = MIN(run->mmio.len, 8u);
+
+	if (run->mmio.is_write)
+		bus_write(bus, run->mmio.phys_addr, len, load_le(run->mmio.data, len));
+	else
+		store_le(run->mmio.data, len, bus_read(bus, run->mmio.phys_addr, len));
+	vcpu->counts.mmio++;
+}
+
+static void vcpu_crashed(struct vcpu *vcpu, const char *what, uint64_t detail)
+{
+	char where[256];
+
+	arch_vcpu_describe(vcpu, where, sizeof(where));
+	log_error("vCPU %u cannot go on: %s (0x%llx) at %s", vcpu->id, what,
+		  (unsigned long long)detail, where);
+	vm_request(vcpu->set->board->vm, VM_REQUEST_CRASH);
+}
+
+enum vcpu_next { VCPU_RUN, VCPU_WAIT };
+
+/* What the vCPU does after this exit: run on, or wait until main pauses it. */
+static enum vcpu_next vcpu_handle_exit(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO:
+		vcpu_exit_io(vcpu);
+		return VCPU_RUN;
+	case KVM_EXIT_MMIO:
+		vcpu_exit_mmio(vcpu);
+		return VCPU_RUN;
+	case KVM_EXIT_INTR:
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+		vcpu->counts.other++;
+		return VCPU_RUN;
+	case KVM_EXIT_SHUTDOWN:
+		log_info("vCPU %u: triple fault; the machine is reset", vcpu->id);
+		vm_request(vcpu->set->board->vm, VM_REQUEST_RESET);
+		return VCPU_WAIT;
+	case KVM_EXIT_INTERNAL_ERROR:
+		vcpu_crashed(vcpu, run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ?
+					   "KVM cannot emulate an instruction" :
+					   "KVM internal error",
+			     run->internal.suberror);
+		return VCPU_WAIT;
+	case KVM_EXIT_FAIL_ENTRY:
+		vcpu_crashed(vcpu, "the CPU refuses to enter the guest",
+			     run->fail_entry.hardware_entry_failure_reason);
+		return VCPU_WAIT;
+	default:
+		vcpu_crashed(vcpu, "unknown exit reason", run->exit_reason);
+		return VCPU_WAIT;
+	}
+}
+
+/* Waits while a pause lasts. False when the thread has to end. */
+static bool vcpu_park(struct vcpu *vcpu, bool wait_for_pause)
+{
+	struct vcpus *set = vcpu->set;
+	bool go_on;
+
+	pthread_mutex_lock(&set->lock);
+	while (wait_for_pause && !set->pausing && !set->stopping)
+		pthread_cond_wait(&set->changed, &set->lock);
+	if (set->pausing) {
+		set->running--;
+		pthread_cond_broadcast(&set->changed);
+		while (set->pausing && !set->stopping)
+			pthread_cond_wait(&set->changed, &set->lock);
+		set->running++;
+	}
+	go_on = !set->stopping;
+	/* Under the lock: a pause that begins from here on sets it again. */
+	if (go_on)
+		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&set->lock);
+	return go_on;
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	bool go_on = vcpu_park(vcpu, false);
+
+	while (go_on) {
+		int r = sys_ioctl(vcpu->fd, KVM_RUN, NULL);
+
+		if (r == -EINTR || r == -EAGAIN) {
+			vcpu->counts.other++;
+			go_on = vcpu_park(vcpu, false);
+		} else if (r < 0) {
+			vcpu_crashed(vcpu,
+				     r == -EFAULT ? "the guest touched memory that the host cannot "
+						    "provide (a device's that went away?)" :
+						    strerror(-r),
+				     (uint64_t)-r);
+			go_on = vcpu_park(vcpu, true);
+		} else if (vcpu_handle_exit(vcpu) == VCPU_WAIT) {
+			go_on = vcpu_park(vcpu, true);
+		}
+	}
+	return NULL;
+}
+
+static int vcpu_init(struct vcpu *vcpu, const struct arch_cpu_config *cpu)
+{
+	struct vm *vm = vcpu->set->board->vm;
+
+	vcpu->fd = sys_ioctl(vm->vm_fd, KVM_CREATE_VCPU, (void *)(uintptr_t)vcpu->id);
+	if (vcpu->fd < 0)
+		return err_sys(ERR_HOST, vcpu->fd, "create vCPU %u", vcpu->id);
+	vcpu->run = mmap(NULL, vm->vcpu_mmap_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	if (vcpu->run == MAP_FAILED) {
+		vcpu->run = NULL;
+		return err_sys(ERR_LIMIT, -errno, "map vCPU %u", vcpu->id);
+	}
+	return arch_vcpu_init(vcpu, cpu);
+}
+
+int vcpus_init(struct vcpus *set, const struct board *board, unsigned count,
+	       const struct arch_cpu_config *cpu)
+{
+	int max = vm_check_extension(board->vm, KVM_CAP_MAX_VCPUS);
+	int r;
+
+	*set = (struct vcpus){ .board = board };
+	pthread_mutex_init(&set->lock, NULL);
+	pthread_cond_init(&set->changed, NULL);
+
+	if (max > 0 && count > (unsigned)max)
+		return err_set(ERR_LIMIT, -EINVAL, "KVM on this host allows %d vCPUs, not %u", max,
+			       count);
+	set->vcpus = calloc(count, sizeof(*set->vcpus));
+	if (!set->vcpus)
+		return err_sys(ERR_LIMIT, -ENOMEM, "%u vCPUs", count);
+	while (set->count < count) {
+		struct vcpu *vcpu = &set->vcpus[set->count];
+
+		*vcpu = (struct vcpu){ .id = set->count, .set = set, .fd = -1 };
+		set->count++;
+		r = vcpu_init(vcpu, cpu);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+void vcpus_fini(struct vcpus *set)
+{
+	if (!set->board)
+		return;
+	vcpus_stop(set);
+	for (unsigned i = 0; i < set->count; i++) {
+		struct vcpu *vcpu = &set->vcpus[i];
+
+		arch_vcpu_fini(vcpu);
+		if (vcpu->run)
+			munmap(vcpu->run, set->board->vm->vcpu_mmap_size);
+		close_fd(&vcpu->fd);
+	}
+	free(set->vcpus);
+	set->vcpus = NULL;
+	set->count = 0;
+	pthread_cond_destroy(&set->changed);
+	pthread_mutex_destroy(&set->lock);
+}
+
+int vcpus_start(struct vcpus *set)
+{
+	struct sigaction kick = { .sa_handler = vcpu_kicked };
+	sigset_t all, old;
+	int r = 0;
+
+	sigaction(KICK_SIGNAL, &kick, NULL);
+	/* vCPU threads take no signal but the kick: all others are main's. */
+	sigfillset(&all);
+	sigdelset(&all, KICK_SIGNAL);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	for (unsigned i = 0; i < set->count && r == 0; i++) {
+		struct vcpu *vcpu = &set->vcpus[i];
+		char name[16];
+
+		pthread_mutex_lock(&set->lock);
+		set->running++;
+		pthread_mutex_unlock(&set->lock);
+		r = -pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+		if (r < 0) {
+			r = err_sys(ERR_LIMIT, r, "start the thread of vCPU %u", i);
+			break;
+		}
+		vcpu->started = true;
+		snprintf(name, sizeof(name), "vcpu%u", i);
+		pthread_setname_np(vcpu->thread, name);
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r < 0)
+		vcpus_stop(set);
+	return r;
+}
+
+/* With the lock held: makes every vCPU leave KVM_RUN, or not enter it. */
+static void vcpus_kick(struct vcpus *set)
+{
+	pthread_cond_broadcast(&set->changed);
+	for (unsigned i = 0; i < set->count; i++) {
+		struct vcpu *vcpu = &set->vcpus[i];
+
+		if (!vcpu->started)
+			continue;
+		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
+		pthread_kill(vcpu->thread, KICK_SIGNAL);
+	}
+}
+
+void vcpus_pause(struct vcpus *set)
+{
+	pthread_mutex_lock(&set->lock);
+	assert(!set->pausing);
+	set->pausing = true;
+	vcpus_kick(set);
+	while (set->running)
+		pthread_cond_wait(&set->changed, &set->lock);
+	pthread_mutex_unlock(&set->lock);
+}
+
+void vcpus_reset(struct vcpus *set)
+{
+	assert(set->pausing);
+	for (unsigned i = 0; i < set->count; i++)
+		arch_vcpu_reset(&set->vcpus[i]);
+}
+
+void vcpus_resume(struct vcpus *set)
+{
+	pthread_mutex_lock(&set->lock);
+	set->pausing = false;
+	pthread_cond_broadcast(&set->changed);
+	pthread_mutex_unlock(&set->lock);
+}
+
+void vcpus_stop(struct vcpus *set)
+{
+	pthread_mutex_lock(&set->lock);
+	set->stopping = true;
+	vcpus_kick(set);
+	pthread_mutex_unlock(&set->lock);
+	for (unsigned i = 0; i < set->count; i++) {
+		struct vcpu *vcpu = &set->vcpus[i];
+
+		if (vcpu->started)
+			pthread_join(vcpu->thread, NULL);
+		vcpu->started = false;
+	}
+	set->running = 0;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The vCPUs: a thread each, which runs guest code in KVM_RUN and carries what the guest did to the
+ * buses. Main starts them, pauses all for a reset, and ends them.
+ */
+#ifndef CORE_VCPU_H
+#define CORE_VCPU_H
+
+#include <pthread.h>
+
+#include "core/device.h"
+#include "core/util.h"
+
+struct arch_vcpu;
+struct kvm_run;
+struct vcpus;
+
+/* Exits to this process, by reason; written by the vCPU's thread, read when it is stopped. */
+struct vcpu_counts {
+	uint64_t pio, mmio, other;
+};
+
+struct vcpu {
+	unsigned id; /* index, and the APIC ID */
+	int fd;
+	struct kvm_run *run;
+	struct arch_vcpu *arch; /* the architecture's own, for reset */
+	struct vcpus *set;
+	pthread_t thread;
+	bool started;
+	struct vcpu_counts counts;
+};
+
+struct vcpus {
+	const struct board *board;
+	struct vcpu *vcpus;
+	unsigned count;
+	pthread_mutex_t lock; /* guards all below */
+	pthread_cond_t changed;
+	bool pausing, stopping;
+	unsigned running; /* threads that are not waiting for a pause to end */
+};
+
+/* Makes `count` vCPUs in the state after power-on, and no threads. `cpu` is for the architecture. */
+struct arch_cpu_config;
+int MUST_CHECK vcpus_init(struct vcpus *set, const struct board *board, unsigned count,
+			  const struct arch_cpu_config *cpu);
+void vcpus_fini(struct vcpus *set); /* stops and joins first */
+
+/* Main thread only. */
+int MUST_CHECK vcpus_start(struct vcpus *set);
+void vcpus_pause(struct vcpus *set); /* returns when no vCPU runs guest code or a handler */
+void vcpus_reset(struct vcpus *set); /* paused: back to the state after power-on */
+void vcpus_resume(struct vcpus *set);
+void vcpus_stop(struct vcpus *set); /* ends and joins the threads; the vCPUs stay */
+
+#endif

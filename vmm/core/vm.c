@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The KVM VM: opening it, memory slots, doorbells, requests. [KVM API]. Any thread. */
+#include "core/vm.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+
+#include "core/err.h"
+#include "core/sys.h"
+
+static int vm_open_kvm(void)
+{
+	int fd = sys_open("/dev/kvm", O_RDWR, 0);
+
+	switch (fd) {
+	case -ENOENT:
+	case -ENODEV:
+	case -ENXIO:
+		err_set(ERR_HOST, fd, "/dev/kvm does not exist: this machine offers no KVM");
+		err_hint("load it with 'modprobe kvm_intel' or 'modprobe kvm_amd'; if that fails, turn "
+			 "on VT-x or SVM in the BIOS, or nested virtualization in a virtual machine");
+		return fd;
+	case -EACCES:
+	case -EPERM:
+		err_set(ERR_HOST, fd, "no permission to use /dev/kvm");
+		err_hint("run as root, or join its group with 'usermod -aG kvm $USER' and log in again");
+		return fd;
+	}
+	return fd < 0 ? err_sys(ERR_HOST, fd, "open /dev/kvm") : fd;
+}
+
+static int vm_check_api(struct vm *vm)
+{
+	static const struct {
+		unsigned cap;
+		const char *name;
+	} needed[] = {
+		{ KVM_CAP_IRQCHIP, "an in-kernel interrupt controller" },
+		{ KVM_CAP_IRQFD, "irqfd" },
+		{ KVM_CAP_IOEVENTFD_ANY_LENGTH, "ioeventfd of any length" },
+		{ KVM_CAP_READONLY_MEM, "read-only memory slots" },
+		{ KVM_CAP_IMMEDIATE_EXIT, "immediate exit" },
+		{ KVM_CAP_SIGNAL_MSI, "MSI" },
+	};
+	int r = sys_ioctl(vm->kvm_fd, KVM_GET_API_VERSION, NULL);
+
+	if (r != KVM_API_VERSION)
+		return err_set(ERR_HOST, -ENOTSUP, "KVM speaks API version %d, not %d", r,
+			       KVM_API_VERSION);
+	for (unsigned i = 0; i < ARRAY_SIZE(needed); i++) {
+		r = sys_ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, (void *)(uintptr_t)needed[i].cap);
+		if (r > 0)
+			continue;
+		err_set(ERR_HOST, -ENOTSUP, "this kernel's KVM has no %s", needed[i].name);
+		err_hint("use Linux 5.10 or newer");
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+int vm_init(struct vm *vm)
+{
+	int r;
+
+	*vm = (struct vm){ .kvm_fd = -1, .vm_fd = -1, .request_fd = -1 };
+	pthread_mutex_init(&vm->lock, NULL);
+
+	vm->kvm_fd = vm_open_kvm();
+	if (vm->kvm_fd < 0)
+		return vm->kvm_fd;
+	r = vm_check_api(vm);
+	if (r < 0)
+		return r;
+
+	do {
+		vm->vm_fd = sys_ioctl(vm->kvm_fd, KVM_CREATE_VM, NULL);
+	} while (vm->vm_fd == -EINTR);
+	if (vm->vm_fd < 0)
+		return err_sys(ERR_HOST, vm->vm_fd, "create a virtual machine");
+
+	r = sys_ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, NULL);
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "size of a vCPU's shared page");
+	vm->vcpu_mmap_size = (size_t)r;
+
+	r = vm_check_extension(vm, KVM_CAP_NR_MEMSLOTS);
+	vm->slots_max = MIN((unsigned)MAX(r, 0), VM_SLOTS_MAX);
+
+	vm->request_fd = sys_eventfd();
+	if (vm->request_fd < 0)
+		return err_sys(ERR_LIMIT, vm->request_fd, "create an eventfd");
+	return 0;
+}
+
+void vm_fini(struct vm *vm)
+{
+	close_fd(&vm->request_fd);
+	close_fd(&vm->vm_fd);
+	close_fd(&vm->kvm_fd);
+	pthread_mutex_destroy(&vm->lock);
+}
+
+int vm_check_extension(const struct vm *vm, unsigned cap)
+{
+	int r = sys_ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, (void *)(uintptr_t)cap);
+
+	return r < 0 ? 0 : r;
+}
+
+static int vm_slot_alloc(struct vm *vm, uint32_t *ret_id)
+{
+	int r = -ENOSPC;
+
+	pthread_mutex_lock(&vm->lock);
+	for (uint32_t id = 0; id < vm->slots_max; id++) {
+		if (vm->slot_used[id / 64] >> (id % 64) & 1)
+			continue;
+		vm->slot_used[id / 64] |= 1ull << (id % 64);
+		*ret_id = id;
+		r = 0;
+		break;
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return r;
+}
+
+static void vm_slot_free(struct vm *vm, uint32_t id)
+{
+	pthread_mutex_lock(&vm->lock);
+	vm->slot_used[id / 64] &= ~(1ull << (id % 64));
+	pthread_mutex_unlock(&vm->lock);
+}
+
+int vm_slot_map(struct vm *vm, struct vm_slot *slot, uint64_t gpa, uint64_t size, void *hva,
+		unsigned flags)
+{
+	struct kvm_userspace_memory_region region = {
+		.flags = flags & VM_SLOT_READONLY ? KVM_MEM_READONLY : 0,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)hva,
+	};
+	int r;
+
+	assert(!slot->mapped);
+	r = vm_slot_alloc(vm, &region.slot);
+	if (r < 0)
+		return r;
+	r = sys_ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
+	if (r < 0) {
+		vm_slot_free(vm, region.slot);
+		return r;
+	}
+	*slot = (struct vm_slot){ .mapped = true, .id = region.slot, .gpa = gpa, .size = size };
+	return 0;
+}
+
+void vm_slot_unmap(struct vm *vm, struct vm_slot *slot)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot->id,
+		.guest_phys_addr = slot->gpa,
+	};
+	int r;
+
+	if (!slot->mapped)
+		return;
+	/* A size of 0 deletes the slot; there is no way for that to fail but a wrong call. */
+	r = sys_ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
+	assert(r == 0);
+	(void)r;
+	slot->mapped = false;
+	vm_slot_free(vm, slot->id);
+}
+
+static int vm_doorbell(struct vm *vm, uint64_t gpa, int fd, uint32_t flags)
+{
+	struct kvm_ioeventfd arg = { .addr = gpa, .len = 0, .fd = fd, .flags = flags };
+
+	return sys_ioctl(vm->vm_fd, KVM_IOEVENTFD, &arg);
+}
+
+int vm_doorbell_add(struct vm *vm, uint64_t gpa, int fd)
+{
+	return vm_doorbell(vm, gpa, fd, 0);
+}
+
+void vm_doorbell_remove(struct vm *vm, uint64_t gpa, int fd)
+{
+	(void)vm_doorbell(vm, gpa, fd, KVM_IOEVENTFD_FLAG_DEASSIGN);
+}
+
+void vm_request(struct vm *vm, enum vm_request request)
+{
+	int old = atomic_load(&vm->request);
+
+	while (old < (int)request && !atomic_compare_exchange_weak(&vm->request, &old, request))
+		;
+	sys_eventfd_signal(vm->request_fd);
+}

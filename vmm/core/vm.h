@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The KVM virtual machine: its fds, its memory slots, its doorbells, and what the guest asks of the
+ * machine (reset, power off). Any thread after vm_init.
+ */
+#ifndef CORE_VM_H
+#define CORE_VM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/util.h"
+
+#define VM_SLOTS_MAX 512u
+
+/* What ends or restarts the run; a higher value wins over a lower one. */
+enum vm_request {
+	VM_REQUEST_NONE,
+	VM_REQUEST_RESET,
+	VM_REQUEST_POWEROFF,
+	VM_REQUEST_CRASH, /* a vCPU cannot continue; its reason was logged */
+};
+
+struct vm {
+	int kvm_fd; /* /dev/kvm */
+	int vm_fd;
+	size_t vcpu_mmap_size;
+	unsigned slots_max; /* what KVM offers, at most VM_SLOTS_MAX */
+	pthread_mutex_t lock; /* guards slot_used */
+	uint64_t slot_used[VM_SLOTS_MAX / 64];
+	atomic_int request;
+	int request_fd; /* eventfd, readable when request changed; the main loop watches it */
+};
+
+/*
+ * Opens /dev/kvm and makes a VM without irqchip (the architecture adds it). Failures are told with
+ * what to do: module, BIOS switch, group kvm.
+ */
+int MUST_CHECK vm_init(struct vm *vm);
+void vm_fini(struct vm *vm);
+
+int MUST_CHECK vm_check_extension(const struct vm *vm, unsigned cap); /* value, 0 if absent */
+
+/* One KVM memory slot: a range of guest-physical addresses that the guest reaches without exits. */
+struct vm_slot {
+	bool mapped;
+	uint32_t id;
+	uint64_t gpa, size;
+};
+
+#define VM_SLOT_READONLY (1u << 0) /* writes exit to the mmio bus */
+
+/*
+ * Maps host memory [hva, hva + size), which must stay valid until the slot is unmapped. All are
+ * page multiples. -EEXIST if it overlaps another slot, -ENOSPC if no slot is free: a guest can
+ * cause both through a BAR, so the error chain is not set.
+ */
+int MUST_CHECK vm_slot_map(struct vm *vm, struct vm_slot *slot, uint64_t gpa, uint64_t size,
+			   void *hva, unsigned flags);
+void vm_slot_unmap(struct vm *vm, struct vm_slot *slot); /* not mapped: does nothing */
+
+/*
+ * A doorbell: a guest write of any value and of any size (len 0 in KVM's terms) at `gpa` signals
+ * `fd` without an exit.
+ */
+int MUST_CHECK vm_doorbell_add(struct vm *vm, uint64_t gpa, int fd);
+void vm_doorbell_remove(struct vm *vm, uint64_t gpa, int fd);
+
+/* Asks the main loop to act. Any thread, a vCPU's handler above all. */
+void vm_request(struct vm *vm, enum vm_request request);
+
+#endif
