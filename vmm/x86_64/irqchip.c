@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * KVM's PIC, IOAPIC, local APICs and PIT: made at start, put back to their power-on state at a
+ * reset. [KVM API 4.24 KVM_CREATE_IRQCHIP, 4.71 KVM_CREATE_PIT2].
+ */
+#include <linux/kvm.h>
+
+#include "core/arch.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/sys.h"
+#include "core/vm.h"
+#include "x86_64/layout.h"
+
+int arch_vm_init(struct vm *vm)
+{
+	/* Port 0x61 belongs to the PIT: its gate and output are how Linux calibrates clocks. */
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+	uint64_t identity_map = KVM_IDENTITY_MAP_ADDR;
+	int r;
+
+	r = sys_ioctl(vm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "place KVM's identity map");
+	r = sys_ioctl(vm->vm_fd, KVM_SET_TSS_ADDR, (void *)(uintptr_t)KVM_TSS_ADDR);
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "place KVM's task state segment");
+	r = sys_ioctl(vm->vm_fd, KVM_CREATE_IRQCHIP, NULL);
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "create the interrupt controllers");
+	r = sys_ioctl(vm->vm_fd, KVM_CREATE_PIT2, &pit);
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "create the interval timer");
+	return 0;
+}
+
+/* Power-on: every register 0, all IOAPIC pins masked. [82093AA 3.2.4 I/O Redirection Table] */
+static void reset_chip(struct vm *vm, unsigned id)
+{
+	struct kvm_irqchip chip = { .chip_id = id };
+
+	if (id == KVM_IRQCHIP_IOAPIC) {
+		chip.chip.ioapic.base_address = IOAPIC_BASE;
+		for (unsigned pin = 0; pin < KVM_IOAPIC_NUM_PINS; pin++)
+			chip.chip.ioapic.redirtbl[pin].fields.mask = 1;
+	}
+	if (sys_ioctl(vm->vm_fd, KVM_SET_IRQCHIP, &chip) < 0)
+		log_error("reset of interrupt controller %u failed", id);
+}
+
+void arch_vm_reset(struct vm *vm)
+{
+	struct kvm_pit_state2 pit = { .flags = 0 };
+
+	reset_chip(vm, KVM_IRQCHIP_PIC_MASTER);
+	reset_chip(vm, KVM_IRQCHIP_PIC_SLAVE);
+	reset_chip(vm, KVM_IRQCHIP_IOAPIC);
+	for (unsigned i = 0; i < 3; i++) {
+		/* What KVM_CREATE_PIT2 leaves: mode 255 counts nothing, the gate of 2 is closed. */
+		pit.channels[i].mode = 0xff;
+		pit.channels[i].gate = i != 2;
+		pit.channels[i].count = 0x10000;
+	}
+	if (sys_ioctl(vm->vm_fd, KVM_SET_PIT2, &pit) < 0)
+		log_error("reset of the interval timer failed");
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A vCPU's power-on state, remembered when KVM has just made it and put back at every reset: KVM
+ * has no call that resets a vCPU. [Intel-SDM 3A 10.1.1 Processor State After Reset].
+ */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/err.h"
+#include "core/log.h"
+#include "core/sys.h"
+#include "core/vm.h"
+#include "x86_64/x86.h"
+
+#define MSRS_MAX 512u
+
+/* Time goes on through a reset; the kernel synchronises the counters of vCPUs by itself. */
+#define MSR_IA32_TSC 0x10
+
+struct msr_list {
+	struct kvm_msrs head;
+	struct kvm_msr_entry entries[MSRS_MAX];
+};
+
+struct arch_vcpu {
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_fpu fpu;
+	struct kvm_xsave xsave;
+	struct kvm_xcrs xcrs;
+	struct kvm_debugregs debugregs;
+	struct kvm_vcpu_events events;
+	struct kvm_lapic_state lapic;
+	struct kvm_mp_state mp_state;
+	bool has_xsave, has_xcrs;
+	struct msr_list msrs;
+};
+
+/* Which MSRs KVM would save and restore, less the ones that this vCPU does not have. */
+static int save_msrs(struct vcpu *vcpu, struct msr_list *list)
+{
+	struct {
+		struct kvm_msr_list head;
+		uint32_t indices[MSRS_MAX];
+	} index = { .head.nmsrs = MSRS_MAX };
+	int r = sys_ioctl(vcpu->set->board->vm->kvm_fd, KVM_GET_MSR_INDEX_LIST, &index);
+
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "list the MSRs");
+	list->head.nmsrs = 0;
+	for (uint32_t i = 0; i < index.head.nmsrs; i++) {
+		struct {
+			struct kvm_msrs head;
+			struct kvm_msr_entry entry;
+		} one = { .head.nmsrs = 1, .entry.index = index.indices[i] };
+
+		if (one.entry.index == MSR_IA32_TSC)
+			continue;
+		if (sys_ioctl(vcpu->fd, KVM_GET_MSRS, &one) == 1)
+			list->entries[list->head.nmsrs++] = one.entry;
+	}
+	return 0;
+}
+
+/* KVM stops at the first MSR that it refuses, and says how many it took: go on behind it. */
+static void restore_msrs(struct vcpu *vcpu, const struct msr_list *saved)
+{
+	uint32_t done = 0;
+
+	while (done < saved->head.nmsrs) {
+		struct msr_list rest;
+		int r;
+
+		rest.head = (struct kvm_msrs){ .nmsrs = saved->head.nmsrs - done };
+		memcpy(rest.entries, saved->entries + done,
+		       rest.head.nmsrs * sizeof(rest.entries[0]));
+		r = sys_ioctl(vcpu->fd, KVM_SET_MSRS, &rest);
+		if (r < 0)
+			break;
+		done += (uint32_t)r;
+		if (done < saved->head.nmsrs)
+			done++; /* a read-only one: it has not changed */
+	}
+}
+
+/* The pieces of state, in an order that is right for setting: the APIC base before the APIC. */
+static const struct {
+	unsigned long get, set;
+	size_t off;
+	const char *name;
+} pieces[] = {
+	{ KVM_GET_REGS, KVM_SET_REGS, offsetof(struct arch_vcpu, regs), "registers" },
+	{ KVM_GET_SREGS, KVM_SET_SREGS, offsetof(struct arch_vcpu, sregs), "system registers" },
+	{ KVM_GET_FPU, KVM_SET_FPU, offsetof(struct arch_vcpu, fpu), "FPU" },
+	{ KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, offsetof(struct arch_vcpu, debugregs),
+	  "debug registers" },
+	{ KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, offsetof(struct arch_vcpu, events), "events" },
+	{ KVM_GET_LAPIC, KVM_SET_LAPIC, offsetof(struct arch_vcpu, lapic), "local APIC" },
+	{ KVM_GET_MP_STATE, KVM_SET_MP_STATE, offsetof(struct arch_vcpu, mp_state), "run state" },
+};
+
+static int save_state(struct vcpu *vcpu)
+{
+	struct arch_vcpu *arch = vcpu->arch;
+	int r;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(pieces); i++) {
+		r = sys_ioctl(vcpu->fd, pieces[i].get, (char *)arch + pieces[i].off);
+		if (r < 0)
+			return err_sys(ERR_HOST, r, "read the %s of vCPU %u", pieces[i].name,
+				       vcpu->id);
+	}
+	arch->has_xsave = sys_ioctl(vcpu->fd, KVM_GET_XSAVE, &arch->xsave) == 0;
+	arch->has_xcrs = sys_ioctl(vcpu->fd, KVM_GET_XCRS, &arch->xcrs) == 0;
+	return save_msrs(vcpu, &arch->msrs);
+}
+
+int arch_vcpu_init(struct vcpu *vcpu, const struct arch_cpu_config *config)
+{
+	int r = cpuid_apply(vcpu, config);
+
+	if (r < 0)
+		return r;
+	vcpu->arch = calloc(1, sizeof(*vcpu->arch));
+	if (!vcpu->arch)
+		return err_sys(ERR_LIMIT, -ENOMEM, "state of vCPU %u", vcpu->id);
+	return save_state(vcpu);
+}
+
+void arch_vcpu_fini(struct vcpu *vcpu)
+{
+	free(vcpu->arch);
+	vcpu->arch = NULL;
+}
+
+void arch_vcpu_reset(struct vcpu *vcpu)
+{
+	struct arch_vcpu *arch = vcpu->arch;
+	int r;
+
+	if (arch->has_xcrs && (r = sys_ioctl(vcpu->fd, KVM_SET_XCRS, &arch->xcrs)) < 0)
+		log_error("reset of vCPU %u: extended control registers: %s", vcpu->id,
+			  strerror(-r));
+	if (arch->has_xsave && (r = sys_ioctl(vcpu->fd, KVM_SET_XSAVE, &arch->xsave)) < 0)
+		log_error("reset of vCPU %u: extended state: %s", vcpu->id, strerror(-r));
+	for (unsigned i = 0; i < ARRAY_SIZE(pieces); i++) {
+		r = sys_ioctl(vcpu->fd, pieces[i].set, (char *)arch + pieces[i].off);
+		if (r < 0)
+			log_error("reset of vCPU %u: %s: %s", vcpu->id, pieces[i].name,
+				  strerror(-r));
+	}
+	restore_msrs(vcpu, &arch->msrs);
+}
+
+void arch_vcpu_describe(struct vcpu *vcpu, char *buf, size_t size)
+{
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+
+	if (sys_ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ||
+	    sys_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0) {
+		snprintf(buf, size, "unknown registers");
+		return;
+	}
+	snprintf(buf, size, "rip=%04x:%llx rsp=%llx cr0=%llx cr3=%llx cr4=%llx efer=%llx",
+		 sregs.cs.selector, regs.rip, regs.rsp, sregs.cr0, sregs.cr3, sregs.cr4, sregs.efer);
+}
