@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The root of the PCI tree: bus 0 and the two ways into configuration space, ports CF8/CFC
+ * [PCI-3.0 3.2.2.3.2 Software Generation of Configuration Transactions] and the memory-mapped ECAM
+ * [PCIe-5.0 7.2.2 PCI Express Enhanced Configuration Access Mechanism].
+ */
+#ifndef DEVICES_PCI_ROOT_H
+#define DEVICES_PCI_ROOT_H
+
+#include "core/bus.h"
+#include "devices/pci.h"
+
+/*
+ * A byte access to port CF9, which lies inside CF8's dword but is the chipset's reset control.
+ * [ICH9 13.7.5 RST_CNT Reset Control Register]
+ */
+struct pci_reset_port {
+	uint8_t (*read)(void *dev);
+	void (*write)(void *dev, uint8_t val);
+	void *dev;
+};
+
+struct pci_root {
+	const struct board *board;
+	struct pci_bus bus;
+	struct bus_range ports; /* CF8..CFF */
+	struct pci_reset_port reset_port;
+	pthread_mutex_t lock;
+	uint32_t address;      /* CF8 */
+	struct bus_range ecam; /* where the host bridge says, if anywhere */
+};
+
+/* `base` is the port of CF8. */
+int MUST_CHECK pci_root_init(struct pci_root *root, const struct board *board, uint16_t base,
+			     const struct pci_reset_port *reset_port);
+void pci_root_fini(struct pci_root *root);
+void pci_root_reset(struct pci_root *root);
+
+/*
+ * Decodes ECAM at [base, base + size), or nowhere. The host bridge calls it when PCIEXBAR changes;
+ * `root` is a void pointer so that it fits there. An address that collides decodes nothing.
+ */
+void pci_root_set_ecam(void *root, bool on, uint64_t base, uint64_t size);
+/* Where ECAM is decoded now; 0 when nowhere. */
+uint64_t pci_root_ecam_base(struct pci_root *root);
+
+/* The function that a configuration access reaches, by the guest's bus numbers; NULL if none. */
+struct pci_dev *pci_root_find(struct pci_root *root, unsigned bus, uint8_t devfn);
+
+#endif
