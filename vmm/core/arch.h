@@ -23,6 +23,8 @@ void arch_vm_reset(struct vm *vm);
 
 /* The widest guest-physical address that this host's CPU and KVM can map, in bits. */
 unsigned arch_host_phys_bits(void);
+/* Whether page tables may map 1 GiB at once; firmware looks no further than 40 bits without. */
+bool arch_host_gib_pages(void);
 
 /* Gives the fresh vCPU its features and remembers its power-on state. */
 int MUST_CHECK arch_vcpu_init(struct vcpu *vcpu, const struct arch_cpu_config *config);

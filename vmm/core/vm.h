@@ -18,7 +18,8 @@ enum vm_request {
 	VM_REQUEST_NONE,
 	VM_REQUEST_RESET,
 	VM_REQUEST_POWEROFF,
-	VM_REQUEST_CRASH, /* a vCPU cannot continue; its reason was logged */
+	VM_REQUEST_DEVICE_LOST, /* a passed-through device failed or is wanted back; logged */
+	VM_REQUEST_CRASH,	/* a vCPU cannot continue; its reason was logged */
 };
 
 struct vm {

@@ -54,6 +54,7 @@ enum cpuid_leaf {
 /* Leaf 0x80000001. */
 #define X1_ECX_CMP_LEGACY	 (1u << 1)
 #define X1_ECX_TOPOLOGY_EXT	 (1u << 22)
+#define X1_EDX_GIB_PAGES	 (1u << 26)
 
 /* The number of APIC ID bits that `count` cores need. */
 static unsigned core_bits(unsigned count)
@@ -244,4 +245,11 @@ unsigned arch_host_phys_bits(void)
 	if (!__get_cpuid(LEAF_ADDRESS_SIZES, &eax, &ebx, &ecx, &edx))
 		return 36;
 	return eax & 0xff;
+}
+
+bool arch_host_gib_pages(void)
+{
+	unsigned eax, ebx, ecx, edx;
+
+	return __get_cpuid(LEAF_EXT_FEATURES, &eax, &ebx, &ecx, &edx) && (edx & X1_EDX_GIB_PAGES);
 }

@@ -62,10 +62,11 @@
 #define GSI_SCI	 9
 #define GSI_PCI0 16 /* 16..23: INTx of PCI slots, see pci_root_gsi */
 
-/* Slots of the root bus. Devices take free ones from SLOT_FIRST_FREE up. */
+/* Slots of the root bus. */
 #define SLOT_HOST_BRIDGE 0
-#define SLOT_FIRST_FREE	 2
-#define SLOT_FIRST_PORT	 16 /* root ports, one a passed-through slot */
+#define SLOT_RNG	 1
+#define SLOT_FIRST_DISK	 2  /* up to 12 disks */
+#define SLOT_FIRST_PORT	 14 /* up to 16 root ports, one a passed-through slot */
 #define SLOT_LPC	 31
 
 #endif

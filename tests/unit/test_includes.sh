@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Who may include whom: the drawing in docs/ARCHITECTURE.md, checked. Prints TAP.
+cd "$(dirname "$0")/../.." || exit 1
+
+n=0 failed=0
+# FOLDER ALLOWED...: the quoted includes of FOLDER's files begin with one of ALLOWED.
+allow() {
+	local folder=$1 allowed bad
+	shift
+	allowed=$(printf '|%s' "$@")
+	bad=$(grep -nHE '^#include "' "$folder"/*.[ch] | grep -vE "#include \"(${allowed#|})")
+	n=$((n + 1))
+	if [ -z "$bad" ]; then
+		echo "ok $n - $folder"
+	else
+		echo "not ok $n - $folder"
+		printf '%s\n' "$bad" | sed 's/^/# not allowed: /'
+		failed=1
+	fi
+}
+
+allow vmm/core core/
+allow vmm/x86_64 core/ x86_64/
+allow devices core/ devices/
+allow boot core/ boot/
+allow firmware-loader core/ boot/ firmware-loader/
+allow vfio core/ vfio/ 'devices/pci.h"' 'devices/pci_msix.h"'
+
+# The architecture's own symbols stay in its folder.
+n=$((n + 1))
+if bad=$(grep -rnE '__x86_64__|__aarch64__' --include='*.[ch]' . | grep -v '^./vmm/x86_64/'); then
+	echo "not ok $n - no architecture outside its folder"
+	printf '%s\n' "$bad" | sed 's/^/# /'
+	failed=1
+else
+	echo "ok $n - no architecture outside its folder"
+fi
+echo "1..$n"
+exit $failed
