@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening the user's disk: what it is, how large, and whether somebody else uses it. Main thread.
+ */
+#include "devices/blk_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "core/err.h"
+#include "core/log.h"
+#include "core/sys.h"
+
+/*
+ * Image formats that are taken for raw disks most often; every cloud image called *.img is one. The
+ * content only ever makes us refuse: it is the guest's to write.
+ */
+static const struct {
+	const char *name;
+	unsigned len;
+	uint8_t magic[8];
+} formats[] = {
+	{ "qcow2", 4, { 'Q', 'F', 'I', 0xfb } },
+	{ "VMDK", 4, { 'K', 'D', 'M', 'V' } },
+	{ "VHDX", 8, { 'v', 'h', 'd', 'x', 'f', 'i', 'l', 'e' } },
+	{ "VHD", 8, { 'c', 'o', 'n', 'e', 'c', 't', 'i', 'x' } },
+};
+
+/* FNV-1a. */
+static uint64_t hash_path(const char *path)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+	char *absolute = realpath(path, NULL);
+
+	for (const char *p = absolute ? absolute : path; *p; p++)
+		hash = (hash ^ (uint8_t)*p) * 0x100000001b3;
+	free(absolute);
+	return hash;
+}
+
+/* A pipe would block the open, a device might act on it: look before opening. */
+static int check_type(const char *path, struct stat *st)
+{
+	if (stat(path, st) < 0)
+		return err_sys(ERR_FILE, -errno, "open disk '%s'", path);
+	if (S_ISDIR(st->st_mode))
+		return err_set(ERR_FILE, -EISDIR, "disk '%s' is a directory", path);
+	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
+		return err_set(ERR_FILE, -EINVAL,
+			       "disk '%s' is neither a regular file nor a block device", path);
+	return 0;
+}
+
+static int open_disk(const char *path, bool read_only, bool block)
+{
+	/* On a block device O_EXCL alone means: not while it is mounted or otherwise claimed. */
+	int flags = read_only ? O_RDONLY : block ? O_RDWR | O_EXCL : O_RDWR;
+	int fd = sys_open(path, flags, 0);
+
+	if (fd == -EBUSY) {
+		err_set(ERR_FILE, fd, "disk '%s' is mounted or in use by another program", path);
+		err_hint("lsblk shows what is on top of it, fuser -v '%s' who uses it", path);
+	} else if (fd < 0) {
+		err_sys(ERR_FILE, fd, "open disk '%s'", path);
+		if (fd == -EACCES || fd == -EPERM || fd == -EROFS)
+			err_hint("change its permissions%s",
+				 read_only ? "" : ", or use the disk read-only");
+	}
+	return fd;
+}
+
+static int disk_size(int fd, const char *path, const struct stat *st, uint64_t *ret_size)
+{
+	uint64_t size = (uint64_t)st->st_size;
+
+	if (S_ISBLK(st->st_mode)) {
+		int r = sys_ioctl(fd, BLKGETSIZE64, &size);
+
+		if (r < 0)
+			return err_sys(ERR_FILE, r, "size of disk '%s'", path);
+	}
+	if (!size) {
+		err_set(ERR_FILE, -EINVAL, "disk '%s' is empty", path);
+		err_hint("give it a size, for example: truncate -s 20G '%s'", path);
+		return -EINVAL;
+	}
+	if (size % BLK_SECTOR) {
+		err_set(ERR_FILE, -EINVAL, "disk '%s' has %llu bytes, not a multiple of %u", path,
+			(unsigned long long)size, BLK_SECTOR);
+		err_hint("is it a raw disk image? If it is: truncate -s %%%u '%s'", BLK_SECTOR,
+			 path);
+		return -EINVAL;
+	}
+	*ret_size = size;
+	return 0;
+}
+
+static int check_format(int fd, const char *path)
+{
+	uint8_t start[8];
+	int r = sys_pread_full(fd, start, sizeof(start), 0);
+
+	if (r < 0)
+		return err_sys(ERR_FILE, r, "read disk '%s'", path);
+	for (unsigned i = 0; i < ARRAY_SIZE(formats); i++) {
+		if (memcmp(start, formats[i].magic, formats[i].len))
+			continue;
+		err_set(ERR_FILE, -EINVAL, "disk '%s' is a %s image, not a raw disk", path,
+			formats[i].name);
+		err_hint("convert it: qemu-img convert -O raw '%s' disk.raw", path);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int lock_disk(int fd, const char *path, bool read_only)
+{
+	struct flock lock = { .l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+	struct flock holder = lock;
+
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+		return 0;
+	if (errno != EAGAIN && errno != EACCES) {
+		log_warn("disk '%s' cannot be locked (%s): make sure that nothing else uses it",
+			 path, strerror(errno));
+		return 0;
+	}
+	/* Locks of open files, as ours, have no process; a traditional one names it. */
+	if (fcntl(fd, F_OFD_GETLK, &holder) == 0 && holder.l_type != F_UNLCK && holder.l_pid > 0)
+		err_set(ERR_FILE, -EBUSY, "disk '%s' is in use by process %d", path,
+			(int)holder.l_pid);
+	else
+		err_set(ERR_FILE, -EBUSY, "disk '%s' is in use by another process", path);
+	err_hint("is it the disk of a running machine? fuser -v '%s' names the process", path);
+	return -EBUSY;
+}
+
+int blk_file_open(struct blk_file *file, const char *path, bool read_only)
+{
+	CLEANUP(closep) int fd = -1;
+	uint64_t size = 0;
+	struct stat st;
+	int r;
+
+	r = check_type(path, &st);
+	if (r < 0)
+		return r;
+	fd = open_disk(path, read_only, S_ISBLK(st.st_mode));
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return err_sys(ERR_FILE, -errno, "open disk '%s'", path);
+	r = disk_size(fd, path, &st, &size);
+	if (r == 0)
+		r = check_format(fd, path);
+	if (r == 0)
+		r = lock_disk(fd, path, read_only);
+	if (r < 0)
+		return r;
+	*file = (struct blk_file){
+		.fd = fd, .size = size, .read_only = read_only, .path_hash = hash_path(path)
+	};
+	fd = -1;
+	return 0;
+}
+
+void blk_file_close(struct blk_file *file)
+{
+	/* Size 0: never opened, and fd 0 is not ours. */
+	if (!file->size)
+		return;
+	close_fd(&file->fd);
+	file->size = 0;
+}

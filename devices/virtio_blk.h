@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The virtio block device over a raw image or a block device. [virtio-1.2 5.2 Block Device]
+ */
+#ifndef DEVICES_VIRTIO_BLK_H
+#define DEVICES_VIRTIO_BLK_H
+
+#include "devices/pci.h"
+
+struct loop;
+
+struct virtio_blk_options {
+	const char *path;
+	bool read_only;
+	/* What the guest sees as the disk's serial number, cut after 20 bytes; NULL: made from
+	 * path. */
+	const char *serial;
+};
+
+/*
+ * The device, not yet on a bus; destroyed through its device_ops, while the loop still runs, so
+ * that writes in flight end well. `loop` may be shared with other devices, but is not one that
+ * waits for vCPUs. Errors name the disk.
+ */
+int MUST_CHECK virtio_blk_create(const struct board *board, struct loop *loop,
+				 const struct virtio_blk_options *options,
+				 struct pci_dev **ret_dev);
+
+#endif

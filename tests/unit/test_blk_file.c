@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening disks: what is refused, what is said about it, and who may share one. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cmocka_all.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "devices/blk_file.h"
+
+struct fixture {
+	char dir[64];
+	char path[128];
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = test_calloc(1, sizeof(*f));
+
+	log_set_level(LOG_ERROR);
+	snprintf(f->dir, sizeof(f->dir), "/tmp/test_blk_file.XXXXXX");
+	if (!mkdtemp(f->dir))
+		return -1;
+	snprintf(f->path, sizeof(f->path), "%s/disk.img", f->dir);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	unlink(f->path);
+	rmdir(f->path);
+	rmdir(f->dir);
+	test_free(f);
+	return 0;
+}
+
+static void make_image(const struct fixture *f, off_t size, const char *start, mode_t mode)
+{
+	int fd = open(f->path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+
+	assert_true(fd >= 0);
+	if (start)
+		assert_int_equal(write(fd, start, strlen(start)), strlen(start));
+	assert_int_equal(ftruncate(fd, size), 0);
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+static void assert_refused(const struct fixture *f, bool read_only, const char *why)
+{
+	struct blk_file file = { 0 };
+
+	err_clear();
+	assert_true(blk_file_open(&file, f->path, read_only) < 0);
+	assert_int_equal(file.size, 0);
+	if (!strstr(err_text(), why) || !strstr(err_text(), f->path))
+		fail_msg("'%s' does not say '%s' or the path", err_text(), why);
+	assert_int_equal(err_kind(), ERR_FILE);
+	blk_file_close(&file);
+}
+
+static void opens_a_raw_image(void **state)
+{
+	struct fixture *f = *state;
+	struct blk_file file = { 0 }, again = { 0 };
+
+	make_image(f, 3 * MiB + 512, NULL, 0600);
+	assert_int_equal(blk_file_open(&file, f->path, false), 0);
+	assert_int_equal(file.size, 3 * MiB + 512);
+	assert_false(file.read_only);
+	assert_true(fcntl(file.fd, F_GETFD) & FD_CLOEXEC);
+	blk_file_close(&file);
+	assert_int_equal(file.fd, -1);
+	blk_file_close(&file);
+
+	assert_int_equal(blk_file_open(&again, f->path, true), 0);
+	assert_int_equal(fcntl(again.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	assert_true(again.path_hash == file.path_hash);
+	blk_file_close(&again);
+}
+
+static void missing(void **state)
+{
+	assert_refused(*state, false, "No such file");
+}
+
+static void directory(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(mkdir(f->path, 0700), 0);
+	assert_refused(f, true, "is a directory");
+}
+
+static void pipe_does_not_block(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(mkfifo(f->path, 0600), 0);
+	assert_refused(f, true, "neither a regular file nor a block device");
+}
+
+static void empty(void **state)
+{
+	make_image(*state, 0, NULL, 0600);
+	assert_refused(*state, false, "is empty");
+	assert_non_null(strstr(err_hint_text(), "truncate -s"));
+}
+
+static void not_whole_sectors(void **state)
+{
+	make_image(*state, 1000, NULL, 0600);
+	assert_refused(*state, false, "has 1000 bytes, not a multiple of 512");
+}
+
+static void other_image_formats(void **state)
+{
+	make_image(*state, MiB, "QFI\xfb", 0600);
+	assert_refused(*state, false, "is a qcow2 image");
+	assert_non_null(strstr(err_hint_text(), "qemu-img convert"));
+	make_image(*state, MiB, "KDMV", 0600);
+	assert_refused(*state, true, "is a VMDK image");
+	make_image(*state, MiB, "vhdxfile", 0600);
+	assert_refused(*state, true, "is a VHDX image");
+	make_image(*state, MiB, "conectix", 0600);
+	assert_refused(*state, true, "is a VHD image");
+}
+
+static void no_permission(void **state)
+{
+	pid_t child;
+	int status;
+
+	/* As a user that no file belongs to, if this one may do everything. */
+	make_image(*state, MiB, NULL, 0444);
+	assert_int_equal(chmod(((struct fixture *)*state)->dir, 0755), 0);
+	child = fork();
+	if (child == 0) {
+		struct fixture *f = *state;
+		struct blk_file file = { 0 };
+
+		if (geteuid() == 0 && setuid(65534) < 0)
+			_exit(1);
+		if (blk_file_open(&file, f->path, true) < 0)
+			_exit(2);
+		blk_file_close(&file);
+		if (blk_file_open(&file, f->path, false) != -EACCES)
+			_exit(3);
+		if (!strstr(err_text(), "Permission denied"))
+			_exit(4);
+		_exit(strstr(err_hint_text(), "read-only") ? 0 : 5);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void writable_disk_is_not_shared(void **state)
+{
+	struct fixture *f = *state;
+	struct blk_file file = { 0 };
+
+	make_image(f, MiB, NULL, 0600);
+	assert_int_equal(blk_file_open(&file, f->path, false), 0);
+	assert_refused(f, false, "is in use by another process");
+	assert_refused(f, true, "is in use by another process");
+	blk_file_close(&file);
+	assert_int_equal(blk_file_open(&file, f->path, false), 0);
+	blk_file_close(&file);
+}
+
+static void read_only_disk_is_shared_by_readers(void **state)
+{
+	struct fixture *f = *state;
+	struct blk_file a = { 0 }, b = { 0 };
+
+	make_image(f, MiB, NULL, 0600);
+	assert_int_equal(blk_file_open(&a, f->path, true), 0);
+	assert_int_equal(blk_file_open(&b, f->path, true), 0);
+	assert_refused(f, false, "is in use by another process");
+	blk_file_close(&a);
+	assert_refused(f, false, "is in use by another process");
+	blk_file_close(&b);
+}
+
+static void process_that_holds_a_traditional_lock_is_named(void **state)
+{
+	struct fixture *f = *state;
+	int ready[2], go[2], status;
+	char text[64], byte = 0;
+	pid_t child;
+
+	make_image(f, MiB, NULL, 0600);
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(go), 0);
+	child = fork();
+	if (child == 0) {
+		struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+		int fd = open(f->path, O_RDWR);
+
+		if (fcntl(fd, F_SETLK, &lock) < 0 || write(ready[1], &byte, 1) != 1)
+			_exit(1);
+		_exit(read(go[0], &byte, 1) != 1);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	snprintf(text, sizeof(text), "is in use by process %d", (int)child);
+	assert_refused(f, false, text);
+	assert_int_equal(write(go[1], &byte, 1), 1);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		close(ready[i]);
+		close(go[i]);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(opens_a_raw_image),
+		TEST(missing),
+		TEST(directory),
+		TEST(pipe_does_not_block),
+		TEST(empty),
+		TEST(not_whole_sectors),
+		TEST(other_image_formats),
+		TEST(no_permission),
+		TEST(writable_disk_is_not_shared),
+		TEST(read_only_disk_is_shared_by_readers),
+		TEST(process_that_holds_a_traditional_lock_is_named),
+	};
+
+	return cmocka_run_group_tests_name("blk_file", tests, NULL, NULL);
+}
