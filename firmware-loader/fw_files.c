@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The contents of fw_cfg for firmware; see fw_files.h. Main thread. */
+#include "firmware-loader/fw_files.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/qemu_fw_cfg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "boot/acpi.h"
+#include "boot/smbios.h"
+#include "core/err.h"
+#include "firmware-loader/mmio_window.h"
+
+#define E820_FILE       "etc/e820"
+#define E820_ENTRY_SIZE 20u
+#define BOOT_ORDER_FILE "bootorder"
+#define PCI_SLOTS       32u
+#define PCI_FUNCTIONS   8u
+
+void fw_files_fini(struct fw_files *files)
+{
+	if (!files)
+		return;
+	for (unsigned i = 0; i < files->count; i++)
+		free(files->files[i].data);
+	files->count = 0;
+}
+
+const struct fw_file *fw_files_find(const struct fw_files *files, const char *name)
+{
+	for (unsigned i = 0; i < files->count; i++) {
+		if (!strcmp(files->files[i].name, name))
+			return &files->files[i];
+	}
+	return NULL;
+}
+
+/* `name` "": an item by its key. */
+static int add(struct fw_files *files, const char *name, uint16_t key, const void *data, size_t len)
+{
+	struct fw_file *file = &files->files[files->count];
+
+	assert(files->count < FW_FILES_MAX && strlen(name) < FW_FILE_NAME_MAX);
+	*file = (struct fw_file){ .key = key, .len = len };
+	file->data = malloc(len ? len : 1);
+	if (!file->data)
+		return err_sys(ERR_INTERNAL, -ENOMEM, "fw_cfg");
+	memcpy(file->data, data, len);
+	memcpy(file->name, name, strlen(name));
+	files->count++;
+	return 0;
+}
+
+static int add_u16(struct fw_files *files, uint16_t key, uint16_t val)
+{
+	uint8_t bytes[2];
+
+	store_le(bytes, sizeof(bytes), val);
+	return add(files, "", key, bytes, sizeof(bytes));
+}
+
+static int add_buf(struct fw_files *files, const char *name, const struct buf *b)
+{
+	return add(files, name, 0, b->data, b->len);
+}
+
+static int add_e820(struct fw_files *files, const struct fw_machine *m)
+{
+	struct buf b;
+	int r;
+
+	buf_init(&b);
+	for (size_t i = 0; i < m->e820_count; i++) {
+		buf_le(&b, 8, m->e820[i].base);
+		buf_le(&b, 8, m->e820[i].len);
+		buf_le(&b, 4, m->e820[i].type);
+	}
+	assert(b.error || b.len == m->e820_count * E820_ENTRY_SIZE);
+	r = b.error ? err_sys(ERR_INTERNAL, b.error, "fw_cfg") : add_buf(files, E820_FILE, &b);
+	buf_fini(&b);
+	return r;
+}
+
+/*
+ * OpenFirmware's name of the disk, which OVMF translates to its own; the last byte has to be a NUL.
+ */
+static int add_boot_order(struct fw_files *files, const struct fw_machine *m)
+{
+	char path[64];
+	int len;
+
+	if (m->boot_slot >= PCI_SLOTS || m->boot_function >= PCI_FUNCTIONS)
+		return err_set(ERR_INTERNAL, -EINVAL, "boot disk at %u.%u", m->boot_slot,
+			       m->boot_function);
+	if (m->boot_function)
+		len = snprintf(path, sizeof(path), "/pci@i0cf8/scsi@%x,%x/disk@0,0", m->boot_slot,
+			       m->boot_function);
+	else
+		len = snprintf(path, sizeof(path), "/pci@i0cf8/scsi@%x/disk@0,0", m->boot_slot);
+	return add(files, BOOT_ORDER_FILE, 0, path, (size_t)len + 1);
+}
+
+static int add_knob(struct fw_files *files, uint32_t mib)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", mib);
+
+	return add(files, MMIO_WINDOW_KNOB_FILE, 0, text, (size_t)len);
+}
+
+static int add_tables(struct fw_files *files, const struct fw_machine *m)
+{
+	int r = 0;
+
+	if (m->acpi) {
+		r = add_buf(files, ACPI_LOADER_FILE, &m->acpi->loader);
+		if (!r)
+			r = add_buf(files, ACPI_TABLES_FILE, &m->acpi->tables);
+		if (!r)
+			r = add_buf(files, ACPI_RSDP_FILE, &m->acpi->rsdp);
+	}
+	if (!r && m->smbios) {
+		r = add_buf(files, SMBIOS_ANCHOR_FILE, &m->smbios->anchor);
+		if (!r)
+			r = add_buf(files, SMBIOS_TABLES_FILE, &m->smbios->tables);
+	}
+	return r;
+}
+
+int fw_files_init(const struct fw_machine *m, struct fw_files *ret_files)
+{
+	struct fw_files files = { 0 };
+	int r = add_u16(&files, FW_CFG_NB_CPUS, m->vcpus);
+
+	if (!r)
+		r = add_u16(&files, FW_CFG_BOOT_MENU, 0);
+	/* The first in the directory, which firmware searches from its start each time. */
+	if (!r)
+		r = add_e820(&files, m);
+	if (!r && m->boot_disk)
+		r = add_boot_order(&files, m);
+	if (!r && m->mmio64_mib)
+		r = add_knob(&files, m->mmio64_mib);
+	if (!r)
+		r = add_tables(&files, m);
+	if (r < 0) {
+		fw_files_fini(&files);
+		return r;
+	}
+	*ret_files = files;
+	return 0;
+}
