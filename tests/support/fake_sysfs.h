@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A directory that looks like a host's /sys/bus/pci, /sys/kernel/iommu_groups, /dev/vfio and /proc,
+ * and reacts to writes as the kernel does. The test is linked with --wrap=sys_write_text; all state
+ * is in files, so writes of child processes count.
+ */
+#ifndef TESTS_FAKE_SYSFS_H
+#define TESTS_FAKE_SYSFS_H
+
+#include "core/util.h"
+
+struct fake_sysfs {
+	char root[64];
+	char log[4096];
+};
+
+struct fake_pci_device {
+	const char *bdf;
+	uint32_t class;     /* 24 bits */
+	const char *driver; /* NULL: none */
+	const char *home;   /* the driver that takes it when none is asked for; NULL: none */
+	unsigned group;     /* 0: no IOMMU group */
+	uint8_t header_type;
+};
+
+/* One at a time. */
+void fake_sysfs_init(struct fake_sysfs *fs);
+void fake_sysfs_fini(struct fake_sysfs *fs);
+
+void fake_sysfs_add_driver(struct fake_sysfs *fs, const char *name);
+void fake_sysfs_remove_driver(struct fake_sysfs *fs, const char *name); /* rmmod */
+void fake_sysfs_add_device(struct fake_sysfs *fs, const struct fake_pci_device *dev);
+
+/* A file or a link below the root, with the directories above it. */
+void fake_sysfs_file(struct fake_sysfs *fs, const char *path, const char *fmt, ...)
+	PRINTF_LIKE(3, 4);
+void fake_sysfs_link(struct fake_sysfs *fs, const char *path, const char *target);
+void fake_sysfs_unlink(struct fake_sysfs *fs, const char *path);
+bool fake_sysfs_exists(struct fake_sysfs *fs, const char *path);
+
+/* From now on unbinding from this driver never returns. */
+void fake_sysfs_hang(struct fake_sysfs *fs, const char *driver);
+/* From now on this driver takes no device. */
+void fake_sysfs_refuse(struct fake_sysfs *fs, const char *driver);
+/* What the kernel runs to load a module: a shell script. */
+void fake_sysfs_modprobe(struct fake_sysfs *fs, const char *script);
+
+/* The driver that has the device, "" for none; and its driver_override. Static storage. */
+const char *fake_sysfs_driver(struct fake_sysfs *fs, const char *bdf);
+const char *fake_sysfs_override(struct fake_sysfs *fs, const char *bdf);
+
+/* All writes since the last call, a line each: a path below /sys/bus/pci, a space, the text. */
+const char *fake_sysfs_writes(struct fake_sysfs *fs);
+
+#endif

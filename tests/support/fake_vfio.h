@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A VFIO host without a kernel: containers, groups and one device, in place of sys_ioctl and
+ * sys_open (link with --wrap of both and of host_sysfs_link_name). Regions are parts of a memfd, so
+ * that pread, pwrite and mmap are real; config space is plain memory in it. What the code under
+ * test asked for is kept as a text, a word a call.
+ */
+#ifndef TESTS_FAKE_VFIO_H
+#define TESTS_FAKE_VFIO_H
+
+#include <linux/kvm.h>
+#include <linux/vfio.h>
+
+#include "core/bus.h"
+#include "core/device.h"
+#include "core/irq.h"
+#include "core/mem.h"
+#include "core/util.h"
+#include "core/vm.h"
+
+#define FAKE_BDF        "0000:01:00.0"
+#define FAKE_GROUP      7
+#define FAKE_OFFSET(ix) ((uint64_t)(ix) << 40) /* of a region in the device's fd */
+
+struct fake_region {
+	uint64_t size;
+	uint32_t flags;
+	unsigned area_count;
+	struct vfio_region_sparse_mmap_area areas[4];
+};
+
+struct fake_vfio {
+	int device_fd; /* the memfd */
+	uint32_t device_flags;
+	struct fake_region regions[VFIO_PCI_NUM_REGIONS];
+	uint32_t irq_counts[VFIO_PCI_NUM_IRQS];
+	unsigned vectors_given; /* by the host; 0: as many as asked for */
+
+	uint32_t group_flags;
+	int open_group_error, set_iommu_error, set_irqs_error, reset_error, map_error;
+	unsigned affected_count; /* by a reset of the bus; 0: it has none */
+	struct vfio_pci_dependent_device affected[4];
+	unsigned range_count;
+	struct vfio_iova_range ranges[4];
+	uint32_t maps_left;
+	struct kvm_userspace_memory_region last_slot; /* that was mapped */
+
+	/*
+	 * "msix[0+16]=-" all unarmed, "msix[3+1]=fd", "msix-off", "intx-unmask", "irqfd+",
+	 * "irqfd-", "resample+", "slot+0xADDR/0xSIZE", "slot-", "reset", "hot-reset",
+	 * "dma+0xADDR/0xSIZE", ...
+	 */
+	char log[8192];
+};
+
+extern struct fake_vfio fake;
+
+/* A machine with nothing in it. */
+struct fake_machine {
+	struct vm vm;
+	struct irq irq;
+	struct bus pio, mmio;
+	struct guest_mem mem;
+	struct board board;
+};
+
+/*
+ * An endpoint of 0x10de:0x2330, class 0x0302: BAR 0 of 64 KiB with the MSI-X table of 16 vectors at
+ * 0x8000 and its pending bits at 0x9000, BAR 2 of 1 MiB (64 bits, prefetchable), BAR 4 with 128
+ * ports, FLR, a reset.
+ */
+void fake_vfio_init(struct fake_machine *m);
+void fake_vfio_fini(struct fake_machine *m);
+
+/* The device's registers, past the code under test. */
+uint32_t fake_config(unsigned off, unsigned len);
+void fake_set_config(unsigned off, unsigned len, uint32_t val);
+void fake_fill(unsigned region, uint64_t off, const void *data, size_t len);
+
+void fake_clear_log(void);
+
+/* Offsets of the fake device's capabilities. */
+#define FAKE_PM    0x40
+#define FAKE_MSI   0x50
+#define FAKE_EXP   0x70
+#define FAKE_MSIX  0xb0
+#define FAKE_TABLE 0x8000
+#define FAKE_PBA   0x9000
+
+#endif

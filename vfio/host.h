@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host's side of passed-through devices: checks everything before anything is touched, takes
+ * the devices from their drivers for vfio-pci, and gives them back. Main thread only.
+ * docs/host-devices.md tells the user's side of it.
+ *
+ * The order of a run: vfio_host_init, vfio_host_check, vfio_host_take, then the machine is built,
+ * run and torn down (all VFIO fds closed, guest memory unmapped), then vfio_host_fini.
+ */
+#ifndef VFIO_HOST_H
+#define VFIO_HOST_H
+
+#include "core/util.h"
+#include "vfio/pci_addr.h"
+
+#define VFIO_HOST_DEVICES_MAX 16
+#define VFIO_HOST_PATH_SIZE   512
+#define VFIO_HOST_DRIVER_SIZE 256 /* a file name in sysfs, NUL included */
+
+/* A write that a driver does not answer for so long is given up. */
+#define VFIO_HOST_LIMIT_MS 20000
+
+/* How a device was before this program changed it; "" for none. */
+struct vfio_host_before {
+	char driver[VFIO_HOST_DRIVER_SIZE];
+	char override[VFIO_HOST_DRIVER_SIZE]; /* driver_override */
+};
+
+struct vfio_host_device {
+	struct pci_addr addr;
+	unsigned group; /* IOMMU group: /dev/vfio/GROUP */
+	bool taken;     /* changed, and to be given back to `before` */
+	bool stuck;     /* a driver hangs on it: no write to it would return */
+	struct vfio_host_before before;
+};
+
+struct vfio_host {
+	char root[VFIO_HOST_PATH_SIZE];      /* in front of /sys, /proc and /dev: "" but in tests */
+	char state_dir[VFIO_HOST_PATH_SIZE]; /* leases and journal; "" if there is no place */
+	unsigned limit_ms;
+	struct vfio_host_device devices[VFIO_HOST_DEVICES_MAX]; /* in the order of _check */
+	unsigned count;
+	int leases[2 * VFIO_HOST_DEVICES_MAX]; /* locked fds: the devices and their groups */
+	unsigned lease_count;
+};
+
+/* `root` is "" on a real host. Touches nothing. */
+void vfio_host_init(struct vfio_host *host, const char *root);
+
+/* Gives everything back, then lets the leases go. */
+void vfio_host_fini(struct vfio_host *host);
+
+/*
+ * Whether all `count` devices (at most VFIO_HOST_DEVICES_MAX) can be passed to one guest, and
+ * leases them, so that no other run can have them or a device of their IOMMU groups. Changes no
+ * device. -EBUSY, with the other's pid, when another run has one.
+ */
+int MUST_CHECK vfio_host_check(struct vfio_host *host, const struct pci_addr *addrs,
+			       unsigned count);
+
+/*
+ * Binds the checked devices to vfio-pci and waits until their /dev/vfio/GROUP can be opened. A
+ * device that a VFIO driver has already is left as it is, now and at the end. How the others were
+ * is written to the journal first. On failure everything has been given back.
+ *
+ * Forks: neither threads nor guest memory may exist yet.
+ */
+int MUST_CHECK vfio_host_take(struct vfio_host *host);
+
+/*
+ * Puts every taken device back to the driver that it had, last first, and says so. All VFIO fds
+ * must be closed. May be called at any time and any number of times. The error chain may hold the
+ * reason of the exit, so failures are logged and not added to it; the first one is returned.
+ */
+int vfio_host_give_back(struct vfio_host *host);
+
+/*
+ * Gives back every device that an earlier run left behind because it was killed, and that no run
+ * has now. Failures are logged; the first is returned. `ret_count` devices were given back, also on
+ * failure.
+ */
+int vfio_host_recover(const char *root, unsigned *ret_count);
+
+#endif

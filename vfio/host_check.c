@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What must be true before a device is taken, and what to do where it is not: vfio_host_check.
+ * Main thread. The group rule is the kernel's own: [linux Documentation/driver-api/vfio.rst,
+ * "Groups, Devices, and IOMMUs"].
+ */
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/pci_regs.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/err.h"
+#include "core/log.h"
+#include "core/sys.h"
+#include "vfio/host.h"
+#include "vfio/host_holders.h"
+#include "vfio/host_lease.h"
+#include "vfio/host_sysfs.h"
+
+/* Base classes [PCI-CCAS 1 Class Codes]. */
+#define CLASS_DISPLAY     0x03
+#define CLASS_BRIDGE      0x06
+#define CLASS_ACCELERATOR 0x12
+#define CLASS_UNKNOWN     0xff
+
+/* A list for a message: "a, b, c", cut when it is full. */
+struct list {
+	char s[400];
+	size_t len;
+};
+
+static void PRINTF_LIKE(3, 4)
+	list_add(struct list *list, const char *separator, const char *fmt, ...)
+{
+	char item[160];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	vsnprintf(item, sizeof(item), fmt, ap);
+	va_end(ap);
+	if (list->len >= sizeof(list->s))
+		return;
+	n = snprintf(list->s + list->len, sizeof(list->s) - list->len, "%s%s",
+		     list->len ? separator : "", item);
+	list->len += n > 0 ? (size_t)n : 0;
+}
+
+static unsigned base_class(const char *root, struct pci_addr addr)
+{
+	return (unsigned)host_sysfs_number(host_sysfs_device(root, addr, "class").s,
+					   CLASS_UNKNOWN << 16) >>
+	       16;
+}
+
+/* Names the devices that were probably meant. */
+static int no_such_device(const char *root, struct pci_addr addr)
+{
+	struct list gpus = { 0 };
+	struct dirent **names;
+	int r, n = scandir(host_sysfs_path(root, "sys/bus/pci/devices").s, &names, NULL, alphasort);
+
+	for (int i = 0; i < n; i++) {
+		struct pci_addr other;
+
+		if (pci_addr_scan(names[i]->d_name, &other)) {
+			const unsigned class = base_class(root, other);
+
+			if (class == CLASS_DISPLAY || class == CLASS_ACCELERATOR)
+				list_add(&gpus, ", ", "%s", names[i]->d_name);
+		}
+		free(names[i]);
+	}
+	if (n >= 0)
+		free(names);
+	r = err_set(ERR_DEVICE, -ENODEV, "there is no PCI device %s", pci_addr_text(addr).s);
+	if (gpus.len)
+		err_hint("the GPUs here are %s", gpus.s);
+	else
+		err_hint("lspci -D lists the PCI devices; no GPU is among them");
+	return r;
+}
+
+static int check_is_endpoint(const char *root, struct pci_addr addr)
+{
+	const struct pci_addr_text name = pci_addr_text(addr);
+	int r, header;
+
+	if (!host_sysfs_exists(host_sysfs_device(root, addr, "").s))
+		return no_such_device(root, addr);
+	header = host_sysfs_header_type(root, addr);
+	if (header == PCI_HEADER_TYPE_NORMAL && base_class(root, addr) != CLASS_BRIDGE)
+		return 0;
+	if (header == -ENXIO) {
+		r = err_set(ERR_DEVICE, header, "%s does not answer: it reads as all ones", name.s);
+		err_hint("it has fallen off the bus; a power cycle of the host may bring it back");
+		return r;
+	}
+	if (header < 0)
+		return err_sys(ERR_HOST, header, "read the PCI header of %s", name.s);
+	r = err_set(ERR_DEVICE, -EINVAL, "%s is a bridge, which cannot be passed through", name.s);
+	err_hint("pass the devices behind it");
+	return r;
+}
+
+/* Taking a function from its driver takes its virtual functions away from whoever has them. */
+static int check_no_vfs(const char *root, struct pci_addr addr)
+{
+	const uint64_t vfs = host_sysfs_number(host_sysfs_device(root, addr, "sriov_numvfs").s, 0);
+	int r;
+
+	if (!vfs)
+		return 0;
+	r = err_set(ERR_DEVICE, -EBUSY, "%s has %u virtual functions switched on",
+		    pci_addr_text(addr).s, (unsigned)vfs);
+	err_hint("pass one of those, or switch them off: echo 0 > "
+		 "/sys/bus/pci/devices/%s/sriov_numvfs",
+		 pci_addr_text(addr).s);
+	return r;
+}
+
+static void hint_iommu(const char *root)
+{
+	static const char intel[] = "switch on VT-d in the firmware setup (BIOS) and boot the host "
+				    "with the kernel option intel_iommu=on";
+	static const char amd[] =
+		"switch on AMD-Vi (\"IOMMU\") in the firmware setup (BIOS) and boot "
+		"the host without the kernel option amd_iommu=off";
+	CLEANUP(closep) int fd = sys_open(host_sysfs_path(root, "proc/cpuinfo").s, O_RDONLY, 0);
+	char text[512];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	text[MAX(n, 0)] = '\0';
+	if (strstr(text, "GenuineIntel"))
+		err_hint("%s", intel);
+	else if (strstr(text, "AuthenticAMD"))
+		err_hint("%s", amd);
+	else
+		err_hint("on Intel %s; on AMD %s", intel, amd);
+}
+
+static bool any_iommu_group(const char *root)
+{
+	DIR *dir = opendir(host_sysfs_path(root, "sys/kernel/iommu_groups").s);
+	struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir)))
+		found = entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static int check_iommu(const char *root, struct pci_addr addr, unsigned *ret_group)
+{
+	char name[32];
+	int r = host_sysfs_group(root, addr, ret_group);
+
+	if (r == 0) {
+		/* What enable_unsafe_noiommu_mode makes is a group without an IOMMU. */
+		if (sys_read_text(host_sysfs_device(root, addr, "iommu_group/name").s, name,
+				  sizeof(name)) < 0 ||
+		    strcmp(name, "vfio-noiommu") != 0)
+			return 0;
+		r = err_set(ERR_HOST, -ENODEV, "%s has no IOMMU, only VFIO's unsafe no-IOMMU mode",
+			    pci_addr_text(addr).s);
+		hint_iommu(root);
+		return r;
+	}
+	if (any_iommu_group(root)) {
+		r = err_set(ERR_DEVICE, -ENODEV, "%s is not behind an IOMMU, other devices are",
+			    pci_addr_text(addr).s);
+		err_hint("put the card in another slot");
+		return r;
+	}
+	r = err_set(ERR_HOST, -ENODEV, "the host's IOMMU is off: %s has no IOMMU group",
+		    pci_addr_text(addr).s);
+	hint_iommu(root);
+	return r;
+}
+
+static bool is_given(const struct vfio_host *host, struct pci_addr addr)
+{
+	for (unsigned i = 0; i < host->count; i++) {
+		if (pci_addr_compare(host->devices[i].addr, addr) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* True if the guest may have the group while this member stays as it is. */
+static bool member_is_harmless(const struct vfio_host *host, struct pci_addr member,
+			       char driver[VFIO_HOST_DRIVER_SIZE])
+{
+	host_sysfs_driver(host->root, member, driver);
+	return is_given(host, member) || !driver[0] || host_sysfs_is_vfio(driver) ||
+	       strcmp(driver, "pci-stub") == 0 ||
+	       host_sysfs_header_type(host->root, member) > PCI_HEADER_TYPE_NORMAL;
+}
+
+/* Names every device that keeps the group from being passed. */
+static int check_group(const struct vfio_host *host, const struct vfio_host_device *dev)
+{
+	const struct host_sysfs_path path =
+		host_sysfs_device(host->root, dev->addr, "iommu_group/devices");
+	struct list blockers = { 0 }, options = { 0 };
+	bool same_card = true;
+	struct dirent **names;
+	int r, n = scandir(path.s, &names, NULL, alphasort);
+
+	if (n < 0)
+		return err_sys(ERR_HOST, -errno, "%s", path.s);
+	for (int i = 0; i < n; i++) {
+		char driver[VFIO_HOST_DRIVER_SIZE];
+		struct pci_addr member;
+
+		if (pci_addr_scan(names[i]->d_name, &member) &&
+		    !member_is_harmless(host, member, driver)) {
+			list_add(&blockers, ", ", "%s (%s)", names[i]->d_name, driver);
+			list_add(&options, " ", "--gpu %s", names[i]->d_name);
+			same_card &= pci_addr_same_slot(member, dev->addr);
+		}
+		free(names[i]);
+	}
+	free(names);
+	if (!blockers.len)
+		return 0;
+	r = err_set(ERR_DEVICE, -EBUSY,
+		    "%s shares IOMMU group %u with devices that the host's drivers have: %s",
+		    pci_addr_text(dev->addr).s, dev->group, blockers.s);
+	err_hint("a group can only be passed whole: add %s%s", options.s,
+		 same_card ? "" : ", or put the card in another slot");
+	return r;
+}
+
+/* What stands between the device's present driver and vfio-pci. */
+static int check_driver(const struct vfio_host *host, const struct vfio_host_device *dev)
+{
+	const struct host_sysfs_path override =
+		host_sysfs_device(host->root, dev->addr, "driver_override");
+	const struct pci_addr_text addr = pci_addr_text(dev->addr);
+	char driver[VFIO_HOST_DRIVER_SIZE], holders[256];
+	int r;
+
+	host_sysfs_driver(host->root, dev->addr, driver);
+	if (host_sysfs_is_vfio(driver))
+		return 0;
+	if (faccessat(AT_FDCWD, override.s, W_OK, AT_EACCESS) < 0) {
+		r = err_sys(ERR_HOST, -errno, "%s cannot be moved from %s to vfio-pci", addr.s,
+			    driver[0] ? driver : "no driver");
+		err_hint("run as root, or let root bind it to vfio-pci and give you /dev/vfio/%u",
+			 dev->group);
+		return r;
+	}
+	host_holders_list(host->root, dev->addr, holders, sizeof(holders));
+	/*
+	 * NVIDIA's driver waits for its users for ever, and with some versions only a reboot ends
+	 * that [github.com/NVIDIA/open-gpu-kernel-modules #1119, #1374].
+	 */
+	if (holders[0] && strcmp(driver, "nvidia") == 0) {
+		r = err_set(ERR_DEVICE, -EBUSY, "%s is in use on the host by %s", addr.s, holders);
+		err_hint("stop them first; driver nvidia does not let go of a GPU in use");
+		return r;
+	}
+	if (holders[0])
+		log_warn("%s is taken away from %s", addr.s, holders);
+	if (driver[0] &&
+	    host_sysfs_number(host_sysfs_device(host->root, dev->addr, "boot_vga").s, 0) == 1)
+		log_warn("%s is the host's boot display: its screen goes dark", addr.s);
+	return 0;
+}
+
+int vfio_host_check(struct vfio_host *host, const struct pci_addr *addrs, unsigned count)
+{
+	int r;
+
+	assert(host->count == 0 && count <= VFIO_HOST_DEVICES_MAX);
+	for (unsigned i = 0; i < count; i++) {
+		struct vfio_host_device dev = { .addr = addrs[i] };
+
+		r = check_is_endpoint(host->root, dev.addr);
+		if (r == 0)
+			r = check_no_vfs(host->root, dev.addr);
+		if (r == 0)
+			r = check_iommu(host->root, dev.addr, &dev.group);
+		if (r < 0)
+			goto fail;
+		host->devices[host->count++] = dev;
+	}
+	/* From here on no other run changes the drivers of these groups. */
+	r = count ? host_lease_take(host) : 0;
+	if (r < 0)
+		goto fail;
+	for (unsigned i = 0; i < count; i++) {
+		r = check_group(host, &host->devices[i]);
+		if (r < 0)
+			goto fail;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		r = check_driver(host, &host->devices[i]);
+		if (r < 0)
+			goto fail;
+	}
+	return 0;
+
+fail:
+	host_lease_drop(host);
+	host->count = 0;
+	return r;
+}

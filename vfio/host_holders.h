@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who uses a graphics device on the host, for messages. Main thread. */
+#ifndef VFIO_HOST_HOLDERS_H
+#define VFIO_HOST_HOLDERS_H
+
+#include "core/util.h"
+#include "vfio/pci_addr.h"
+
+/*
+ * The processes that have a device file of this device open, as "Xorg (pid 812), python3 (pid 90)";
+ * "" if none was seen. As far as /proc lets this user see.
+ */
+void host_holders_list(const char *root, struct pci_addr addr, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The journal of changed devices; see host_journal.h. A file holds "driver=...\noverride=...\n". */
+#include "vfio/host_journal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/err.h"
+#include "core/sys.h"
+#include "vfio/host_lease.h"
+#include "vfio/host_sysfs.h"
+
+#define KEY_DRIVER   "driver="
+#define KEY_OVERRIDE "override="
+#define TEXT_SIZE    (2 * VFIO_HOST_DRIVER_SIZE + sizeof(KEY_DRIVER) + sizeof(KEY_OVERRIDE))
+
+static struct host_sysfs_path journal_path(const char *state_dir, struct pci_addr addr)
+{
+	return host_sysfs_path(state_dir, "journal/%s", pci_addr_text(addr).s);
+}
+
+static int sync_dir(const char *path)
+{
+	CLEANUP(closep) int fd = sys_open(path, O_RDONLY | O_DIRECTORY, 0);
+
+	if (fd < 0)
+		return fd;
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+/* A new file with the text, on disk. */
+static int write_file(const char *path, const char *text)
+{
+	CLEANUP(closep) int fd = sys_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = sys_pwrite_full(fd, text, strlen(text), 0);
+	if (r < 0)
+		return r;
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+int host_journal_write(const char *state_dir, struct pci_addr addr,
+		       const struct vfio_host_before *before)
+{
+	const struct host_sysfs_path dir = host_sysfs_path(state_dir, "journal");
+	const struct host_sysfs_path path = journal_path(state_dir, addr);
+	const struct host_sysfs_path fresh =
+		host_sysfs_path(state_dir, "journal/%s.new", pci_addr_text(addr).s);
+	char text[TEXT_SIZE];
+	int r;
+
+	r = host_lease_make_dir(dir.s);
+	if (r < 0)
+		return r;
+	snprintf(text, sizeof(text), KEY_DRIVER "%s\n" KEY_OVERRIDE "%s\n", before->driver,
+		 before->override);
+	r = write_file(fresh.s, text);
+	if (r == 0 && rename(fresh.s, path.s) < 0)
+		r = -errno;
+	if (r == 0)
+		r = sync_dir(dir.s);
+	return r < 0 ? err_sys(ERR_HOST, r, "write the journal %s", path.s) : 0;
+}
+
+/* The rest of a line that begins with `key`; false if the text does not, or it is a path. */
+static bool take_line(const char **pos, const char *key, char buf[VFIO_HOST_DRIVER_SIZE])
+{
+	const size_t key_len = strlen(key);
+	size_t len;
+
+	if (strncmp(*pos, key, key_len) != 0)
+		return false;
+	*pos += key_len;
+	len = strcspn(*pos, "\n");
+	if (len >= VFIO_HOST_DRIVER_SIZE || memchr(*pos, '/', len))
+		return false;
+	memcpy(buf, *pos, len);
+	buf[len] = '\0';
+	*pos += len;
+	if (**pos == '\n')
+		(*pos)++;
+	return true;
+}
+
+int host_journal_read(const char *state_dir, struct pci_addr addr,
+		      struct vfio_host_before *ret_before)
+{
+	struct vfio_host_before before;
+	char text[TEXT_SIZE];
+	const char *pos = text;
+	int r = sys_read_text(journal_path(state_dir, addr).s, text, sizeof(text));
+
+	if (r < 0)
+		return r;
+	if (!take_line(&pos, KEY_DRIVER, before.driver) ||
+	    !take_line(&pos, KEY_OVERRIDE, before.override))
+		return -EBADMSG;
+	*ret_before = before;
+	return 0;
+}
+
+int host_journal_remove(const char *state_dir, struct pci_addr addr)
+{
+	if (unlink(journal_path(state_dir, addr).s) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return sync_dir(host_sysfs_path(state_dir, "journal").s);
+}
+
+static int compare_addrs(const void *a, const void *b)
+{
+	return pci_addr_compare(*(const struct pci_addr *)a, *(const struct pci_addr *)b);
+}
+
+int host_journal_list(const char *state_dir, struct pci_addr **ret_addrs, unsigned *ret_count)
+{
+	DIR *dir = opendir(host_sysfs_path(state_dir, "journal").s);
+	struct pci_addr *addrs = NULL, addr;
+	struct dirent *entry;
+	unsigned count = 0;
+
+	if (!dir && errno != ENOENT)
+		return -errno;
+	while (dir && (entry = readdir(dir))) {
+		struct pci_addr *more;
+
+		if (!pci_addr_scan(entry->d_name, &addr))
+			continue;
+		more = reallocarray(addrs, count + 1, sizeof(*addrs));
+		if (!more)
+			goto fail;
+		addrs = more;
+		addrs[count++] = addr;
+	}
+	if (dir)
+		closedir(dir);
+	if (count)
+		qsort(addrs, count, sizeof(*addrs), compare_addrs);
+	*ret_addrs = addrs;
+	*ret_count = count;
+	return 0;
+
+fail:
+	closedir(dir);
+	free(addrs);
+	return -ENOMEM;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Leases: a lock file for each device and each IOMMU group, so that two runs never share one. The
+ * kernel lets a lock go when its holder ends, however it ends; the files stay, empty of meaning.
+ * Any user of the same state directory sees them. Main thread.
+ */
+#ifndef VFIO_HOST_LEASE_H
+#define VFIO_HOST_LEASE_H
+
+#include "core/util.h"
+#include "vfio/host.h"
+
+/* Where root, or else this user, keeps leases and journal. "" if there is no such place. */
+void host_lease_state_dir(const char *root, char buf[VFIO_HOST_PATH_SIZE]);
+
+/* Makes `path` a directory that only this user can enter. */
+int MUST_CHECK host_lease_make_dir(const char *path);
+
+/*
+ * All devices of `host`, and their groups, or none. -EBUSY (kind ERR_DEVICE), with the pid of who
+ * has it, if one is taken.
+ */
+int MUST_CHECK host_lease_take(struct vfio_host *host);
+void host_lease_drop(struct vfio_host *host);
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mapping guest RAM for DMA, whatever the IOMMU interface: what the IOMMU cannot do and what the
+ * limit of locked memory forbids is found and told before anything is pinned. Main thread.
+ */
+#include "vfio/iommu.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "core/err.h"
+#include "core/log.h"
+#include "core/sys.h"
+#include "vfio/device.h"
+
+#define RANGES_TEXT_SIZE 256
+
+/* "0x0-0xfedfffff, 0xfef00000-0x7fffffffff" */
+static void ranges_text(const struct vfio_iommu_limits *limits, char *buf)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < limits->range_count && len < RANGES_TEXT_SIZE - 1; i++)
+		len += (size_t)snprintf(buf + len, RANGES_TEXT_SIZE - len,
+					"%s0x%" PRIx64 "-0x%" PRIx64, i ? ", " : "",
+					(uint64_t)limits->ranges[i].start,
+					(uint64_t)limits->ranges[i].end);
+}
+
+static int check_range(const struct vfio_iommu_limits *limits, const struct mem_bank *bank)
+{
+	const uint64_t last = bank->gpa + (bank->size - 1);
+	char text[RANGES_TEXT_SIZE] = "";
+	uint64_t top = 0;
+
+	for (unsigned i = 0; i < limits->range_count; i++) {
+		const struct vfio_iova_range *r = &limits->ranges[i];
+
+		if (r->start <= bank->gpa && last <= r->end)
+			return 0;
+		top = MAX(top, (uint64_t)r->end);
+	}
+	if (!limits->range_count)
+		return 0;
+	ranges_text(limits, text);
+	err_set(last > top ? ERR_LIMIT : ERR_HOST, -ERANGE,
+		"guest memory at 0x%" PRIx64 "-0x%" PRIx64
+		" is not among the addresses that the IOMMU can map for the devices (%s)",
+		bank->gpa, last, text);
+	if (last > top)
+		err_hint("give the guest less memory: this IOMMU ends at 0x%" PRIx64, top);
+	else
+		err_hint("the platform reserves a part of it: see "
+			 "/sys/kernel/iommu_groups/*/reserved_regions");
+	return -ERANGE;
+}
+
+static int check_limits(struct vfio_iommu *iommu, const struct guest_mem *mem)
+{
+	struct vfio_iommu_limits limits;
+	int r = iommu->ops->limits(iommu, &limits);
+
+	if (r < 0)
+		return r;
+	if (mem->count > limits.maps_left)
+		return err_set(ERR_LIMIT, -ENOSPC,
+			       "guest memory takes %u DMA mappings, and the IOMMU allows %u more",
+			       mem->count, limits.maps_left);
+	for (unsigned i = 0; i < mem->count; i++) {
+		const struct mem_bank *bank = &mem->banks[i];
+		const uint64_t page = limits.page_sizes & -limits.page_sizes;
+
+		if (page && ((bank->gpa | bank->size) & (page - 1)))
+			return err_set(ERR_HOST, -EINVAL,
+				       "the IOMMU maps pages of %" PRIu64
+				       " bytes, and guest memory is not made of them",
+				       page);
+		r = check_range(&limits, bank);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* A number of /proc/self/status, in `base`; 0 if it is not there. */
+static uint64_t status_number(const char *status, const char *field, int base)
+{
+	const char *p = strstr(status, field);
+
+	return p ? strtoull(p + strlen(field), NULL, base) : 0;
+}
+
+/*
+ * Pinned pages count against RLIMIT_MEMLOCK of the process unless it has CAP_IPC_LOCK. Finding out
+ * only from the kernel would take as long as zeroing all memory.
+ */
+static int allow_pinning(uint64_t bytes)
+{
+	char status[8192];
+	struct rlimit lim, want;
+	uint64_t need = bytes;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &lim) < 0)
+		return err_sys(ERR_HOST, -errno, "read the limit of locked memory");
+	if (sys_read_text("/proc/self/status", status, sizeof(status)) < 0)
+		status[0] = '\0';
+	need += status_number(status, "\nVmLck:", 10) * KiB;
+	if (lim.rlim_cur == RLIM_INFINITY || lim.rlim_cur >= need)
+		return 0;
+
+	want.rlim_cur = need;
+	want.rlim_max = MAX(lim.rlim_max, (rlim_t)need);
+	if (setrlimit(RLIMIT_MEMLOCK, &want) == 0)
+		return 0;
+	if (status_number(status, "\nCapEff:", 16) >> CAP_IPC_LOCK & 1)
+		return 0;
+
+	err_set(ERR_LIMIT, -ENOMEM,
+		"the devices need all %llu MiB of guest memory pinned, which takes a limit of "
+		"locked memory of %llu KiB; it is %llu KiB",
+		bytes / MiB, need / KiB, lim.rlim_max / KiB);
+	err_hint("raise it with 'ulimit -l %llu', LimitMEMLOCK= in a systemd unit or memlock in "
+		 "/etc/security/limits.conf, or run as root",
+		 need / KiB);
+	return -ENOMEM;
+}
+
+/* A device that nothing could reset goes to the guest as its last user left it. */
+static void warn_unclean(const struct vfio_iommu *iommu)
+{
+	for (const struct vfio_device *dev = iommu->devices; dev; dev = dev->next) {
+		if (!dev->clean)
+			log_warn("%s: could not be reset: the guest gets it as its last user left "
+				 "it",
+				 dev->bdf);
+	}
+}
+
+int vfio_iommu_map_ram(struct vfio_iommu *iommu, const struct guest_mem *mem)
+{
+	int r;
+
+	assert(!iommu->mapped_count);
+	if (!iommu->devices)
+		return 0;
+	warn_unclean(iommu);
+	r = check_limits(iommu, mem);
+	if (r < 0)
+		return r;
+	r = allow_pinning(guest_mem_size(mem));
+	if (r < 0)
+		return r;
+
+	for (unsigned i = 0; i < mem->count; i++) {
+		const struct mem_bank *bank = &mem->banks[i];
+
+		r = iommu->ops->map(iommu, bank->gpa, bank->size, bank->hva);
+		if (r < 0)
+			return err_wrap(r,
+					"map guest memory at 0x%" PRIx64 "-0x%" PRIx64 " for DMA",
+					bank->gpa, bank->gpa + (bank->size - 1));
+		iommu->mapped[iommu->mapped_count].iova = bank->gpa;
+		iommu->mapped[iommu->mapped_count++].size = bank->size;
+	}
+	return 0;
+}
+
+void vfio_iommu_destroy(struct vfio_iommu *iommu)
+{
+	if (!iommu)
+		return;
+	while (iommu->mapped_count) {
+		iommu->mapped_count--;
+		iommu->ops->unmap(iommu, iommu->mapped[iommu->mapped_count].iova,
+				  iommu->mapped[iommu->mapped_count].size);
+	}
+	iommu->ops->destroy(iommu);
+}

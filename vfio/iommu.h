@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The IOMMU that stands between passed-through devices and guest RAM, whichever kernel interface
+ * drives it: devices are opened through it, and guest RAM is mapped for all of them at once, guest
+ * physical address = I/O virtual address. Main thread only. [Linux: include/uapi/linux/vfio.h].
+ */
+#ifndef VFIO_IOMMU_H
+#define VFIO_IOMMU_H
+
+#include <linux/vfio.h>
+
+#include "core/mem.h"
+#include "core/util.h"
+
+struct vfio_device;
+struct vfio_iommu;
+struct vm;
+
+#define VFIO_IOVA_RANGES_MAX 64u
+
+/* What the IOMMU can map, which depends on the devices behind it. */
+struct vfio_iommu_limits {
+	uint64_t page_sizes;  /* one bit a size; 0: not told */
+	uint32_t maps_left;   /* mappings that may still be made; UINT32_MAX: not told */
+	unsigned range_count; /* 0: not told */
+	struct vfio_iova_range ranges[VFIO_IOVA_RANGES_MAX]; /* both ends inclusive */
+};
+
+/* A backend: type1 containers and groups today. */
+struct vfio_iommu_ops {
+	/* Brings the device's group behind this IOMMU. `ret_handle` goes back to close_device. */
+	int (*open_device)(struct vfio_iommu *iommu, const char *bdf, int *ret_fd,
+			   void **ret_handle);
+	/* After the device's fd was closed. */
+	void (*close_device)(struct vfio_iommu *iommu, void *handle);
+	int (*limits)(struct vfio_iommu *iommu, struct vfio_iommu_limits *ret_limits);
+	int (*map)(struct vfio_iommu *iommu, uint64_t iova, uint64_t size, void *hva);
+	void (*unmap)(struct vfio_iommu *iommu, uint64_t iova, uint64_t size);
+	/* The fd that proves to the kernel, for a reset of the bus, that a group is ours; -ENOENT.
+	 */
+	int (*group_fd)(struct vfio_iommu *iommu, uint32_t group_id);
+	void (*destroy)(struct vfio_iommu *iommu);
+};
+
+struct vfio_iommu {
+	const struct vfio_iommu_ops *ops;
+	struct vfio_device *devices; /* a list, kept by vfio_device_open and _close */
+	unsigned mapped_count;
+	struct {
+		uint64_t iova, size;
+	} mapped[GUEST_MEM_BANKS_MAX];
+};
+
+/*
+ * Opens /dev/vfio/vfio (VFIO_TYPE1v2_IOMMU). `vm` outlives it and is told of every group, so that
+ * KVM knows whether the devices' DMA snoops the CPU's caches.
+ */
+int MUST_CHECK vfio_type1_create(struct vm *vm, struct vfio_iommu **ret_iommu);
+
+/*
+ * Maps all guest RAM for DMA: once, after the last device was created and before the guest starts.
+ * Pins it, which takes the time to zero all of it. The limit of locked memory is raised if need be,
+ * and what cannot work is told before anything is pinned. With no device: does nothing.
+ */
+int MUST_CHECK vfio_iommu_map_ram(struct vfio_iommu *iommu, const struct guest_mem *mem);
+
+/* Unmaps the RAM. After the last device was destroyed, before guest RAM goes. NULL is fine. */
+void vfio_iommu_destroy(struct vfio_iommu *iommu);
+
+#endif

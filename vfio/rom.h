@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The option ROM of a passed-through device, served from a copy: the device's own is read when the
+ * guest first looks, which is slow and on some cards fails; one from a file at once. The copy is a
+ * read-only memory slot while the ROM is decoded. [PCI-3.0 6.2.5.2 Expansion ROM Base Address
+ * Register, 6.3 PCI Expansion ROMs].
+ */
+#ifndef VFIO_ROM_H
+#define VFIO_ROM_H
+
+#include "core/bus.h"
+#include "core/vm.h"
+#include "devices/pci.h"
+#include "vfio/device.h"
+
+struct vfio_rom {
+	struct pci_dev *pci;
+	const struct vfio_device *dev;
+	uint8_t *data; /* NULL: no ROM */
+	uint64_t size; /* of the BAR */
+	bool loaded;   /* `data` has the contents; pci->lock */
+	struct bus_range range;
+	struct vm_slot slot;
+};
+
+/*
+ * Declares the ROM BAR, if there is a ROM: from `file` if that is not NULL, else the device's; none
+ * if `off`. A file that cannot be read is an error, a device without a readable ROM is not.
+ */
+int MUST_CHECK vfio_rom_init(struct vfio_rom *rom, struct pci_dev *pci,
+			     const struct vfio_device *dev, const char *file, bool off);
+/* After pci_dev_fini. */
+void vfio_rom_fini(struct vfio_rom *rom);
+
+/* pci_dev_ops.bar_map and bar_unmap for PCI_BAR_ROM; pci->lock held. */
+void vfio_rom_map(struct vfio_rom *rom);
+void vfio_rom_unmap(struct vfio_rom *rom);
+
+/*
+ * Sets the device ID in the image at `data` to `device` and makes its checksum right again, if it
+ * is an image of the same vendor: one ROM often serves several cards.
+ */
+void vfio_rom_fix_id(uint8_t *data, uint64_t size, uint16_t vendor, uint16_t device);
+
+#endif

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pci_dev of a passed-through device: what a guest's config access does to the device, and the
+ * device's life from open to give-back. Config accesses and BAR changes come on vCPUs with the
+ * device's lock held, the rest on main. [PCIe-5.0 5.3 PCI-PM Power Management States, 6.6.2 FLR].
+ */
+#include "vfio/vfio_pci.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/err.h"
+#include "core/log.h"
+#include "core/vm.h"
+#include "devices/pci.h"
+#include "vfio/bar.h"
+#include "vfio/config.h"
+#include "vfio/device.h"
+#include "vfio/iommu.h"
+#include "vfio/irq.h"
+#include "vfio/rom.h"
+
+/* Files that a device takes besides one for each vector. */
+#define FILES_BESIDES_VECTORS 8u
+
+struct vfio_pci {
+	struct pci_dev pci; /* first */
+	struct vfio_device dev;
+	struct vfio_config config;
+	struct vfio_bars bars;
+	struct vfio_irq irq;
+	struct vfio_rom rom;
+	bool pci_ready;         /* pci_dev_init was called */
+	bool told[VFIO_EVENTS]; /* main thread */
+};
+
+static struct vfio_pci *to_vfio_pci(struct pci_dev *pci)
+{
+	return container_of(pci, struct vfio_pci, pci);
+}
+
+/* --- BARs --- */
+
+static void bar_map(struct pci_dev *pci, unsigned n)
+{
+	struct vfio_pci *v = to_vfio_pci(pci);
+
+	if (n != PCI_BAR_ROM)
+		vfio_bar_map(&v->bars, n);
+	else if (!v->bars.asleep)
+		vfio_rom_map(&v->rom);
+}
+
+static void bar_unmap(struct pci_dev *pci, unsigned n)
+{
+	struct vfio_pci *v = to_vfio_pci(pci);
+
+	if (n == PCI_BAR_ROM)
+		vfio_rom_unmap(&v->rom);
+	else
+		vfio_bar_unmap(&v->bars, n);
+}
+
+static void sleep_bars(struct vfio_pci *v)
+{
+	vfio_bars_sleep(&v->bars);
+	if (v->pci.bars[PCI_BAR_ROM].mapped)
+		vfio_rom_unmap(&v->rom);
+}
+
+static void wake_bars(struct vfio_pci *v)
+{
+	if (!v->bars.asleep)
+		return;
+	vfio_bars_wake(&v->bars);
+	if (v->pci.bars[PCI_BAR_ROM].mapped)
+		vfio_rom_map(&v->rom);
+}
+
+/* --- power --- */
+
+static unsigned power_state(const struct vfio_pci *v)
+{
+	return vfio_config_raw_read(&v->dev, v->config.pm + PCI_PM_CTRL, 1) &
+	       PCI_PM_CTRL_STATE_MASK;
+}
+
+/*
+ * The guest's power states are the device's: an idle card should save power, and the kernel saves
+ * and restores what the way back to D0 may lose. Outside of D0 nothing is decoded; the slots must
+ * be gone before, because the kernel takes their pages away. The device decides which states it
+ * has, so its answer counts and not what was written.
+ */
+static void write_power(struct vfio_pci *v, unsigned off, unsigned len, uint32_t val)
+{
+	const unsigned pmcsr = v->config.pm + PCI_PM_CTRL;
+
+	if (val >> (8 * (pmcsr - off)) & PCI_PM_CTRL_STATE_MASK)
+		sleep_bars(v);
+	vfio_config_forward(&v->config, off, len, val);
+	if (power_state(v) == 0)
+		wake_bars(v);
+}
+
+static void force_d0(struct vfio_pci *v)
+{
+	uint32_t ctrl;
+
+	if (v->config.pm && power_state(v) != 0) {
+		ctrl = vfio_config_raw_read(&v->dev, v->config.pm + PCI_PM_CTRL, 2);
+		vfio_config_raw_write(&v->dev, v->config.pm + PCI_PM_CTRL, 2,
+				      ctrl & ~(uint32_t)PCI_PM_CTRL_STATE_MASK);
+		if (power_state(v) != 0)
+			log_guest("%s: does not leave power state D%u", v->dev.bdf, power_state(v));
+	}
+	wake_bars(v);
+}
+
+/* --- reset --- */
+
+/*
+ * Before a reset: no interrupts, D0, nothing decoded and above all no bus mastering, so that DMA
+ * that a dead guest left behind has ended.
+ */
+static void quiesce(struct vfio_pci *v)
+{
+	vfio_irq_quiesce(&v->irq);
+	pci_config_write(&v->pci, PCI_COMMAND, 2, 0);
+	force_d0(v);
+	vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, 0);
+}
+
+/* As on real hardware, a function-level reset takes everything that the guest configured along. */
+static void function_level_reset(struct vfio_pci *v)
+{
+	quiesce(v);
+	memcpy(v->pci.config, v->pci.reset_config, sizeof(v->pci.config));
+	for (unsigned n = 0; n <= PCI_BAR_ROM; n++)
+		v->pci.bars[n].sizing = 0;
+	v->dev.clean = false;
+	if (vfio_device_reset(&v->dev, true) < 0)
+		log_guest("%s: the guest's function-level reset failed", err_text());
+}
+
+static void vfio_pci_reset(struct device *device)
+{
+	struct vfio_pci *v = to_vfio_pci(container_of(device, struct pci_dev, device));
+
+	pthread_mutex_lock(&v->pci.lock);
+	quiesce(v);
+	pthread_mutex_unlock(&v->pci.lock);
+	pci_dev_reset(&v->pci);
+	if (vfio_device_reset(&v->dev, false) < 0)
+		log_warn("%s", err_text());
+}
+
+/* --- config space --- */
+
+static uint32_t config_read(struct pci_dev *pci, unsigned off, unsigned len)
+{
+	struct vfio_pci *v = to_vfio_pci(pci);
+
+	vfio_irq_config_read(&v->irq, off, len);
+	return vfio_config_read(&v->config, off, len);
+}
+
+/* COMMAND after a guest's write, in the bits that exist. */
+static uint16_t new_command(const struct pci_dev *pci, unsigned off, unsigned len, uint32_t val)
+{
+	uint8_t bytes[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		const unsigned reg = PCI_COMMAND + i;
+		const uint8_t mask = pci->wmask[reg], old = pci->config[reg];
+
+		bytes[i] = old;
+		if (reg >= off && reg - off < len)
+			bytes[i] = (uint8_t)((old & ~mask) | (val >> (8 * (reg - off)) & mask));
+	}
+	return (uint16_t)load_le(bytes, 2);
+}
+
+/*
+ * The kernel takes the pages of all BARs away while the device's memory decoding is off, so that
+ * the slots must go before and come after.
+ */
+static void write_command(struct vfio_pci *v, unsigned off, unsigned len, uint32_t val)
+{
+	const uint16_t command = new_command(&v->pci, off, len, val);
+
+	if (command & PCI_COMMAND_MEMORY) {
+		vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, command);
+		pci_config_write(&v->pci, off, len, val);
+	} else {
+		pci_config_write(&v->pci, off, len, val);
+		vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, command);
+	}
+}
+
+static void config_write(struct pci_dev *pci, unsigned off, unsigned len, uint32_t val)
+{
+	struct vfio_pci *v = to_vfio_pci(pci);
+	const unsigned pmcsr = v->config.pm + PCI_PM_CTRL;
+
+	v->dev.clean = false;
+	if (vfio_config_starts_flr(&v->config, off, len, val)) {
+		function_level_reset(v);
+		return;
+	}
+	if (pci_access_hits(off, len, PCI_COMMAND, 2))
+		write_command(v, off, len, val);
+	else
+		pci_config_write(pci, off, len, val);
+	if (v->config.pm && pci_access_hits(off, len, pmcsr, 1))
+		write_power(v, off, len, val);
+	else
+		vfio_config_forward(&v->config, off, len, val);
+	vfio_irq_config_written(&v->irq, off, len);
+}
+
+static const struct pci_dev_ops pci_ops = {
+	.config_read = config_read,
+	.config_write = config_write,
+	.bar_map = bar_map,
+	.bar_unmap = bar_unmap,
+};
+
+/* --- life --- */
+
+static void on_event(struct vfio_device *dev, enum vfio_event event)
+{
+	struct vfio_pci *v = container_of(dev, struct vfio_pci, dev);
+	const bool told = v->told[event];
+
+	/* The host repeats its request until the device is closed. */
+	v->told[event] = true;
+	if (told)
+		return;
+	switch (event) {
+	case VFIO_EVENT_ERROR:
+		log_error("%s: reported an uncorrectable error (AER; see the host's kernel log): "
+			  "the machine stops",
+			  dev->bdf);
+		break;
+	case VFIO_EVENT_REQUEST:
+		log_warn("%s: the host wants it back: the machine stops", dev->bdf);
+		break;
+	}
+	vm_request(v->pci.board->vm, VM_REQUEST_DEVICE_LOST);
+}
+
+static void vfio_pci_destroy(struct device *device)
+{
+	struct vfio_pci *v = to_vfio_pci(container_of(device, struct pci_dev, device));
+
+	if (v->pci_ready) {
+		quiesce(v);
+		if (vfio_device_reset(&v->dev, false) < 0)
+			log_warn("%s; its next user gets it as the guest left it", err_text());
+		pci_dev_fini(&v->pci);
+	}
+	vfio_irq_fini(&v->irq);
+	vfio_bars_fini(&v->bars);
+	vfio_rom_fini(&v->rom);
+	vfio_device_close(&v->dev);
+	free(v);
+}
+
+static const struct device_ops device_ops = {
+	.reset = vfio_pci_reset,
+	.destroy = vfio_pci_destroy,
+};
+
+/* From the open device to a pci_dev in its power-on state. */
+static int probe(struct vfio_pci *v, const struct board *board,
+		 const struct vfio_pci_config *config)
+{
+	struct pci_ids ids;
+	int r;
+
+	vfio_config_ids(&v->dev, &ids);
+	if (ids.vendor == 0xffff && ids.device == 0xffff)
+		return err_set(ERR_DEVICE, -ENODEV,
+			       "%s: the device does not answer: all of its config space reads ones",
+			       v->dev.bdf);
+	pci_dev_init(&v->pci, board, &pci_ops, &ids);
+	v->pci_ready = true;
+	vfio_config_init(&v->config, &v->pci, &v->dev);
+	vfio_bars_init(&v->bars, &v->pci, &v->dev);
+	r = vfio_irq_init(&v->irq, &v->config);
+	if (r < 0)
+		return r;
+	r = vfio_rom_init(&v->rom, &v->pci, &v->dev, config->rom_file, config->rom_off);
+	if (r < 0)
+		return err_wrap(r, "%s", v->dev.bdf);
+	return vfio_bars_mmap(&v->bars, &v->irq.layout);
+}
+
+/*
+ * The first reset. The kernel did it at open if it has a good one; a reset of the bus may have to
+ * wait until the last device of that bus is open, and resets the earlier ones as well. What is not
+ * clean in the end, vfio_iommu_map_ram tells.
+ */
+static void reset_before_use(struct vfio_pci *v)
+{
+	v->dev.clean = v->dev.can_reset && (v->dev.has_flr || !v->dev.pm_reset);
+	quiesce(v);
+	if (vfio_device_reset(&v->dev, false) < 0)
+		log_debug("%s", err_text());
+}
+
+int vfio_pci_create(const struct board *board, struct vfio_iommu *iommu,
+		    const struct vfio_pci_config *config, struct loop *main_loop,
+		    struct pci_dev **ret)
+{
+	struct vfio_pci *v = calloc(1, sizeof(*v));
+	int r;
+
+	if (!v)
+		return err_sys(ERR_LIMIT, -ENOMEM, "%s", config->bdf);
+	v->pci.device = (struct device){ .name = v->dev.bdf, .ops = &device_ops };
+	r = vfio_device_open(&v->dev, iommu, config->bdf);
+	if (r >= 0)
+		r = probe(v, board, config);
+	if (r >= 0)
+		r = vfio_device_watch(&v->dev, main_loop, on_event);
+	if (r < 0) {
+		vfio_pci_destroy(&v->pci.device);
+		return r;
+	}
+	reset_before_use(v);
+	vfio_raise_nofile(FILES_BESIDES_VECTORS + v->dev.irq_counts[VFIO_PCI_MSIX_IRQ_INDEX] +
+			  v->dev.irq_counts[VFIO_PCI_MSI_IRQ_INDEX]);
+	*ret = &v->pci;
+	return 0;
+}

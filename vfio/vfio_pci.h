@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host's PCI device in the guest: VFIO on one side, a struct pci_dev on the other. It must be
+ * bound to vfio-pci, and its place in the guest is below a root port.
+ *
+ * Order of a run: vfio_type1_create, vfio_pci_create for each device, pci_bus_add,
+ * vfio_iommu_map_ram, the guest; then device.destroy of each, vfio_iommu_destroy, and only then
+ * may guest RAM go. The devices are reset before and after.
+ */
+#ifndef VFIO_VFIO_PCI_H
+#define VFIO_VFIO_PCI_H
+
+#include "core/device.h"
+#include "core/util.h"
+
+struct loop;
+struct pci_dev;
+struct vfio_iommu;
+
+struct vfio_pci_config {
+	const char *bdf;      /* "0000:01:00.0" */
+	const char *rom_file; /* the option ROM to show; NULL: the device's own */
+	bool rom_off;         /* show none */
+};
+
+/*
+ * Opens and probes the device; its power-on state and the sizes of its BARs are in *ret. Events
+ * from the host are watched on `main_loop` (which does not run yet): an uncorrectable error and the
+ * host's wish to have the device back are logged and end in VM_REQUEST_DEVICE_LOST.
+ * device.destroy resets the device and gives it back. All errors begin with its address.
+ */
+int MUST_CHECK vfio_pci_create(const struct board *board, struct vfio_iommu *iommu,
+			       const struct vfio_pci_config *config, struct loop *main_loop,
+			       struct pci_dev **ret);
+
+#endif
