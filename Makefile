@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin door to meson: build, install, test and demo without knowing it.
+BUILD ?= build
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	tests/install-needs build
+	meson setup $(BUILD)
+
+# The demonstration: a GPU of the emulated host passed through to a Linux guest. Saves demo.png.
+demo: all
+	tests/lab/demo $(BUILD)
+
+# All tests: unit, kvm and lab. What they need beyond the compiler is installed first.
+test: $(BUILD)/build.ninja
+	tests/run $(BUILD) unit kvm lab
+
+# The same and the slow ones.
+test-all: $(BUILD)/build.ninja
+	tests/run $(BUILD) unit kvm lab slow
+
+# Seconds, no KVM, no root.
+test-unit: $(BUILD)/build.ninja
+	tests/run $(BUILD) unit
+
+install: all
+	meson install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all demo test test-all test-unit install clean

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line: what each one means, or exactly what is said against it. */
+#include "cmocka_all.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/err.h"
+#include "options.h"
+
+#define ARGS_MAX 64
+
+/* The whole struct in one line, without what nobody asked for. */
+static void PRINTF_LIKE(2, 3) add(char *line, const char *fmt, ...)
+{
+	const size_t len = strlen(line);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line + len, 1024 - len, fmt, ap);
+	va_end(ap);
+}
+
+static void describe(const struct options *o, char line[1024])
+{
+	static const char *const levels[] = { "error", "quiet", "info", "verbose" };
+
+	line[0] = '\0';
+	if (o->command != OPTIONS_RUN) {
+		add(line, "%s", o->command == OPTIONS_HELP ? "help" : "version");
+		return;
+	}
+	for (unsigned i = 0; i < o->gpu_count; i++) {
+		add(line, "gpu %s%s%s%s; ", pci_addr_text(o->gpus[i].addr).s,
+		    o->gpus[i].rom_off ? " no rom" : "", o->gpus[i].rom[0] ? " rom " : "",
+		    o->gpus[i].rom);
+	}
+	for (unsigned i = 0; i < o->disk_count; i++) {
+		add(line, "disk '%s'%s%s%s; ", o->disks[i].file, o->disks[i].readonly ? " ro" : "",
+		    o->disks[i].serial[0] ? " serial " : "", o->disks[i].serial);
+	}
+	add(line, "%u cpus, %lluM", o->cpus, (unsigned long long)(o->memory / MiB));
+	if (o->firmware_code[0])
+		add(line, "; code '%s'", o->firmware_code);
+	if (o->firmware_vars[0])
+		add(line, " vars '%s'", o->firmware_vars);
+	if (o->firmware_log[0])
+		add(line, "; log '%s'", o->firmware_log);
+	if (o->log_level != LOG_INFO)
+		add(line, "; %s", levels[o->log_level]);
+}
+
+/* Runs the parser on words with one space between them; an error is "text; hint". */
+static int parse(const char *words, struct options *options, char line[1024])
+{
+	char copy[8192], *argv[ARGS_MAX] = { (char *)"tinyvmm" };
+	int r, argc = 1;
+
+	snprintf(copy, sizeof(copy), "%s", words);
+	for (char *p = copy; *p && argc < ARGS_MAX - 1;) {
+		argv[argc++] = p;
+		p += strcspn(p, " ");
+		if (*p)
+			*p++ = '\0';
+	}
+	err_clear();
+	r = options_parse(argc, argv, options);
+	if (r == 0)
+		describe(options, line);
+	else
+		snprintf(line, 1024, "%s%s%s", err_text(), err_hint_text()[0] ? "; " : "",
+			 err_hint_text());
+	return r;
+}
+
+struct golden {
+	const char *words, *expected;
+};
+
+static const struct golden good[] = {
+	{ "--disk a.img", "disk 'a.img'; 2 cpus, 4096M" },
+	{ "run --disk a.img", "disk 'a.img'; 2 cpus, 4096M" },
+	{ "--disk run", "disk 'run'; 2 cpus, 4096M" },
+	{ "--disk=a.img", "disk 'a.img'; 2 cpus, 4096M" },
+	{ "--disk=--a.img", "disk '--a.img'; 2 cpus, 4096M" },
+	{ "--disk=a=b.img", "disk 'a=b.img'; 2 cpus, 4096M" },
+	{ "--disk -", "disk '-'; 2 cpus, 4096M" },
+	{ "--disk a.img --", "disk 'a.img'; 2 cpus, 4096M" },
+	{ "--disk a.img,ro,serial=WD-1", "disk 'a.img' ro serial WD-1; 2 cpus, 4096M" },
+	{ "--disk a.img,serial=x,ro,ro", "disk 'a.img' ro serial x; 2 cpus, 4096M" },
+	{ "--disk a.img,serial=12345678901234567890",
+	  "disk 'a.img' serial 12345678901234567890; 2 cpus, 4096M" },
+	{ "--disk a,,b,,,,c.img", "disk 'a,b,,c.img'; 2 cpus, 4096M" },
+	{ "--disk a.img,,,ro", "disk 'a.img,' ro; 2 cpus, 4096M" },
+	{ "--disk ,,", "disk ','; 2 cpus, 4096M" },
+	{ "--disk a.img,serial=a,,b", "disk 'a.img' serial a,b; 2 cpus, 4096M" },
+	{ "--disk a --disk b,ro --disk c", "disk 'a'; disk 'b' ro; disk 'c'; 2 cpus, 4096M" },
+
+	{ "--gpu 01:00.0", "gpu 0000:01:00.0; 2 cpus, 4096M" },
+	{ "--gpu 0000:AF:00.1,rom=off", "gpu 0000:af:00.1 no rom; 2 cpus, 4096M" },
+	{ "--gpu 01:00.0,rom=vbios.rom", "gpu 0000:01:00.0 rom vbios.rom; 2 cpus, 4096M" },
+	{ "--gpu 01:00.0,rom=./off", "gpu 0000:01:00.0 rom ./off; 2 cpus, 4096M" },
+	{ "--gpu 01:00.0,rom=a,,b=c", "gpu 0000:01:00.0 rom a,b=c; 2 cpus, 4096M" },
+	{ "--gpu 01:00.0 --gpu 01:00.1", "gpu 0000:01:00.0; gpu 0000:01:00.1; 2 cpus, 4096M" },
+
+	{ "--cpus 1", "1 cpus, 4096M" },
+	{ "--cpus 254", "254 cpus, 4096M" },
+	{ "--cpus 08", "8 cpus, 4096M" },
+	{ "--memory 64M", "2 cpus, 64M" },
+	{ "--memory 65536K", "2 cpus, 64M" },
+	{ "--memory 16G", "2 cpus, 16384M" },
+	{ "--memory 16g", "2 cpus, 16384M" },
+	{ "--memory 16GiB", "2 cpus, 16384M" },
+	{ "--memory 512mib", "2 cpus, 512M" },
+	{ "--memory 1T", "2 cpus, 1048576M" },
+	{ "--memory 32T", "2 cpus, 33554432M" },
+
+	{ "--firmware OVMF.fd", "2 cpus, 4096M; code 'OVMF.fd'" },
+	{ "--firmware a,,b.fd,vars=c,,d.fd", "2 cpus, 4096M; code 'a,b.fd' vars 'c,d.fd'" },
+	{ "--firmware-log -", "2 cpus, 4096M; log '-'" },
+	{ "--firmware-log=a,b", "2 cpus, 4096M; log 'a,b'" },
+	{ "-v", "2 cpus, 4096M; verbose" },
+	{ "--verbose -v", "2 cpus, 4096M; verbose" },
+	{ "-q", "2 cpus, 4096M; quiet" },
+	{ "--quiet", "2 cpus, 4096M; quiet" },
+	{ "-h", "help" },
+	{ "--help", "help" },
+	{ "run --help", "help" },
+	{ "--help --nonsense", "help" },
+	{ "--cpus 3 -V x", "version" },
+	{ "--version", "version" },
+	{ "--gpu 0000:41:00.0,rom=off --gpu 41:00.1 --disk /dev/nvme0n1p3,serial=root --disk x,ro "
+	  "--cpus=16 --memory 64G --firmware CODE.fd,vars=VARS.fd --firmware-log fw.log -v",
+	  "gpu 0000:41:00.0 no rom; gpu 0000:41:00.1; disk '/dev/nvme0n1p3' serial root; disk 'x' "
+	  "ro; 16 cpus, 65536M; code 'CODE.fd' vars 'VARS.fd'; log 'fw.log'; verbose" },
+};
+
+static const struct golden bad[] = {
+	{ "", "nothing is given to run; tinyvmm --help has examples" },
+	{ "run", "nothing is given to run; tinyvmm --help has examples" },
+	{ "a.img", "'a.img' belongs to no option; a disk is given as --disk FILE; tinyvmm --help "
+		   "lists the options" },
+	{ "--cpus 2 01:00.0",
+	  "'01:00.0' belongs to no option; a device is given as --gpu 01:00.0" },
+	{ "--cpus 2 run", "'run' belongs to no option; a disk is given as --disk FILE; tinyvmm "
+			  "--help lists the options" },
+	{ "-- a.img", "'a.img' belongs to no option; a disk is given as --disk FILE; tinyvmm "
+		      "--help lists the options" },
+
+	{ "--dsk a.img", "unknown option '--dsk'; did you mean --disk?" },
+	{ "--dsk=a.img", "unknown option '--dsk'; did you mean --disk?" },
+	{ "-disk a.img", "unknown option '-disk'; did you mean --disk?" },
+	{ "--mem 4G", "unknown option '--mem'; did you mean --memory?" },
+	{ "--cpu 4", "unknown option '--cpu'; did you mean --cpus?" },
+	{ "--gup 01:00.0", "unknown option '--gup'; did you mean --gpu?" },
+	{ "--firmware_log -", "unknown option '--firmware_log'; did you mean --firmware-log?" },
+	{ "--kernel x", "unknown option '--kernel'; tinyvmm --help lists the options" },
+	{ "-x", "unknown option '-x'; tinyvmm --help lists the options" },
+	{ "-", "unknown option '-'; tinyvmm --help lists the options" },
+	{ "--=x", "unknown option '--'; tinyvmm --help lists the options" },
+	{ "-vq", "unknown option '-vq'; tinyvmm --help lists the options" },
+	{ "--this-is-a-very-long-option-that-nobody-has-thought-of",
+	  "unknown option '--this-is-a-very-long-option-that-nobody-has-thought-of'; tinyvmm "
+	  "--help lists the options" },
+
+	{ "--disk", "--disk needs a value; write it as --disk FILE[,ro][,serial=TEXT]" },
+	{ "--disk=", "--disk needs a value; write it as --disk FILE[,ro][,serial=TEXT]" },
+	{ "--gpu --disk a", "--gpu needs a value; write it as --gpu BDF[,rom=FILE|rom=off]" },
+	{ "--cpus", "--cpus needs a value; write it as --cpus N" },
+	{ "--memory", "--memory needs a value; write it as --memory SIZE" },
+	{ "--firmware", "--firmware needs a value; write it as --firmware CODE[,vars=FILE]" },
+	{ "--firmware-log", "--firmware-log needs a value; write it as --firmware-log FILE|-" },
+	{ "--verbose=1", "--verbose takes no value" },
+	{ "--help=", "--help takes no value" },
+
+	{ "--cpus 1 --cpus 1", "--cpus is given twice" },
+	{ "--memory 1G --memory=2G", "--memory is given twice" },
+	{ "--firmware a --firmware b", "--firmware is given twice" },
+	{ "--firmware-log a --firmware-log a", "--firmware-log is given twice" },
+	{ "-v --quiet", "--verbose and --quiet exclude each other" },
+	{ "-q -v", "--verbose and --quiet exclude each other" },
+
+	{ "--gpu x", "--gpu: 'x' is not a PCI address; write it as 0000:01:00.0 (see lspci -D)" },
+	{ "--gpu ,rom=off",
+	  "--gpu: '' is not a PCI address; write it as 0000:01:00.0 (see lspci -D)" },
+	{ "--gpu 01:00.0 --gpu 0000:01:00.0", "--gpu: 0000:01:00.0 is given twice" },
+	{ "--gpu 01:00.0,rom",
+	  "--gpu 0000:01:00.0: 'rom' is not understood; it takes rom=FILE or rom=off" },
+	{ "--gpu 01:00.0,rom=",
+	  "--gpu 0000:01:00.0: 'rom=' is not understood; it takes rom=FILE or rom=off" },
+	{ "--gpu 01:00.0,",
+	  "--gpu 0000:01:00.0: '' is not understood; it takes rom=FILE or rom=off" },
+	{ "--gpu 01:00.0,vga=on",
+	  "--gpu 0000:01:00.0: 'vga=on' is not understood; it takes rom=FILE or rom=off" },
+	{ "--gpu 01:00.0,rom=off,rom=a",
+	  "--gpu 0000:01:00.0: rom is given twice; it takes rom=FILE or rom=off, not both" },
+	{ "--gpu 01:00.0,rom=a,rom=off",
+	  "--gpu 0000:01:00.0: rom is given twice; it takes rom=FILE or rom=off, not both" },
+	{ "--gpu 1:0.0 --gpu 2:0.0 --gpu 3:0.0 --gpu 4:0.0 --gpu 5:0.0 --gpu 6:0.0 --gpu 7:0.0 "
+	  "--gpu 8:0.0 --gpu 9:0.0 --gpu a:0.0 --gpu b:0.0 --gpu c:0.0 --gpu d:0.0 --gpu e:0.0 "
+	  "--gpu f:0.0 --gpu 10:0.0 --gpu 11:0.0",
+	  "--gpu: more than 16 devices" },
+
+	{ "--disk ,ro", "--disk: the file name is missing; write it as --disk "
+			"FILE[,ro][,serial=TEXT]" },
+	{ "--disk a --disk a,ro", "--disk: a is given twice" },
+	{ "--disk a,b.img", "--disk a: 'b.img' is not understood; it takes ro and serial=TEXT; a "
+			    "comma in a file name is written ',,'" },
+	{ "--disk a,", "--disk a: '' is not understood; it takes ro and serial=TEXT; a comma in a "
+		       "file name is written ',,'" },
+	{ "--disk a,ro=on", "--disk a: 'ro=on' is not understood; it takes ro and serial=TEXT; a "
+			    "comma in a file name is written ',,'" },
+	{ "--disk a,serial=", "--disk a: '' cannot be a serial number; serial=TEXT takes 1 to 20 "
+			      "visible ASCII characters" },
+	{ "--disk a,serial=123456789012345678901",
+	  "--disk a: '123456789012345678901' cannot be a serial number; serial=TEXT takes 1 to 20 "
+	  "visible ASCII characters" },
+	{ "--disk a,serial=\303\244", "--disk a: '\303\244' cannot be a serial number; serial=TEXT "
+				      "takes 1 to 20 visible ASCII characters" },
+	{ "--disk a,serial=x,serial=y", "--disk a: serial is given twice" },
+	{ "--disk a,serial=x --disk b,serial=x", "--disk b: a has the serial number 'x' already" },
+	{ "--disk 1 --disk 2 --disk 3 --disk 4 --disk 5 --disk 6 --disk 7 --disk 8 --disk 9 --disk "
+	  "10 --disk 11 --disk 12 --disk 13",
+	  "--disk: more than 12 disks" },
+
+	{ "--cpus 0", "--cpus: '0' is not a number from 1 to 254" },
+	{ "--cpus 255", "--cpus: '255' is not a number from 1 to 254" },
+	{ "--cpus -1", "--cpus: '-1' is not a number from 1 to 254" },
+	{ "--cpus 0x4", "--cpus: '0x4' is not a number from 1 to 254" },
+	{ "--cpus 2x", "--cpus: '2x' is not a number from 1 to 254" },
+	{ "--cpus 18446744073709551617",
+	  "--cpus: '18446744073709551617' is not a number from 1 to 254" },
+
+	{ "--memory 4", "--memory: '4' is not a size; write it as 512M or 16G; the units are K, M, "
+			"G and T, powers of 1024" },
+	{ "--memory G", "--memory: 'G' is not a size; write it as 512M or 16G; the units are K, M, "
+			"G and T, powers of 1024" },
+	{ "--memory 4GB", "--memory: '4GB' is not a size; write it as 512M or 16G; the units are "
+			  "K, M, G and T, powers of 1024" },
+	{ "--memory 1.5G", "--memory: '1.5G' is not a size; write it as 512M or 16G; the units are "
+			   "K, M, G and T, powers of 1024" },
+	{ "--memory -1G", "--memory: '-1G' is not a size; write it as 512M or 16G; the units are "
+			  "K, M, G and T, powers of 1024" },
+	{ "--memory 99999999999999999999G",
+	  "--memory: '99999999999999999999G' is not a size; write it as 512M or 16G; the units are "
+	  "K, M, G and T, powers of 1024" },
+	{ "--memory 63M", "--memory: 63M is too little; the least is 64M" },
+	{ "--memory 0G", "--memory: 0G is too little; the least is 64M" },
+	{ "--memory 33T", "--memory: 33T is too much; the most is 32T" },
+	{ "--memory 18446744073709551615T",
+	  "--memory: 18446744073709551615T is too much; the most is 32T" },
+	{ "--memory 1025M", "--memory: 1025M is not a multiple of 2M" },
+
+	{ "--firmware ,vars=x",
+	  "--firmware: the file name is missing; write it as --firmware CODE[,vars=FILE]" },
+	{ "--firmware a,vars",
+	  "--firmware a: 'vars' is not understood; it takes vars=FILE; a comma "
+	  "in a file name is written ',,'" },
+	{ "--firmware a,vars=", "--firmware a: 'vars=' is not understood; it takes vars=FILE; a "
+				"comma in a file name is written ',,'" },
+	{ "--firmware a,vars=b,vars=c", "--firmware a: vars is given twice" },
+	{ "--firmware a,vars=a", "--firmware: a cannot be both CODE and vars" },
+};
+
+static struct options options;
+
+static void good_command_lines_mean_what_they_say(void **state)
+{
+	char line[1024];
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		if (parse(good[i].words, &options, line) != 0 ||
+		    strcmp(line, good[i].expected) != 0)
+			fail_msg("%s\n    is       %s\n    expected %s", good[i].words, line,
+				 good[i].expected);
+	}
+}
+
+static void bad_command_lines_are_told_why(void **state)
+{
+	char line[1024];
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		memset(&options, 0x55, sizeof(options));
+		if (parse(bad[i].words, &options, line) != -EINVAL ||
+		    strcmp(line, bad[i].expected) != 0 || err_kind() != ERR_USAGE)
+			fail_msg("%s\n    is       %s\n    expected %s", bad[i].words, line,
+				 bad[i].expected);
+		assert_int_equal(options.cpus, 0x55555555);
+	}
+}
+
+static void value_too_long_for_a_path_is_refused(void **state)
+{
+	static const char *const names[] = { "gpu",    "disk",     "cpus",
+					     "memory", "firmware", "firmware-log" };
+	char words[2 * PATH_MAX], line[1024], expected[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(words, sizeof(words), "--%s %0*d", names[i], PATH_MAX, 1);
+		snprintf(expected, sizeof(expected),
+			 "--%s: the value is longer than 4095 characters", names[i]);
+		assert_int_equal(parse(words, &options, line), -EINVAL);
+		assert_string_equal(line, expected);
+	}
+	snprintf(words, sizeof(words), "--disk %0*d", PATH_MAX - 1, 1);
+	assert_int_equal(parse(words, &options, line), 0);
+	assert_int_equal(strlen(options.disks[0].file), PATH_MAX - 1);
+}
+
+static void help_fits_a_screen_and_names_every_option(void **state)
+{
+	static const char *const names[] = {
+		"--gpu ",         "--disk ",       "--cpus ",     "--memory ",  "--firmware ",
+		"--firmware-log", "-v, --verbose", "-q, --quiet", "-h, --help", "-V, --version",
+	};
+	const char *help = options_help();
+	unsigned lines = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		assert_non_null(strstr(help, names[i]));
+	for (const char *p = help; *p; p += strcspn(p, "\n") + 1) {
+		assert_in_range(strcspn(p, "\n"), 0, 79);
+		assert_true(p[strcspn(p, "\n")] == '\n');
+		lines++;
+	}
+	assert_in_range(lines, 1, 23);
+}
+
+static void examples_of_the_help_are_good(void **state)
+{
+	const char *p = strstr(options_help(), "Examples:\n");
+	unsigned examples = 0;
+	char words[256], line[1024];
+
+	assert_non_null(p);
+	while ((p = strstr(p, "  tinyvmm "))) {
+		p += strlen("  tinyvmm ");
+		snprintf(words, sizeof(words), "%.*s", (int)strcspn(p, "\n"), p);
+		assert_int_equal(parse(words, &options, line), 0);
+		examples++;
+	}
+	assert_int_equal(examples, 3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(good_command_lines_mean_what_they_say),
+		cmocka_unit_test(bad_command_lines_are_told_why),
+		cmocka_unit_test(value_too_long_for_a_path_is_refused),
+		cmocka_unit_test(help_fits_a_screen_and_names_every_option),
+		cmocka_unit_test(examples_of_the_help_are_good),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

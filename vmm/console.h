@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The other end of the guest's COM1: standard output and standard input of this process.
+ *
+ * On a terminal it is interactive: raw mode, every key goes to the guest but the escape, Ctrl-A:
+ *   Ctrl-A x   end the run at once         Ctrl-A p   press the power button
+ *   Ctrl-A a   send a Ctrl-A               Ctrl-A h   list these
+ * Otherwise both are plain streams: the guest gets standard input as it is, until its end.
+ */
+#ifndef CONSOLE_H
+#define CONSOLE_H
+
+#include <termios.h>
+
+#include "core/loop.h"
+#include "core/util.h"
+
+struct serial;
+
+/* What a key asks of the machine. Main thread. */
+struct console_ops {
+	void (*power_button)(void *opaque);
+	void (*quit)(void *opaque);
+};
+
+#define CONSOLE_BUFFER 4096u
+
+struct console {
+	struct loop *loop; /* main's */
+	struct serial *serial;
+	const struct console_ops *ops;
+	void *opaque;
+	struct loop_source input; /* standard input; fd -1: at its end */
+	struct loop_source room;  /* the guest's UART can take more */
+	bool watching;		  /* input is in the loop */
+	bool regular;		  /* a file: always readable, and epoll does not take it */
+	bool raw;
+	bool escape; /* the last key was Ctrl-A */
+	struct termios saved;
+	uint8_t buffer[CONSOLE_BUFFER]; /* read, not yet taken by the UART */
+	size_t used;
+};
+
+/* Creates the guest's serial port at `port` and `gsi` with this as its other end. */
+struct board;
+int MUST_CHECK console_init(struct console *console, struct loop *loop, const struct board *board,
+			    uint16_t port, unsigned gsi, const struct console_ops *ops,
+			    void *opaque);
+
+/* From now on the terminal is the guest's. Before, Ctrl-C works as usual. */
+int MUST_CHECK console_start(struct console *console);
+
+/* Gives the terminal back. The serial port is destroyed as a device of the machine. */
+void console_fini(struct console *console);
+
+/*
+ * After a signal that asks for the end, output that would block is dropped: a reader that stopped
+ * reading must not keep the run alive.
+ */
+void console_abandon_output(void);
+
+#endif

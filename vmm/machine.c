@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of the machine: built, run, reset, torn down in reverse. Main thread.
+ */
+#include "machine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <time.h>
+
+#include "core/arch.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/sys.h"
+#include "devices/ich9_lpc.h"
+#include "devices/serial.h"
+#include "vfio/iommu.h"
+#include "x86_64/layout.h"
+
+void machine_add_device(struct machine *machine, struct device *dev)
+{
+	assert(machine->device_count < MACHINE_DEVICES_MAX);
+	machine->devices[machine->device_count++] = dev;
+}
+
+static void machine_end(struct machine *machine, enum machine_end end)
+{
+	machine->end = end;
+	loop_stop(&machine->loop);
+}
+
+/*
+ * Reset: everything but the contents of RAM, disks and flash variables goes back to power-on.
+ * Devices first, so that their transfers end before the firmware uses the memory again.
+ */
+static void machine_reset(struct machine *machine)
+{
+	for (unsigned i = machine->device_count; i > 0; i--) {
+		struct device *dev = machine->devices[i - 1];
+
+		if (dev->ops->reset)
+			dev->ops->reset(dev);
+	}
+	pci_root_reset(&machine->pci);
+	arch_vm_reset(&machine->vm);
+	vcpus_reset(&machine->vcpus);
+	log_info("the guest was reset");
+}
+
+static void machine_request_ready(struct loop_source *source)
+{
+	struct machine *machine = container_of(source, struct machine, requests);
+	enum vm_request request;
+
+	sys_eventfd_drain(source->fd);
+	/* With all vCPUs stopped, what they asked for until now is complete. */
+	vcpus_pause(&machine->vcpus);
+	request = (enum vm_request)atomic_exchange(&machine->vm.request, VM_REQUEST_NONE);
+	switch (request) {
+	case VM_REQUEST_NONE:
+		break;
+	case VM_REQUEST_RESET:
+		machine_reset(machine);
+		break;
+	case VM_REQUEST_POWEROFF:
+		machine_end(machine, MACHINE_POWERED_OFF);
+		return;
+	case VM_REQUEST_DEVICE_LOST:
+		machine_end(machine, MACHINE_DEVICE_LOST);
+		return;
+	case VM_REQUEST_CRASH:
+		machine_end(machine, MACHINE_CRASHED);
+		return;
+	}
+	vcpus_resume(&machine->vcpus);
+}
+
+static void machine_power_button(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	if (!ich9_lpc_power_button(machine->lpc))
+		log_info("the guest does not listen to its power button (yet)");
+}
+
+static void machine_quit(void *opaque)
+{
+	machine_end(opaque, MACHINE_QUIT);
+}
+
+static const struct console_ops console_ops = {
+	.power_button = machine_power_button,
+	.quit = machine_quit,
+};
+
+static void machine_signal_ready(struct loop_source *source)
+{
+	struct machine *machine = container_of(source, struct machine, signals);
+	struct signalfd_siginfo info;
+
+	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	/* Nobody is there any more to send a second one after the terminal hung up. */
+	if (machine->asked_to_end || info.ssi_signo == SIGHUP) {
+		console_abandon_output();
+		machine->end_signal = (int)info.ssi_signo;
+		machine_end(machine, MACHINE_KILLED);
+		return;
+	}
+	machine->asked_to_end = true;
+	log_info("signal %u: asked the guest to power off; a second one ends it at once",
+		 info.ssi_signo);
+	machine_power_button(machine);
+}
+
+static int init_loops(struct machine *machine)
+{
+	int r = loop_init(&machine->loop);
+
+	if (r < 0)
+		return r;
+	machine->signals = (struct loop_source){ machine->signal_fd, machine_signal_ready };
+	r = loop_add(&machine->loop, &machine->signals);
+	if (r < 0)
+		loop_fini(&machine->loop);
+	return r;
+}
+
+static void fini_loops(struct machine *machine)
+{
+	loop_fini(&machine->loop);
+}
+
+static int init_device_loop(struct machine *machine)
+{
+	int r = loop_init(&machine->device_loop);
+
+	if (r < 0)
+		return r;
+	r = loop_start_thread(&machine->device_loop, "devices");
+	if (r < 0)
+		loop_fini(&machine->device_loop);
+	return r;
+}
+
+static void fini_device_loop(struct machine *machine)
+{
+	loop_join_thread(&machine->device_loop);
+	loop_fini(&machine->device_loop);
+}
+
+static int init_vm(struct machine *machine)
+{
+	int r;
+
+	machine->board = (struct board){ &machine->vm, &machine->mem, &machine->irq, &machine->pio,
+					 &machine->mmio };
+	bus_init(&machine->pio);
+	bus_init(&machine->mmio);
+	r = vm_init(&machine->vm);
+	if (r < 0)
+		return r;
+	machine->requests = (struct loop_source){ machine->vm.request_fd, machine_request_ready };
+	r = loop_add(&machine->loop, &machine->requests);
+	if (r < 0)
+		return r;
+	r = arch_vm_init(&machine->vm);
+	if (r < 0)
+		return r;
+	return irq_init(&machine->irq, machine->vm.vm_fd);
+}
+
+static void fini_vm(struct machine *machine)
+{
+	irq_fini(&machine->irq);
+	vm_fini(&machine->vm);
+	bus_fini(&machine->mmio);
+	bus_fini(&machine->pio);
+}
+
+/*
+ * More memory than the host has can only end in the guest's or somebody else's death. A
+ * passed-through device needs all of it at once, because any page may be the target of DMA; without
+ * one the kernel gives out pages as the guest touches them, and less than that may be free now.
+ */
+static int check_memory(const struct options *options)
+{
+	const bool pinned = options->gpu_count > 0;
+	uint64_t have = 0;
+	char line[128], name[32];
+	unsigned long long kib;
+	FILE *meminfo = fopen("/proc/meminfo", "re");
+
+	while (meminfo && fgets(line, sizeof(line), meminfo)) {
+		if (sscanf(line, "%31[^:]: %llu kB", name, &kib) == 2 &&
+		    strcmp(name, pinned ? "MemAvailable" : "MemTotal") == 0)
+			have = kib * KiB;
+	}
+	if (meminfo)
+		fclose(meminfo);
+	if (!have || options->memory <= have)
+		return 0;
+	err_set(ERR_LIMIT, -ENOMEM, "--memory: %llu MiB are more than the %llu MiB that %s",
+		(unsigned long long)(options->memory / MiB), (unsigned long long)(have / MiB),
+		pinned ? "are free on this host, and a passed-through device needs all at once" :
+			 "this host has");
+	err_hint("ask for less with --memory");
+	return -ENOMEM;
+}
+
+/* RAM below the PCI hole first, the rest above 4 GiB, around what an AMD IOMMU cannot map. */
+static int init_ram(struct machine *machine)
+{
+	uint64_t left = machine->options->memory;
+	uint64_t low = MIN(left, LOW_RAM_MAX);
+	uint64_t gpa = HIGH_RAM_BASE;
+	int r = check_memory(machine->options);
+
+	guest_mem_init(&machine->mem);
+	if (r < 0)
+		return r;
+	r = guest_mem_add(&machine->mem, 0, low);
+	for (left -= low; r == 0 && left; gpa = AMD_HT_HOLE_END) {
+		uint64_t size = gpa < AMD_HT_HOLE_BASE ? MIN(left, AMD_HT_HOLE_BASE - gpa) : left;
+
+		r = guest_mem_add(&machine->mem, gpa, size);
+		left -= size;
+	}
+	for (unsigned i = 0; r == 0 && i < machine->mem.count; i++) {
+		const struct mem_bank *bank = &machine->mem.banks[i];
+
+		r = vm_slot_map(&machine->vm, &machine->ram[i], bank->gpa, bank->size, bank->hva, 0);
+		if (r < 0)
+			err_sys(ERR_HOST, r, "give KVM %llu MiB of memory at 0x%llx",
+				(unsigned long long)(bank->size / MiB),
+				(unsigned long long)bank->gpa);
+	}
+	return r;
+}
+
+static void fini_ram(struct machine *machine)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(machine->ram); i++)
+		vm_slot_unmap(&machine->vm, &machine->ram[i]);
+	guest_mem_fini(&machine->mem);
+}
+
+static int init_console(struct machine *machine)
+{
+	int r = console_init(&machine->console, &machine->loop, &machine->board, PORT_COM1,
+			     GSI_COM1, &console_ops, machine);
+
+	if (r == 0)
+		machine_add_device(machine, serial_device(machine->console.serial));
+	return r;
+}
+
+static void fini_console(struct machine *machine)
+{
+	console_fini(&machine->console);
+}
+
+static int init_cpus(struct machine *machine)
+{
+	struct arch_cpu_config config = {
+		.count = machine->options->cpus,
+		.phys_bits = machine->window.phys_bits,
+	};
+
+	return vcpus_init(&machine->vcpus, &machine->board, config.count, &config);
+}
+
+static void fini_cpus(struct machine *machine)
+{
+	vcpus_fini(&machine->vcpus);
+}
+
+static void fini_pci(struct machine *machine)
+{
+	pci_root_fini(&machine->pci);
+}
+
+static void fini_gpus(struct machine *machine)
+{
+	vfio_iommu_destroy(machine->iommu);
+	machine->iommu = NULL;
+}
+
+/*
+ * The machine's life: built from the first line to the last, torn down from the last to the first.
+ * Before the `fini` of a step the devices that it added are destroyed. A `fini` is called for the
+ * step that failed too.
+ */
+static const struct {
+	const char *name; /* for --verbose */
+	int (*init)(struct machine *machine);
+	void (*fini)(struct machine *machine);
+} steps[] = {
+	{ "event loop", init_loops, fini_loops },
+	{ "device loop", init_device_loop, fini_device_loop },
+	{ "virtual machine", init_vm, fini_vm },
+	{ "memory", init_ram, fini_ram },
+	{ "chipset", machine_add_chipset, fini_pci },
+	{ "console", init_console, fini_console },
+	{ "passed-through devices", machine_add_gpus, fini_gpus },
+	{ "disks", machine_add_disks, machine_remove_disks },
+	{ "address space", machine_plan_window, NULL },
+	{ "vCPUs", init_cpus, fini_cpus },
+	{ "firmware", machine_add_firmware, machine_remove_firmware },
+	{ "memory for DMA", machine_map_dma, NULL },
+};
+
+/* A signal that came while the machine was being built ends it between two steps. */
+static int machine_check_signals(struct machine *machine)
+{
+	struct pollfd p = { .fd = machine->signal_fd, .events = POLLIN };
+	struct signalfd_siginfo info;
+
+	if (poll(&p, 1, 0) != 1 || read(p.fd, &info, sizeof(info)) != sizeof(info))
+		return 0;
+	machine->end_signal = (int)info.ssi_signo;
+	return err_set(ERR_INTERNAL, -EINTR, "ended by signal %u before the guest started",
+		       info.ssi_signo);
+}
+
+static double now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static void machine_undo(struct machine *machine)
+{
+	unsigned step = --machine->step_count;
+
+	while (machine->device_count > machine->step_devices[step]) {
+		struct device *dev = machine->devices[--machine->device_count];
+
+		dev->ops->destroy(dev);
+	}
+	if (steps[step].fini)
+		steps[step].fini(machine);
+}
+
+int machine_init(struct machine *machine, const struct options *options, int signal_fd)
+{
+	_Static_assert(ARRAY_SIZE(steps) <= MACHINE_STEPS_MAX, "step_devices is too small");
+	int r = 0;
+
+	*machine = (struct machine){ .options = options, .signal_fd = signal_fd };
+	for (unsigned i = 0; i < ARRAY_SIZE(steps) && r == 0; i++) {
+		const double start = now_ms();
+
+		machine->step_devices[i] = machine->device_count;
+		machine->step_count++;
+		r = steps[i].init(machine);
+		if (r == 0)
+			r = machine_check_signals(machine);
+		if (r == 0)
+			log_debug("%s: ready in %.1f ms", steps[i].name, now_ms() - start);
+	}
+	if (r < 0)
+		machine_fini(machine);
+	return r;
+}
+
+int machine_run(struct machine *machine, enum machine_end *ret_end)
+{
+	int r = console_start(&machine->console);
+
+	if (r == 0)
+		r = vcpus_start(&machine->vcpus);
+	if (r < 0)
+		return r;
+	loop_run(&machine->loop);
+	vcpus_stop(&machine->vcpus);
+	*ret_end = machine->end;
+	return 0;
+}
+
+void machine_fini(struct machine *machine)
+{
+	while (machine->step_count)
+		machine_undo(machine);
+}

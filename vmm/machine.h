@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The machine: built from the options, run, reset, and torn down in the reverse order. It owns
+ * everything that the guest can see, and is the only thing that knows all of it.
+ *
+ * Main thread only; what other threads do is in docs/ARCHITECTURE.md.
+ */
+#ifndef MACHINE_H
+#define MACHINE_H
+
+#include <stdio.h>
+
+#include "console.h"
+#include "core/bus.h"
+#include "core/device.h"
+#include "core/irq.h"
+#include "core/loop.h"
+#include "core/mem.h"
+#include "core/vcpu.h"
+#include "core/vm.h"
+#include "devices/pci_root.h"
+#include "firmware-loader/fw_image.h"
+#include "firmware-loader/fw_vars.h"
+#include "firmware-loader/mmio_window.h"
+#include "options.h"
+
+#define MACHINE_DEVICES_MAX 64
+#define MACHINE_STEPS_MAX   16
+
+struct fw_cfg;
+struct ich9_lpc;
+struct vfio_host;
+struct vfio_iommu;
+
+/* How a run ended. */
+enum machine_end {
+	MACHINE_POWERED_OFF, /* the guest did, or was asked to and did */
+	MACHINE_CRASHED,     /* a vCPU could not go on; told already */
+	MACHINE_QUIT,	     /* ended from the console's escape key */
+	MACHINE_KILLED,	     /* a second signal */
+	MACHINE_DEVICE_LOST, /* a passed-through device failed or was taken away; told already */
+};
+
+struct machine {
+	const struct options *options; /* borrowed */
+	struct board board;	       /* points at the next five */
+	struct vm vm;
+	struct guest_mem mem;
+	struct irq irq;
+	struct bus pio, mmio;
+	struct vm_slot ram[GUEST_MEM_BANKS_MAX];
+
+	struct loop loop;	 /* main's */
+	struct loop device_loop; /* devices without a thread of their own */
+	struct loop_source requests, signals;
+
+	struct console console;
+	struct pci_root pci;
+	struct ich9_lpc *lpc;
+	struct fw_cfg *fw_cfg;
+	struct vfio_iommu *iommu; /* NULL: no passed-through device */
+	struct loop disk_loops[OPTIONS_DISKS_MAX];
+	unsigned disk_count;
+	struct pci_dev *gpus[OPTIONS_GPUS_MAX];
+	unsigned gpu_count;
+	struct fw_image firmware;
+	struct fw_vars vars;
+	FILE *firmware_log; /* NULL: none */
+	struct mmio_plan window; /* the 64-bit PCI window and the phys-bits that go with it */
+	struct vcpus vcpus;
+
+	struct device *devices[MACHINE_DEVICES_MAX]; /* in the order of creation */
+	unsigned device_count;
+
+	unsigned step_count;			  /* of machine.c's steps, done */
+	unsigned step_devices[MACHINE_STEPS_MAX]; /* device_count before each */
+
+	int signal_fd;	   /* borrowed */
+	bool asked_to_end; /* a first signal came */
+	enum machine_end end;
+	int end_signal;
+};
+
+/*
+ * Builds everything up to the first instruction. `signal_fd` is a signalfd of the signals that end
+ * a run. On failure the machine is as after machine_fini.
+ */
+int MUST_CHECK machine_init(struct machine *machine, const struct options *options, int signal_fd);
+
+/* Runs the guest until its end. */
+int MUST_CHECK machine_run(struct machine *machine, enum machine_end *ret_end);
+
+/* Stops and destroys everything, passed-through devices reset. Accepts a zeroed machine. */
+void machine_fini(struct machine *machine);
+
+/* For the files that build the machine's parts. */
+
+/* Takes over `dev`: reset with the machine, destroyed at its end. */
+void machine_add_device(struct machine *machine, struct device *dev);
+
+/* machine_devices.c: the chipset, then the devices of the options. */
+int MUST_CHECK machine_add_chipset(struct machine *machine);
+int MUST_CHECK machine_add_gpus(struct machine *machine);
+int MUST_CHECK machine_add_disks(struct machine *machine);
+void machine_remove_disks(struct machine *machine); /* their loops, after the devices */
+/* Guest RAM becomes reachable for the passed-through devices. */
+int MUST_CHECK machine_map_dma(struct machine *machine);
+
+/* machine_firmware.c: the address width that the BARs and the firmware need, */
+int MUST_CHECK machine_plan_window(struct machine *machine);
+/* and the flash, and all that firmware asks of fw_cfg. */
+int MUST_CHECK machine_add_firmware(struct machine *machine);
+void machine_remove_firmware(struct machine *machine); /* after its devices */
+
+#endif

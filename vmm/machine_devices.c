@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which devices the machine has, where on the buses, and in which order: the one list. A new
+ * device is one line here; docs/devices.md shows the steps. Main thread, before the guest starts.
+ */
+#include <assert.h>
+#include <stdio.h>
+
+#include "core/err.h"
+#include "devices/ich9_lpc.h"
+#include "devices/pci_bridge.h"
+#include "devices/q35_host.h"
+#include "devices/rtc_cmos.h"
+#include "devices/virtio_blk.h"
+#include "devices/virtio_rng.h"
+#include "machine.h"
+#include "vfio/iommu.h"
+#include "vfio/vfio_pci.h"
+#include "x86_64/layout.h"
+
+/* Takes over `dev` and puts it on bus 0. */
+static void add_pci(struct machine *machine, struct pci_dev *dev, unsigned slot)
+{
+	machine_add_device(machine, &dev->device);
+	pci_bus_add(&machine->pci.bus, dev, PCI_DEVFN(slot, 0));
+}
+
+/* The root needs the LPC bridge, whose reset register lies among the root's ports. */
+static int add_pci_root(struct machine *machine)
+{
+	const struct ich9_lpc_config config = {
+		.pm_base = PORT_PM_BASE,
+		.kbd_command_port = PORT_I8042_CMD,
+		.sci_gsi = GSI_SCI,
+	};
+	struct pci_reset_port reset_port = {
+		.read = ich9_lpc_reset_read,
+		.write = ich9_lpc_reset_write,
+	};
+	int r = ich9_lpc_create(&machine->board, &config, &machine->lpc);
+
+	if (r < 0)
+		return r;
+	reset_port.dev = machine->lpc;
+	r = pci_root_init(&machine->pci, &machine->board, PORT_PCI_ADDR, &reset_port);
+	add_pci(machine, ich9_lpc_pci(machine->lpc), SLOT_LPC);
+	return r;
+}
+
+static int add_host_bridge(struct machine *machine)
+{
+	struct pci_dev *host;
+	int r = q35_host_create(&machine->board, pci_root_set_ecam, &machine->pci, &host);
+
+	if (r == 0)
+		add_pci(machine, host, SLOT_HOST_BRIDGE);
+	return r;
+}
+
+static int add_rtc(struct machine *machine)
+{
+	const struct rtc_cmos_config config = {
+		.port = PORT_CMOS_INDEX,
+		.gsi = GSI_RTC,
+		.low_ram = machine->mem.banks[0].size,
+		.high_ram = guest_mem_size(&machine->mem) - machine->mem.banks[0].size,
+	};
+	struct device *rtc;
+	int r = rtc_cmos_create(&machine->board, &machine->device_loop, &config, &rtc);
+
+	if (r == 0)
+		machine_add_device(machine, rtc);
+	return r;
+}
+
+static int add_rng(struct machine *machine)
+{
+	struct pci_dev *rng;
+	int r = virtio_rng_create(&machine->board, &machine->device_loop, &rng);
+
+	if (r == 0)
+		add_pci(machine, rng, SLOT_RNG);
+	return r;
+}
+
+int machine_add_chipset(struct machine *machine)
+{
+	static int (*const parts[])(struct machine *machine) = {
+		add_pci_root,
+		add_host_bridge,
+		add_rtc,
+		add_rng,
+	};
+	int r = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(parts) && r == 0; i++)
+		r = parts[i](machine);
+	return r;
+}
+
+/* A root port for the functions of one slot of the host. */
+static int add_root_port(struct machine *machine, unsigned nr, struct pci_bridge **ret_port)
+{
+	int r = pci_bridge_create(&machine->board, (uint8_t)(nr + 1), ret_port);
+
+	if (r == 0)
+		add_pci(machine, &(*ret_port)->pci, SLOT_FIRST_PORT + nr);
+	return r;
+}
+
+static bool given(const struct options *options, struct pci_addr addr)
+{
+	for (unsigned i = 0; i < options->gpu_count; i++) {
+		if (pci_addr_compare(options->gpus[i].addr, addr) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The functions of slot `gpus[first]`, in the order of their numbers. They keep the numbers that
+ * they have on the host if function 0 is among them, because a slot without one is not there
+ * [PCI-3.0 6.1]; otherwise they are counted from 0.
+ */
+static int add_gpu_slot(struct machine *machine, unsigned first, struct pci_bridge *port)
+{
+	const struct options *options = machine->options;
+	struct pci_addr addr = options->gpus[first].addr;
+	bool keep_numbers;
+	unsigned next = 0;
+
+	addr.fn = 0;
+	keep_numbers = given(options, addr);
+	for (unsigned fn = 0; fn < 8; fn++) {
+		for (unsigned i = first; i < options->gpu_count; i++) {
+			const struct options_gpu *gpu = &options->gpus[i];
+			struct pci_addr_text bdf = pci_addr_text(gpu->addr);
+			const struct vfio_pci_config config = {
+				.bdf = bdf.s,
+				.rom_file = gpu->rom[0] ? gpu->rom : NULL,
+				.rom_off = gpu->rom_off,
+			};
+			struct pci_dev *dev;
+			int r;
+
+			if (!pci_addr_same_slot(gpu->addr, addr) || gpu->addr.fn != fn)
+				continue;
+			r = vfio_pci_create(&machine->board, machine->iommu, &config,
+					    &machine->loop, &dev);
+			if (r < 0)
+				return r;
+			machine_add_device(machine, &dev->device);
+			machine->gpus[machine->gpu_count++] = dev;
+			pci_bus_add(&port->bus, dev, PCI_DEVFN(0, keep_numbers ? fn : next));
+			next++;
+		}
+	}
+	return 0;
+}
+
+int machine_add_gpus(struct machine *machine)
+{
+	const struct options *options = machine->options;
+	unsigned ports = 0;
+	int r;
+
+	if (options->gpu_count == 0)
+		return 0;
+	r = vfio_type1_create(&machine->vm, &machine->iommu);
+	for (unsigned i = 0; i < options->gpu_count && r == 0; i++) {
+		struct pci_bridge *port;
+		bool seen = false;
+
+		for (unsigned k = 0; k < i; k++)
+			seen |= pci_addr_same_slot(options->gpus[k].addr, options->gpus[i].addr);
+		if (seen)
+			continue;
+		r = add_root_port(machine, ports++, &port);
+		if (r == 0)
+			r = add_gpu_slot(machine, i, port);
+	}
+	return r;
+}
+
+/* Each disk has its own loop on its own thread: no disk waits for another. */
+static int add_disk(struct machine *machine, const struct options_disk *disk)
+{
+	const unsigned i = machine->disk_count;
+	struct loop *loop = &machine->disk_loops[i];
+	const struct virtio_blk_options config = {
+		.path = disk->file,
+		.read_only = disk->readonly,
+		.serial = disk->serial[0] ? disk->serial : NULL,
+	};
+	struct pci_dev *dev;
+	char name[16];
+	int r = loop_init(loop);
+
+	if (r < 0)
+		return r;
+	machine->disk_count++;
+	snprintf(name, sizeof(name), "disk%u", i);
+	r = loop_start_thread(loop, name);
+	if (r < 0)
+		return r;
+	r = virtio_blk_create(&machine->board, loop, &config, &dev);
+	if (r < 0)
+		return r;
+	add_pci(machine, dev, SLOT_FIRST_DISK + i);
+	return 0;
+}
+
+int machine_add_disks(struct machine *machine)
+{
+	const struct options *options = machine->options;
+	int r = 0;
+
+	for (unsigned i = 0; i < options->disk_count && r == 0; i++)
+		r = add_disk(machine, &options->disks[i]);
+	return r;
+}
+
+void machine_remove_disks(struct machine *machine)
+{
+	while (machine->disk_count) {
+		struct loop *loop = &machine->disk_loops[--machine->disk_count];
+
+		loop_join_thread(loop);
+		loop_fini(loop);
+	}
+}
+
+int machine_map_dma(struct machine *machine)
+{
+	return machine->iommu ? vfio_iommu_map_ram(machine->iommu, &machine->mem) : 0;
+}

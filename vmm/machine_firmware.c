@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The firmware of the machine: its flash, the address space that it will find, and what it is told
+ * through fw_cfg. Main thread, but for the ACPI tables, which are completed on the vCPU that
+ * selects them.
+ */
+#include <errno.h>
+
+#include "boot/acpi.h"
+#include "boot/smbios.h"
+#include "core/arch.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "devices/debug_port.h"
+#include "devices/fw_cfg.h"
+#include "devices/ich9_lpc.h"
+#include "devices/pflash.h"
+#include "firmware-loader/fw_descriptor.h"
+#include "firmware-loader/fw_files.h"
+#include "machine.h"
+#include "x86_64/layout.h"
+
+/* A write of this to port CF9 resets [ICH9 13.7.5 RST_CNT]: full, hard, now. */
+#define RESET_VALUE 0x0f
+
+#define BARS_MAX (OPTIONS_GPUS_MAX * PCI_BARS)
+
+static uint64_t ram_end(const struct machine *machine)
+{
+	const struct mem_bank *last = &machine->mem.banks[machine->mem.count - 1];
+
+	return MAX(last->gpa + last->size, HIGH_RAM_BASE);
+}
+
+/*
+ * The real BARs decide how wide the guest's physical addresses are: those that firmware places
+ * above 4 GiB, which behind a root port are the prefetchable ones of 64 bits.
+ */
+int machine_plan_window(struct machine *machine)
+{
+	struct mmio_bar bars[BARS_MAX];
+	struct mmio_request request = {
+		.bars = bars,
+		.ram_end = ram_end(machine),
+		.low_ram = machine->mem.banks[0].size,
+		.host_phys_bits = arch_host_phys_bits(),
+		.gib_pages = arch_host_gib_pages(),
+	};
+
+	for (unsigned g = 0; g < machine->gpu_count; g++) {
+		const struct pci_dev *dev = machine->gpus[g];
+
+		for (unsigned n = 0; n < PCI_BARS; n++) {
+			const struct pci_bar *bar = &dev->bars[n];
+
+			if (bar->kind == PCI_BAR_MEM64 && bar->prefetch)
+				bars[request.count++] = (struct mmio_bar){
+					.size = bar->size,
+					.port = PCI_SLOT(dev->bus->bridge->devfn),
+				};
+		}
+	}
+	return mmio_window_plan(&request, &machine->window);
+}
+
+/* The planned window, and whatever BAR the firmware put elsewhere. */
+static void window_now(struct machine *machine, uint64_t *ret_base, uint64_t *ret_size)
+{
+	*ret_base = machine->window.base;
+	*ret_size = machine->window.size;
+	for (unsigned g = 0; g < machine->gpu_count; g++) {
+		struct pci_dev *dev = machine->gpus[g];
+
+		pthread_mutex_lock(&dev->lock);
+		for (unsigned n = 0; n < PCI_BARS; n++) {
+			const struct pci_bar *bar = &dev->bars[n];
+
+			if (bar->kind == PCI_BAR_MEM64 && bar->mapped && bar->addr >= HIGH_RAM_BASE)
+				mmio_window_cover(ret_base, ret_size, bar->addr, bar->size);
+		}
+		pthread_mutex_unlock(&dev->lock);
+	}
+}
+
+static int build_acpi(struct machine *machine, struct acpi_tables *ret_tables)
+{
+	uint64_t ecam_base = pci_root_ecam_base(&machine->pci);
+	uint32_t apic_ids[OPTIONS_CPUS_MAX];
+	struct acpi_machine acpi = {
+		.apic_ids = apic_ids,
+		.vcpus = machine->options->cpus,
+		.lapic_base = LAPIC_BASE,
+		.ioapic_base = IOAPIC_BASE,
+		.ecam_base = ecam_base ? ecam_base : ECAM_BASE_OVMF,
+		.ecam_size = ECAM_SIZE,
+		.pm_base = PORT_PM_BASE,
+		.pm_size = ICH9_PM_SIZE,
+		.sci_gsi = GSI_SCI,
+		.com1_port = PORT_COM1,
+		.com1_gsi = GSI_COM1,
+		.rtc_port = PORT_CMOS_INDEX,
+		.rtc_gsi = GSI_RTC,
+		.reset_port = PORT_RESET,
+		.reset_value = RESET_VALUE,
+		.pci_gsi = pci_root_gsi,
+	};
+
+	for (unsigned i = 0; i < acpi.vcpus; i++)
+		apic_ids[i] = i;
+	mmio_window_32(acpi.ecam_base, machine->mem.banks[0].size, &acpi.mmio32_base,
+		       &acpi.mmio32_end);
+	window_now(machine, &acpi.mmio64_base, &acpi.mmio64_size);
+	return acpi_build(&acpi, ret_tables);
+}
+
+static int set_acpi_files(struct fw_cfg *fw_cfg, const struct acpi_tables *tables)
+{
+	int r = fw_cfg_set_file(fw_cfg, ACPI_TABLES_FILE, tables->tables.data, tables->tables.len);
+
+	if (r == 0)
+		r = fw_cfg_set_file(fw_cfg, ACPI_RSDP_FILE, tables->rsdp.data, tables->rsdp.len);
+	if (r == 0)
+		r = fw_cfg_set_file(fw_cfg, ACPI_LOADER_FILE, tables->loader.data,
+				    tables->loader.len);
+	return r;
+}
+
+/*
+ * Firmware selects the script after it has placed ECAM and all BARs: only now can the tables say
+ * where. On a vCPU.
+ */
+static void acpi_selected(void *opaque)
+{
+	struct machine *machine = opaque;
+	struct acpi_tables tables;
+
+	if (build_acpi(machine, &tables) < 0) {
+		log_guest("ACPI tables: %s", err_text());
+		return;
+	}
+	if (set_acpi_files(machine->fw_cfg, &tables) < 0)
+		log_error("ACPI tables: out of memory");
+	acpi_tables_fini(&tables);
+}
+
+static int add_fw_files(struct machine *machine, const struct fw_files *files)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < files->count && r == 0; i++) {
+		const struct fw_file *f = &files->files[i];
+
+		r = f->name[0] ? fw_cfg_add_file(machine->fw_cfg, f->name, f->data, f->len) :
+				 fw_cfg_add_bytes(machine->fw_cfg, f->key, f->data, f->len);
+	}
+	return r < 0 ? err_sys(ERR_LIMIT, r, "fw_cfg") : 0;
+}
+
+static int build_smbios(const struct machine *machine, struct smbios_tables *ret_tables)
+{
+	struct smbios_range ram[GUEST_MEM_BANKS_MAX];
+	const struct smbios_machine smbios = {
+		.manufacturer = "tinyvmm",
+		.product = "tinyvmm q35",
+		.version = TINYVMM_VERSION,
+		.ram = ram,
+		.ram_ranges = machine->mem.count,
+	};
+
+	for (unsigned i = 0; i < machine->mem.count; i++)
+		ram[i] = (struct smbios_range){ machine->mem.banks[i].gpa,
+						machine->mem.banks[i].size };
+	return smbios_build(&smbios, ret_tables);
+}
+
+static int add_fw_cfg_content(struct machine *machine)
+{
+	struct fw_e820 e820[GUEST_MEM_BANKS_MAX];
+	struct smbios_tables smbios = { 0 };
+	struct acpi_tables acpi = { 0 };
+	struct fw_files files = { 0 };
+	const struct fw_machine fw = {
+		.e820 = e820,
+		.e820_count = machine->mem.count,
+		.vcpus = (uint16_t)machine->options->cpus,
+		.mmio64_mib = machine->window.knob,
+		.boot_disk = machine->options->disk_count > 0,
+		.boot_slot = SLOT_FIRST_DISK,
+		.acpi = &acpi,
+		.smbios = &smbios,
+	};
+	int r;
+
+	for (unsigned i = 0; i < machine->mem.count; i++)
+		e820[i] = (struct fw_e820){ machine->mem.banks[i].gpa, machine->mem.banks[i].size,
+					    FW_E820_RAM };
+	r = build_acpi(machine, &acpi);
+	if (r == 0)
+		r = build_smbios(machine, &smbios);
+	if (r == 0)
+		r = fw_files_init(&fw, &files);
+	if (r == 0)
+		r = add_fw_files(machine, &files);
+	if (r == 0)
+		fw_cfg_on_select(machine->fw_cfg, ACPI_LOADER_FILE, acpi_selected, machine);
+	fw_files_fini(&files);
+	smbios_tables_fini(&smbios);
+	acpi_tables_fini(&acpi);
+	return r;
+}
+
+static int add_fw_cfg(struct machine *machine)
+{
+	int r = fw_cfg_create(&machine->board, PORT_FW_CFG, &machine->fw_cfg);
+
+	if (r < 0)
+		return r;
+	machine_add_device(machine, fw_cfg_device(machine->fw_cfg));
+	return add_fw_cfg_content(machine);
+}
+
+static int open_image(struct machine *machine)
+{
+	const struct options *options = machine->options;
+	struct fw_descriptor_dirs dirs;
+	const struct fw_search search = {
+		.descriptor_dirs = dirs.list,
+		.pairs = fw_image_known_pairs,
+	};
+	int r;
+
+	fw_descriptor_dirs_init(&dirs);
+	r = fw_image_open(options->firmware_code[0] ? options->firmware_code : NULL, &search,
+			  &machine->firmware);
+	if (r < 0)
+		return r;
+	log_debug("firmware %s", machine->firmware.code_path);
+	return fw_vars_open(&machine->firmware,
+			    options->firmware_vars[0] ? options->firmware_vars : NULL,
+			    &machine->vars);
+}
+
+static int add_flash(struct machine *machine)
+{
+	const struct fw_image *image = &machine->firmware;
+	const struct fw_vars *vars = &machine->vars;
+	struct device *dev;
+	int r = pflash_code_create(&machine->board, FLASH_END, image->code, image->code_size, &dev);
+
+	if (r < 0)
+		return r;
+	machine_add_device(machine, dev);
+	if (!vars->size)
+		return 0; /* firmware without a store keeps its variables in RAM */
+	r = pflash_vars_create(&machine->board, FLASH_END - image->code_size, vars->fd, vars->data,
+			       vars->size, &dev);
+	if (r == 0)
+		machine_add_device(machine, dev);
+	return r;
+}
+
+static void firmware_log_line(void *opaque, const char *text)
+{
+	FILE *log = opaque;
+
+	fprintf(log, "%s\n", text);
+	fflush(log);
+}
+
+/* The debug port exists only when somebody reads it: each character is an exit. */
+static int add_firmware_log(struct machine *machine)
+{
+	const char *path = machine->options->firmware_log;
+	struct device *dev;
+	int r;
+
+	if (!path[0])
+		return 0;
+	machine->firmware_log = strcmp(path, "-") == 0 ? stderr : fopen(path, "we");
+	if (!machine->firmware_log)
+		return err_sys(ERR_FILE, -errno, "firmware log '%s'", path);
+	r = debug_port_create(&machine->board, PORT_DEBUG, firmware_log_line, machine->firmware_log,
+			      &dev);
+	if (r == 0)
+		machine_add_device(machine, dev);
+	return r;
+}
+
+int machine_add_firmware(struct machine *machine)
+{
+	int r;
+
+	machine->vars.fd = -1;
+	r = open_image(machine);
+	if (r == 0)
+		r = add_flash(machine);
+	if (r == 0)
+		r = add_firmware_log(machine);
+	if (r == 0)
+		r = add_fw_cfg(machine);
+	return r;
+}
+
+void machine_remove_firmware(struct machine *machine)
+{
+	if (machine->firmware_log && machine->firmware_log != stderr)
+		fclose(machine->firmware_log);
+	fw_vars_fini(&machine->vars);
+	fw_image_fini(&machine->firmware);
+}

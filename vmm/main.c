@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* argv to exit status. */
+#include <stdio.h>
+
+#include "commands.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "options.h"
+
+int command_failed(void)
+{
+	if (err_hint_text()[0])
+		log_error("%s; %s", err_text(), err_hint_text());
+	else
+		log_error("%s", err_text());
+	return err_kind();
+}
+
+int main(int argc, char *argv[])
+{
+	static struct options options;
+
+	if (options_parse(argc, argv, &options) < 0)
+		return command_failed();
+	log_set_level(options.log_level);
+	switch (options.command) {
+	case OPTIONS_HELP:
+		fputs(options_help(), stdout);
+		return 0;
+	case OPTIONS_VERSION:
+		puts("tinyvmm " TINYVMM_VERSION);
+		return 0;
+	case OPTIONS_RUN:
+		break;
+	}
+	return cmd_run(&options);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line: argv to a struct, or an error. Pure: no file is looked at, nothing depends on
+ * the host. docs/options.md is the user's side of it.
+ */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <limits.h>
+
+#include "core/log.h"
+#include "core/util.h"
+#include "vfio/pci_addr.h"
+
+#define OPTIONS_GPUS_MAX  16
+#define OPTIONS_DISKS_MAX 12
+
+/* One APIC ID each, of 8 bits, without the broadcast ID. */
+#define OPTIONS_CPUS_MAX     254
+#define OPTIONS_CPUS_DEFAULT 2
+
+/* The least with which UEFI firmware starts. */
+#define OPTIONS_MEMORY_MIN     (64 * MiB)
+#define OPTIONS_MEMORY_DEFAULT (4 * GiB)
+/* Half of what 46 physical address bits reach; the PCI window has its place in the rest. */
+#define OPTIONS_MEMORY_MAX (32 * TiB)
+/* So that huge pages can back all of it. */
+#define OPTIONS_MEMORY_ALIGN (2 * MiB)
+
+/* What a virtio disk can tell of its serial number [virtio-1.2 5.2.6 Device Operation]. */
+#define OPTIONS_SERIAL_MAX 20
+
+enum options_command {
+	OPTIONS_RUN,
+	OPTIONS_HELP,
+	OPTIONS_VERSION,
+};
+
+struct options_gpu {
+	struct pci_addr addr;
+	bool rom_off;       /* the guest sees no expansion ROM */
+	char rom[PATH_MAX]; /* file in place of the device's own ROM; "": none */
+};
+
+struct options_disk {
+	char file[PATH_MAX];
+	bool readonly;
+	char serial[OPTIONS_SERIAL_MAX + 1]; /* "": none */
+};
+
+/* Some 130 KiB: best kept off a small stack. Strings are "" where an option was not given. */
+struct options {
+	enum options_command command;
+	struct options_gpu gpus[OPTIONS_GPUS_MAX];
+	unsigned gpu_count;
+	struct options_disk disks[OPTIONS_DISKS_MAX];
+	unsigned disk_count;
+	unsigned cpus;
+	uint64_t memory;              /* bytes */
+	char firmware_code[PATH_MAX]; /* "": search the host's */
+	char firmware_vars[PATH_MAX]; /* "": a fresh store that is not kept */
+	char firmware_log[PATH_MAX];  /* "-": standard error */
+	enum log_level log_level;
+};
+
+/*
+ * -EINVAL, kind ERR_USAGE, with the option's name and what it accepts in the error chain. --help
+ * and --version end the parsing: what follows them is not looked at.
+ */
+int MUST_CHECK options_parse(int argc, char *const argv[], struct options *ret_options);
+
+/* What --help prints; fits a screen of 80 x 24. */
+const char *options_help(void);
+
+#endif

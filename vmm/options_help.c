@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The text of --help: at most 23 lines of 79 characters, so that it fits a screen. */
+#include "options.h"
+
+const char *options_help(void)
+{
+	/* clang-format off */
+	return
+"Usage: tinyvmm [run] [OPTION]...\n"
+"Run a virtual machine with real GPUs in it.\n"
+"\n"
+"  --gpu BDF[,rom=FILE|rom=off]    pass this PCI device through (up to 16)\n"
+"  --disk FILE[,ro][,serial=TEXT]  add a disk (up to 12)\n"
+"  --cpus N                        virtual CPUs, 1 to 254 (default 2)\n"
+"  --memory SIZE                   guest memory, as in 512M or 16G (default 4G)\n"
+"  --firmware CODE[,vars=FILE]     UEFI firmware, and where it keeps variables\n"
+"  --firmware-log FILE|-           what a debug build of the firmware says\n"
+"  -v, --verbose                   say more\n"
+"  -q, --quiet                     only warnings and errors\n"
+"  -h, --help                      show this text\n"
+"  -V, --version                   show the version\n"
+"\n"
+"BDF is the device's address (lspci -D). A comma in a file name is written ',,'.\n"
+"\n"
+"Examples:\n"
+"  tinyvmm --disk ubuntu.img\n"
+"  tinyvmm --gpu 0000:01:00.0 --disk ubuntu.img --cpus 8 --memory 16G\n"
+"  tinyvmm --gpu 01:00.0,rom=off --gpu 01:00.1 --disk a.img --disk seed.iso,ro\n"
+"\n"
+"See tinyvmm(1) for the rest.\n";
+	/* clang-format on */
+}
