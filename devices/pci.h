@@ -101,6 +101,7 @@ void pci_set_wmask(struct pci_dev *dev, unsigned off, unsigned len, uint32_t mas
 
 /* Back to the header of pci_bus_add's time; BARs unmapped, INTx lowered. Takes the lock. */
 void pci_dev_reset(struct pci_dev *dev);
+void pci_dev_reset_locked(struct pci_dev *dev); /* the same, with the lock held */
 
 /*
  * The default behaviour: the config arrays and masks, then BARs mapped, unmapped and moved as
@@ -136,9 +137,12 @@ struct pci_bus {
  */
 void pci_bus_add(struct pci_bus *bus, struct pci_dev *dev, uint8_t devfn);
 
+/* Root bus slots from here on hold root ports, with passed-through devices below them. */
+#define PCI_SLOT_FIRST_PORT 14u
+
 /*
- * The GSI of pin 1..4 of root bus slot 0..31. The ACPI _PRT is made with the same function.
- * GSIs 16..23, which no ISA device uses.
+ * The GSI of pin 1..4 of root bus slot 0..31: 16..19 for emulated devices, 20..23 below root ports.
+ * The ACPI _PRT is made with the same function.
  */
 unsigned pci_root_gsi(unsigned slot, unsigned pin);
 

@@ -22,12 +22,19 @@
 
 #define HEADER_MULTIFUNCTION 0x80 /* bit 7 of the header type [PCI-3.0 6.2.1] */
 
-#define GSI_INTX_FIRST 16u
-#define GSI_INTX_COUNT 8u
+/*
+ * KVM's IOAPIC loses the level of an emulated source when it shares a GSI with an irqfd that
+ * resamples, which is what a passed-through INTx is: they have four lines each.
+ */
+#define GSI_EMULATED 16u
+#define GSI_PASSED   20u
+#define GSI_COUNT    4u
 
 unsigned pci_root_gsi(unsigned slot, unsigned pin)
 {
-	return GSI_INTX_FIRST + (slot + pin - 1) % GSI_INTX_COUNT;
+	unsigned first = slot < PCI_SLOT_FIRST_PORT ? GSI_EMULATED : GSI_PASSED;
+
+	return first + (slot + pin - 1) % GSI_COUNT;
 }
 
 /* Each bridge rotates the pins by the slot below it [PCI-PCI-Bridge-1.2 9.1 Interrupt Routing]. */

@@ -11,6 +11,7 @@
 #define PCI_BAR_REG(n)	 (PCI_BASE_ADDRESS_0 + 4 * (n))
 #define PCI_FIRST_CAP	 0x40u
 #define PCI_LEGACY_SIZE	 256u /* where the extended space begins */
+#define PCI_LAST_PORT	 0xffffu
 
 static uint32_t get_reg(const uint8_t *config, unsigned off)
 {
@@ -110,31 +111,38 @@ uint32_t pci_config_read(struct pci_dev *dev, unsigned off, unsigned len)
 	return (uint32_t)load_le(dev->config + off, len);
 }
 
-/* Where BAR `n` decodes according to its registers; false when it is off or being sized. */
+/*
+ * Where BAR `n` decodes according to its registers; false when it is off. While a register holds
+ * the sizing pattern the address means nothing, and it decodes where it did.
+ */
 static bool bar_decodes(const struct pci_dev *dev, unsigned n, uint64_t *ret_addr)
 {
 	const struct pci_bar *bar = &dev->bars[n];
-	uint64_t addr;
-	uint32_t reg;
+	uint16_t space = bar->kind == PCI_BAR_IO ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
+	uint64_t addr, last = UINT64_MAX;
 
 	if (n == PCI_BAR_ROM) {
-		reg = get_reg(dev->config, PCI_ROM_ADDRESS);
+		uint32_t reg = get_reg(dev->config, PCI_ROM_ADDRESS);
+
 		addr = reg & PCI_ROM_ADDRESS_MASK;
-		if (!(pci_command(dev) & PCI_COMMAND_MEMORY) || !(reg & PCI_ROM_ADDRESS_ENABLE))
+		if (!(reg & PCI_ROM_ADDRESS_ENABLE))
 			return false;
 	} else if (bar->kind == PCI_BAR_IO) {
 		addr = get_reg(dev->config, PCI_BAR_REG(n)) & ~3u;
-		if (!(pci_command(dev) & PCI_COMMAND_IO) || addr > 0xffff)
-			return false;
+		last = PCI_LAST_PORT;
 	} else {
 		addr = get_reg(dev->config, PCI_BAR_REG(n)) & ~0xfu;
 		if (bar->kind == PCI_BAR_MEM64)
 			addr |= (uint64_t)get_reg(dev->config, PCI_BAR_REG(n + 1)) << 32;
-		if (!(pci_command(dev) & PCI_COMMAND_MEMORY))
-			return false;
+	}
+	if (!(pci_command(dev) & space))
+		return false;
+	if (bar->sizing) {
+		*ret_addr = bar->addr;
+		return true;
 	}
 	/* Address 0 is what an unassigned BAR holds: no firmware places one there. */
-	if (addr == 0 || bar->size > UINT64_MAX - addr)
+	if (addr == 0 || addr > last || bar->size - 1 > last - addr)
 		return false;
 	*ret_addr = addr;
 	return true;
@@ -223,15 +231,20 @@ void pci_config_write(struct pci_dev *dev, unsigned off, unsigned len, uint32_t 
 		bars_update(dev);
 }
 
-void pci_dev_reset(struct pci_dev *dev)
+void pci_dev_reset_locked(struct pci_dev *dev)
 {
-	pthread_mutex_lock(&dev->lock);
 	memcpy(dev->config, dev->reset_config, sizeof(dev->config));
 	for (unsigned n = 0; n <= PCI_BAR_ROM; n++)
 		dev->bars[n].sizing = 0;
 	bars_update(dev);
-	pthread_mutex_unlock(&dev->lock);
 	irq_line_set(&dev->intx, false);
+}
+
+void pci_dev_reset(struct pci_dev *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	pci_dev_reset_locked(dev);
+	pthread_mutex_unlock(&dev->lock);
 }
 
 void pci_dev_fini(struct pci_dev *dev)

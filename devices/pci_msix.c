@@ -79,6 +79,17 @@ void pci_msix_fini(struct pci_msix *msix)
 	msix->table = NULL;
 }
 
+/* The source is silent from here on, and what pended is not for the next time. */
+static void msix_disabled(struct pci_msix *msix)
+{
+	if (msix->ops && msix->ops->enable)
+		msix->ops->enable(msix, false);
+	for (unsigned i = 0; i < msix->count; i++) {
+		if (msix->vecs[i].eventfd >= 0)
+			sys_eventfd_drain(msix->vecs[i].eventfd);
+	}
+}
+
 static void msix_set_state(struct pci_msix *msix, bool enabled, bool function_masked)
 {
 	bool was_enabled = atomic_load(&msix->enabled);
@@ -100,8 +111,8 @@ static void msix_set_state(struct pci_msix *msix, bool enabled, bool function_ma
 	}
 	for (unsigned i = 0; i < msix->count; i++)
 		vector_update(msix, i);
-	if (!enabled && was_enabled && msix->ops && msix->ops->enable)
-		msix->ops->enable(msix, false);
+	if (!enabled && was_enabled)
+		msix_disabled(msix);
 }
 
 void pci_msix_config_written(struct pci_msix *msix)
@@ -123,8 +134,6 @@ void pci_msix_reset(struct pci_msix *msix)
 
 		memset(entry, 0, PCI_MSIX_ENTRY_SIZE);
 		store_le(entry + PCI_MSIX_ENTRY_VECTOR_CTRL, 4, PCI_MSIX_ENTRY_CTRL_MASKBIT);
-		if (msix->vecs[i].eventfd >= 0)
-			sys_eventfd_drain(msix->vecs[i].eventfd);
 	}
 }
 

@@ -14,11 +14,6 @@ void vfio_irq_msix_disable(struct vfio_irq *irq)
 	vfio_irq_disable_index(irq, VFIO_PCI_MSIX_IRQ_INDEX);
 	memset(irq->armed, 0, sizeof(irq->armed));
 	irq->mode = VFIO_IRQ_NONE;
-	/* What pends in masked vectors is not for the next time. */
-	for (unsigned i = 0; i < irq->msix.count; i++) {
-		if (irq->msix.vecs[i].eventfd >= 0)
-			sys_eventfd_drain(irq->msix.vecs[i].eventfd);
-	}
 }
 
 /*

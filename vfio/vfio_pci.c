@@ -134,9 +134,7 @@ static void quiesce(struct vfio_pci *v)
 static void function_level_reset(struct vfio_pci *v)
 {
 	quiesce(v);
-	memcpy(v->pci.config, v->pci.reset_config, sizeof(v->pci.config));
-	for (unsigned n = 0; n <= PCI_BAR_ROM; n++)
-		v->pci.bars[n].sizing = 0;
+	pci_dev_reset_locked(&v->pci);
 	v->dev.clean = false;
 	if (vfio_device_reset(&v->dev, true) < 0)
 		log_guest("%s: the guest's function-level reset failed", err_text());

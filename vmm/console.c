@@ -193,7 +193,9 @@ int console_start(struct console *console)
 	int r = 0;
 
 	console->regular = fstat(STDIN_FILENO, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode));
-	if (fcntl(STDIN_FILENO, F_GETFD) < 0)
+	/* A job in the background would be stopped for reading the terminal or changing it. */
+	if (fcntl(STDIN_FILENO, F_GETFD) < 0 ||
+	    (isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) != getpgrp()))
 		console->input.fd = -1;
 	else if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
 		r = console_enter_raw(console);

@@ -104,7 +104,7 @@ static int add_root_port(struct machine *machine, unsigned nr, struct pci_bridge
 	int r = pci_bridge_create(&machine->board, (uint8_t)(nr + 1), ret_port);
 
 	if (r == 0)
-		add_pci(machine, &(*ret_port)->pci, SLOT_FIRST_PORT + nr);
+		add_pci(machine, &(*ret_port)->pci, PCI_SLOT_FIRST_PORT + nr);
 	return r;
 }
 

@@ -54,16 +54,18 @@ static void irq_add_lines(struct irq *irq)
 
 int irq_init(struct irq *irq, int vm_fd)
 {
-	/* The lines take up to two entries each; entries beyond nr cost only address space. */
-	const size_t entries = IRQ_GSIS_MAX + IRQ_LINES;
-
 	*irq = (struct irq){ .vm_fd = vm_fd };
 	pthread_mutex_init(&irq->lock, NULL);
-	irq->table = calloc(1, sizeof(*irq->table) + entries * sizeof(irq->table->entries[0]));
+	/* Entries beyond nr cost only address space. */
+	irq->table = calloc(1, sizeof(*irq->table) +
+				       IRQ_GSIS_MAX * sizeof(irq->table->entries[0]));
 	if (!irq->table)
 		return err_sys(ERR_LIMIT, -ENOMEM, "interrupt routing table");
 	irq->gsi_used[0] = (1ull << IRQ_LINES) - 1;
 	irq_add_lines(irq);
+	/* KVM bounds entries, not GSIs: as many GSIs are given up as lines have second entries. */
+	for (unsigned gsi = IRQ_GSIS_MAX - (irq->table->nr - IRQ_LINES); gsi < IRQ_GSIS_MAX; gsi++)
+		irq->gsi_used[gsi / 64] |= 1ull << (gsi % 64);
 	irq->dirty = true;
 	return irq_commit(irq);
 }

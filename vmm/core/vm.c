@@ -46,6 +46,8 @@ static int vm_check_api(struct vm *vm)
 	};
 	int r = sys_ioctl(vm->kvm_fd, KVM_GET_API_VERSION, NULL);
 
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "/dev/kvm does not answer as KVM");
 	if (r != KVM_API_VERSION)
 		return err_set(ERR_HOST, -ENOTSUP, "KVM speaks API version %d, not %d", r,
 			       KVM_API_VERSION);

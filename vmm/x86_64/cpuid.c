@@ -21,7 +21,7 @@ enum cpuid_leaf {
 	LEAF_FEATURES = 0x1,
 	LEAF_CACHE = 0x4, /* Intel: deterministic cache parameters */
 	LEAF_THERMAL_POWER = 0x6,
-	LEAF_PERFMON = 0xa,
+	LEAF_STRUCTURED = 0x7,
 	LEAF_TOPOLOGY = 0xb,
 	LEAF_TOPOLOGY_V2 = 0x1f,
 	LEAF_EXT_MAX = 0x80000000,
@@ -47,6 +47,8 @@ enum cpuid_leaf {
 #define F4_EAX_CORES_MASK	 0x3fu
 /* Leaf 6. */
 #define F6_EAX_ARAT		 (1u << 2)
+/* Leaf 7, subleaf 0. */
+#define F7_ECX_LA57		 (1u << 16)
 /* Leaves 0xb and 0x1f: ECX bits 15:8. */
 #define TOPOLOGY_INVALID	 0u
 #define TOPOLOGY_SMT		 1u
@@ -242,9 +244,16 @@ unsigned arch_host_phys_bits(void)
 {
 	unsigned eax, ebx, ecx, edx;
 
+	unsigned bits;
+
 	if (!__get_cpuid(LEAF_ADDRESS_SIZES, &eax, &ebx, &ecx, &edx))
 		return 36;
-	return eax & 0xff;
+	bits = eax & 0xff;
+	/* Second-level page tables of four levels reach no further, whatever the address bus. */
+	if (bits > 48 && !(__get_cpuid_count(LEAF_STRUCTURED, 0, &eax, &ebx, &ecx, &edx) &&
+			   (ecx & F7_ECX_LA57)))
+		bits = 48;
+	return bits;
 }
 
 bool arch_host_gib_pages(void)

@@ -34,12 +34,23 @@ int arch_vm_init(struct vm *vm)
 	return 0;
 }
 
+/*
+ * Which pins may be level-triggered: wired, but KVM keeps it among the PIC's registers, and a 0 would
+ * freeze them all at edge. [ICH9 13.4.8 ELCR1, ELCR2]
+ */
+#define PIC1_ELCR_MASK 0xf8
+#define PIC2_ELCR_MASK 0xde
+
 /* Power-on: every register 0, all IOAPIC pins masked. [82093AA 3.2.4 I/O Redirection Table] */
 static void reset_chip(struct vm *vm, unsigned id)
 {
 	struct kvm_irqchip chip = { .chip_id = id };
 
-	if (id == KVM_IRQCHIP_IOAPIC) {
+	if (id == KVM_IRQCHIP_PIC_MASTER) {
+		chip.chip.pic.elcr_mask = PIC1_ELCR_MASK;
+	} else if (id == KVM_IRQCHIP_PIC_SLAVE) {
+		chip.chip.pic.elcr_mask = PIC2_ELCR_MASK;
+	} else {
 		chip.chip.ioapic.base_address = IOAPIC_BASE;
 		for (unsigned pin = 0; pin < KVM_IOAPIC_NUM_PINS; pin++)
 			chip.chip.ioapic.redirtbl[pin].fields.mask = 1;
@@ -52,9 +63,7 @@ void arch_vm_reset(struct vm *vm)
 {
 	struct kvm_pit_state2 pit = { .flags = 0 };
 
-	reset_chip(vm, KVM_IRQCHIP_PIC_MASTER);
-	reset_chip(vm, KVM_IRQCHIP_PIC_SLAVE);
-	reset_chip(vm, KVM_IRQCHIP_IOAPIC);
+	/* The timer first: a last tick of it must not pend in the chips afterwards. */
 	for (unsigned i = 0; i < 3; i++) {
 		/* What KVM_CREATE_PIT2 leaves: mode 255 counts nothing, the gate of 2 is closed. */
 		pit.channels[i].mode = 0xff;
@@ -63,4 +72,7 @@ void arch_vm_reset(struct vm *vm)
 	}
 	if (sys_ioctl(vm->vm_fd, KVM_SET_PIT2, &pit) < 0)
 		log_error("reset of the interval timer failed");
+	reset_chip(vm, KVM_IRQCHIP_PIC_MASTER);
+	reset_chip(vm, KVM_IRQCHIP_PIC_SLAVE);
+	reset_chip(vm, KVM_IRQCHIP_IOAPIC);
 }

@@ -12,7 +12,7 @@
  *   0xfeff_c000  KVM's identity map page and TSS pages, never seen by the guest
  *   0xffc0_0000  flash: VARS, then CODE, which ends at 4 GiB
  *   0x1_0000_0000 RAM above 4 GiB
- *   2^(N-3)*7    64-bit PCI window of 2^(N-3) bytes, N = phys-bits
+ *   above RAM    64-bit PCI window, see firmware-loader/mmio_window.h
  */
 #ifndef X86_64_LAYOUT_H
 #define X86_64_LAYOUT_H
@@ -60,13 +60,13 @@
 #define GSI_COM1 4
 #define GSI_RTC	 8
 #define GSI_SCI	 9
-#define GSI_PCI0 16 /* 16..23: INTx of PCI slots, see pci_root_gsi */
+/* 16..23: INTx of PCI slots, see pci_root_gsi */
 
 /* Slots of the root bus. */
 #define SLOT_HOST_BRIDGE 0
 #define SLOT_RNG	 1
 #define SLOT_FIRST_DISK	 2  /* up to 12 disks */
-#define SLOT_FIRST_PORT	 14 /* up to 16 root ports, one a passed-through slot */
+/* 14..29: up to 16 root ports, one a passed-through slot; see PCI_SLOT_FIRST_PORT */
 #define SLOT_LPC	 31
 
 #endif

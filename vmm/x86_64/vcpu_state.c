@@ -34,11 +34,38 @@ struct arch_vcpu {
 	struct kvm_vcpu_events events;
 	struct kvm_lapic_state lapic;
 	struct kvm_mp_state mp_state;
-	bool has_xsave, has_xcrs;
+	struct kvm_nested_state nested;
+	bool has_xsave, has_xcrs, has_nested;
 	struct msr_list msrs;
 };
 
-/* Which MSRs KVM would save and restore, less the ones that this vCPU does not have. */
+/*
+ * The MTRRs, which KVM keeps but does not list. Firmware relies on their being off after a reset.
+ * [Intel-SDM 3A 12.11 Memory Type Range Registers (MTRRs)]
+ */
+static const struct {
+	uint32_t first, last;
+} mtrrs[] = {
+	{ 0x200, 0x20f }, /* IA32_MTRR_PHYSBASE0 to IA32_MTRR_PHYSMASK7 */
+	{ 0x250, 0x250 }, /* IA32_MTRR_FIX64K_00000 */
+	{ 0x258, 0x259 }, /* IA32_MTRR_FIX16K_80000, _A0000 */
+	{ 0x268, 0x26f }, /* IA32_MTRR_FIX4K_C0000 to _F8000 */
+	{ 0x2ff, 0x2ff }, /* IA32_MTRR_DEF_TYPE */
+};
+
+/* Unless this vCPU does not have it. */
+static void save_msr(struct vcpu *vcpu, struct msr_list *list, uint32_t index)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} one = { .head.nmsrs = 1, .entry.index = index };
+
+	if (list->head.nmsrs < MSRS_MAX && sys_ioctl(vcpu->fd, KVM_GET_MSRS, &one) == 1)
+		list->entries[list->head.nmsrs++] = one.entry;
+}
+
+/* Which MSRs KVM would save and restore, and the MTRRs. */
 static int save_msrs(struct vcpu *vcpu, struct msr_list *list)
 {
 	struct {
@@ -51,15 +78,12 @@ static int save_msrs(struct vcpu *vcpu, struct msr_list *list)
 		return err_sys(ERR_HOST, r, "list the MSRs");
 	list->head.nmsrs = 0;
 	for (uint32_t i = 0; i < index.head.nmsrs; i++) {
-		struct {
-			struct kvm_msrs head;
-			struct kvm_msr_entry entry;
-		} one = { .head.nmsrs = 1, .entry.index = index.indices[i] };
-
-		if (one.entry.index == MSR_IA32_TSC)
-			continue;
-		if (sys_ioctl(vcpu->fd, KVM_GET_MSRS, &one) == 1)
-			list->entries[list->head.nmsrs++] = one.entry;
+		if (index.indices[i] != MSR_IA32_TSC)
+			save_msr(vcpu, list, index.indices[i]);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(mtrrs); i++) {
+		for (uint32_t msr = mtrrs[i].first; msr <= mtrrs[i].last; msr++)
+			save_msr(vcpu, list, msr);
 	}
 	return 0;
 }
@@ -112,8 +136,12 @@ static int save_state(struct vcpu *vcpu)
 			return err_sys(ERR_HOST, r, "read the %s of vCPU %u", pieces[i].name,
 				       vcpu->id);
 	}
+	arch->nested.size = sizeof(arch->nested);
+	arch->has_nested = sys_ioctl(vcpu->fd, KVM_GET_NESTED_STATE, &arch->nested) == 0;
 	arch->has_xsave = sys_ioctl(vcpu->fd, KVM_GET_XSAVE, &arch->xsave) == 0;
-	arch->has_xcrs = sys_ioctl(vcpu->fd, KVM_GET_XCRS, &arch->xcrs) == 0;
+	/* On a host without XSAVE, KVM reads none, and refuses to set none. */
+	arch->has_xcrs = sys_ioctl(vcpu->fd, KVM_GET_XCRS, &arch->xcrs) == 0 &&
+			 arch->xcrs.nr_xcrs > 0;
 	return save_msrs(vcpu, &arch->msrs);
 }
 
@@ -140,6 +168,9 @@ void arch_vcpu_reset(struct vcpu *vcpu)
 	struct arch_vcpu *arch = vcpu->arch;
 	int r;
 
+	/* First: while the guest runs a guest, or is in VMX operation, KVM refuses CR0 and CR4. */
+	if (arch->has_nested && (r = sys_ioctl(vcpu->fd, KVM_SET_NESTED_STATE, &arch->nested)) < 0)
+		log_error("reset of vCPU %u: nested state: %s", vcpu->id, strerror(-r));
 	if (arch->has_xcrs && (r = sys_ioctl(vcpu->fd, KVM_SET_XCRS, &arch->xcrs)) < 0)
 		log_error("reset of vCPU %u: extended control registers: %s", vcpu->id,
 			  strerror(-r));
