@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vCPU threads: pause, resume and stop at any moment, start of the other processors, CPUID. */
+#include "guest.h"
+
+#include <time.h>
+
+#define CPUS         4u
+#define SPIN_COUNT   GUEST_MAILBOX
+#define CPU_ENTRY(n) (GUEST_CPU_TABLE + 16 * (n))
+#define CPU_TICKS(n) (CPU_ENTRY(n) + 12)
+
+#define RACES        1000u
+#define RACES_MAX_MS 8000u
+
+#define LEAF_ENCRYPTION 0x8000001f
+#define LEAF_SIZES      0x80000008
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void pause_stops_a_spinning_vcpu_and_resume_goes_on(void **state)
+{
+	struct guest *guest = *state;
+
+	guest_init(guest, guest_image_spin, 1);
+	guest_start(guest);
+	guest_wait_ram(guest, SPIN_COUNT, 100);
+	for (unsigned i = 0; i < 20; i++) {
+		uint32_t count;
+
+		guest_pause(guest);
+		count = guest_ram(guest, SPIN_COUNT);
+		usleep(2000);
+		assert_int_equal(guest_ram(guest, SPIN_COUNT), count);
+		guest_resume(guest);
+		guest_wait_ram(guest, SPIN_COUNT, count + 1);
+	}
+}
+
+static void paused_before_start_runs_after_resume(void **state)
+{
+	struct guest *guest = *state;
+
+	guest_init(guest, guest_image_spin, 1);
+	guest_pause(guest);
+	guest_start(guest);
+	usleep(5000);
+	assert_int_equal(guest_ram(guest, SPIN_COUNT), 0);
+	guest_resume(guest);
+	guest_wait_ram(guest, SPIN_COUNT, 10);
+}
+
+static void stop_ends_running_and_paused_threads(void **state)
+{
+	struct guest *guest = *state;
+	uint32_t count;
+
+	guest_init(guest, guest_image_smp, CPUS);
+	guest_start(guest);
+	guest_wait_ram(guest, CPU_TICKS(CPUS - 1), 10);
+	guest_pause(guest);
+	vcpus_stop(&guest->vcpus);
+	count = guest_ram(guest, CPU_TICKS(0));
+	usleep(5000);
+	assert_int_equal(guest_ram(guest, CPU_TICKS(0)), count);
+	/* The fixture stops them once more, which does nothing. */
+}
+
+static void aps_start_by_init_and_sipi_with_their_own_ids(void **state)
+{
+	struct guest *guest = *state;
+
+	guest_init(guest, guest_image_smp, CPUS);
+	guest_start(guest);
+	for (unsigned i = 0; i < CPUS; i++) {
+		guest_wait_ram(guest, CPU_TICKS(i), 1);
+		assert_int_equal(guest_ram(guest, CPU_ENTRY(i)), i);
+		assert_int_equal(guest_ram(guest, CPU_ENTRY(i) + 4), i);
+		assert_int_equal(guest_ram(guest, CPU_ENTRY(i) + 8), i);
+	}
+}
+
+/* Race hunting: four vCPUs that run, exit and get paused at random points, on fewer host CPUs. */
+static void thousand_pauses_and_resumes(void **state)
+{
+	struct guest *guest = *state;
+	const uint64_t end = now_ms() + RACES_MAX_MS;
+	unsigned seed = 1, i;
+
+	guest_init(guest, guest_image_smp, CPUS);
+	guest_start(guest);
+	for (unsigned cpu = 0; cpu < CPUS; cpu++)
+		guest_wait_ram(guest, CPU_TICKS(cpu), 1);
+	for (i = 0; i < RACES && now_ms() < end; i++) {
+		uint32_t counts[CPUS];
+		unsigned nap = (seed = seed * 1103515245 + 12345) >> 16 & 0x3ff;
+
+		guest_pause(guest);
+		assert_int_equal(guest->vcpus.running, 0);
+		for (unsigned cpu = 0; cpu < CPUS; cpu++)
+			counts[cpu] = guest_ram(guest, CPU_TICKS(cpu));
+		if (nap & 1)
+			usleep(nap);
+		for (unsigned cpu = 0; cpu < CPUS; cpu++)
+			assert_int_equal(guest_ram(guest, CPU_TICKS(cpu)), counts[cpu]);
+		guest_resume(guest);
+		if (nap & 2) /* else pause again before they woke up */
+			usleep(nap);
+	}
+	assert_true(i > RACES / 10);
+	for (unsigned cpu = 0; cpu < CPUS; cpu++)
+		guest_wait_ram(guest, CPU_TICKS(cpu), guest_ram(guest, CPU_TICKS(cpu)) + 10);
+}
+
+static void machines_come_and_go(void **state)
+{
+	for (unsigned i = 0; i < 20; i++) {
+		void *one;
+
+		assert_int_equal(guest_setup(&one), 0);
+		guest_init(one, guest_image_smp, CPUS);
+		guest_start(one);
+		if (i % 2)
+			guest_wait_ram(one, CPU_TICKS(CPUS - 1), 1);
+		guest_teardown(&one);
+	}
+	alarm(25);
+}
+
+static void cpuid_hides_memory_encryption(void **state)
+{
+	struct guest *guest = *state;
+	uint32_t regs[4];
+
+	agent_start(guest, 1);
+	agent_cpuid(guest, 0x80000000, 0, regs);
+	if (regs[0] < LEAF_ENCRYPTION)
+		skip(); /* this host's CPUID ends before the leaf */
+	agent_cpuid(guest, LEAF_ENCRYPTION, 0, regs);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(regs[i], 0);
+}
+
+static void cpuid_has_the_address_width_of_the_configuration(void **state)
+{
+	struct guest *guest = *state;
+	uint32_t regs[4];
+
+	agent_start(guest, 1);
+	agent_cpuid(guest, LEAF_SIZES, 0, regs);
+	assert_int_equal(regs[0] & 0xff, GUEST_PHYS_BITS);
+	assert_int_equal(regs[0] >> 16 & 0xff, 0);
+	assert_true(arch_host_phys_bits() >= GUEST_PHYS_BITS);
+}
+
+static void cpuid_describes_one_socket_of_cores(void **state)
+{
+	struct guest *guest = *state;
+	uint32_t regs[4];
+
+	agent_start(guest, CPUS);
+	agent_cpuid(guest, 1, 0, regs);
+	assert_int_equal(regs[1] >> 24, 0);
+	assert_int_equal(regs[1] >> 16 & 0xff, CPUS);
+	assert_true(regs[2] & 1u << 31); /* a hypervisor */
+	assert_true(regs[2] & 1u << 21); /* x2APIC */
+	assert_true(regs[3] & 1u << 28); /* several logical processors */
+	agent_cpuid(guest, 0, 0, regs);
+	if (regs[0] < 0xb)
+		skip(); /* this host has no topology leaf */
+	agent_cpuid(guest, 0xb, 0, regs);
+	assert_int_equal(regs[0], 0);
+	assert_int_equal(regs[1], 1);
+	assert_int_equal(regs[2], 1 << 8); /* threads: one a core */
+	agent_cpuid(guest, 0xb, 1, regs);
+	assert_int_equal(regs[0], 2); /* bits of CPUS cores */
+	assert_int_equal(regs[1], CPUS);
+	assert_int_equal(regs[2], 2 << 8 | 1);
+	agent_cpuid(guest, 0xb, 2, regs);
+	assert_int_equal(regs[1], 0);
+	assert_int_equal(regs[2], 2); /* the end */
+	/* AMD says it in its own leaf too: cores and ID bits. */
+	agent_cpuid(guest, LEAF_SIZES, 0, regs);
+	assert_int_equal(regs[2] & 0xff, CPUS - 1);
+	assert_int_equal(regs[2] >> 12 & 0xf, 2);
+}
+
+static void code_where_no_memory_is_asks_for_the_end(void **state)
+{
+	struct guest *guest = *state;
+
+	guest_init(guest, guest_image_lost, 1);
+	guest_start(guest);
+	assert_int_equal(guest_report(guest), 1);
+	guest_wait_request(guest, VM_REQUEST_CRASH);
+	/* It waits for the pause that follows, and can be stopped. */
+	guest_pause(guest);
+	guest_resume(guest);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		GUEST_TEST(pause_stops_a_spinning_vcpu_and_resume_goes_on),
+		GUEST_TEST(paused_before_start_runs_after_resume),
+		GUEST_TEST(stop_ends_running_and_paused_threads),
+		GUEST_TEST(aps_start_by_init_and_sipi_with_their_own_ids),
+		GUEST_TEST(thousand_pauses_and_resumes),
+		GUEST_TEST(machines_come_and_go),
+		GUEST_TEST(cpuid_hides_memory_encryption),
+		GUEST_TEST(cpuid_has_the_address_width_of_the_configuration),
+		GUEST_TEST(cpuid_describes_one_socket_of_cores),
+		GUEST_TEST(code_where_no_memory_is_asks_for_the_end),
+	};
+
+	if (!guest_kvm_usable())
+		return GUEST_EXIT_SKIPPED;
+	return cmocka_run_group_tests_name("vcpus", tests, NULL, NULL);
+}
