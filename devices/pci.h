@@ -4,8 +4,8 @@
  * its place on a bus. [PCI-3.0 6 Configuration Space], [PCIe-5.0 7.5 PCI and PCIe Capabilities].
  *
  * Threads: config_read, config_write, bar_map and bar_unmap run on a vCPU (or, at reset, on main)
- * with `lock` held. Handlers of BAR ranges take it themselves. A thread that a vCPU may wait for (an
- * I/O loop) never takes it.
+ * with `lock` held. Handlers of BAR ranges take it themselves. A thread that a vCPU may wait for
+ * (an I/O loop) never takes it.
  */
 #ifndef DEVICES_PCI_H
 #define DEVICES_PCI_H
@@ -18,12 +18,12 @@
 #include "core/util.h"
 
 #define PCI_DEVFN(slot, fn) ((uint8_t)((slot) << 3 | (fn)))
-#define PCI_SLOT(devfn)	    ((devfn) >> 3)
-#define PCI_FUNC(devfn)	    ((devfn)&7)
+#define PCI_SLOT(devfn)     ((devfn) >> 3)
+#define PCI_FUNC(devfn)     ((devfn)&7)
 
 #define PCI_CONFIG_SIZE 4096u /* with the extended space [PCIe-5.0 7.2.2 ECAM] */
-#define PCI_BARS	6
-#define PCI_BAR_ROM	6 /* index of the expansion ROM BAR in pci_dev.bars */
+#define PCI_BARS        6
+#define PCI_BAR_ROM     6 /* index of the expansion ROM BAR in pci_dev.bars */
 
 struct pci_bus;
 struct pci_dev;
@@ -39,10 +39,10 @@ enum pci_bar_kind {
 struct pci_bar {
 	enum pci_bar_kind kind;
 	bool prefetch;
-	uint64_t size; /* power of two; at least 16 (memory) or 4 (I/O) */
+	uint64_t size;  /* power of two; at least 16 (memory) or 4 (I/O) */
 	uint8_t sizing; /* registers (bit 0 low, bit 1 high) that hold the sizing pattern */
-	bool mapped;   /* decoded now */
-	uint64_t addr; /* where, while mapped */
+	bool mapped;    /* decoded now */
+	uint64_t addr;  /* where, while mapped */
 };
 
 struct pci_dev_ops {
@@ -55,7 +55,8 @@ struct pci_dev_ops {
 	/*
 	 * Decoding of BAR `n` began at dev->bars[n].addr, or ended. Always in pairs; a move is an
 	 * unmap and a map. The address is the guest's choice: it may collide with anything, and
-	 * then the device is simply not reached there.
+	 * then the BAR is not reached until it is moved or its decoding is switched off and on,
+	 * even if the other moves away.
 	 */
 	void (*bar_map)(struct pci_dev *dev, unsigned n);
 	void (*bar_unmap)(struct pci_dev *dev, unsigned n);
@@ -66,12 +67,12 @@ struct pci_dev {
 	const struct pci_dev_ops *ops;
 	const struct board *board;
 	struct pci_bus *bus; /* NULL until pci_bus_add */
-	uint8_t devfn;	     /* fixed by pci_bus_add */
+	uint8_t devfn;       /* fixed by pci_bus_add */
 
 	pthread_mutex_t lock; /* guards all below and the device's own registers */
 	uint8_t config[PCI_CONFIG_SIZE];
-	uint8_t wmask[PCI_CONFIG_SIZE];	  /* bits that a write changes */
-	uint8_t w1cmask[PCI_CONFIG_SIZE]; /* bits that a write of 1 clears */
+	uint8_t wmask[PCI_CONFIG_SIZE];        /* bits that a write changes */
+	uint8_t w1cmask[PCI_CONFIG_SIZE];      /* bits that a write of 1 clears */
 	uint8_t reset_config[PCI_CONFIG_SIZE]; /* config after power-on, taken by pci_bus_add */
 	struct pci_bar bars[PCI_BARS + 1];
 	unsigned next_cap; /* where pci_add_cap puts the next */

@@ -16,10 +16,10 @@
 #define CLASS_PCI_BRIDGE 0x060400
 
 /* A PCI Express capability of version 2 is 0x3c bytes [PCIe-5.0 Figure 7-23]. */
-#define EXP_CAP_SIZE	0x3c
-#define EXP_VERSION_2	2
+#define EXP_CAP_SIZE    0x3c
+#define EXP_VERSION_2   2
 #define LINK_SPEED_16GT 4u
-#define LINK_WIDTH_X16	(16u << 4)
+#define LINK_WIDTH_X16  (16u << 4)
 #define LINK_PORT_SHIFT 24
 
 static void bridge_reset(struct device *device)
@@ -44,7 +44,27 @@ static const struct device_ops bridge_device_ops = {
 	.destroy = bridge_destroy,
 };
 
-static const struct pci_dev_ops bridge_pci_ops = { 0 };
+/* The guest resets what is below by setting a bit, which real ports keep until it is cleared. */
+static void bridge_config_write(struct pci_dev *pci, unsigned off, unsigned len, uint32_t val)
+{
+	struct pci_bridge *bridge = (struct pci_bridge *)pci;
+	const uint8_t *control = pci->config + PCI_BRIDGE_CONTROL;
+	const bool was = *control & PCI_BRIDGE_CTL_BUS_RESET;
+
+	pci_config_write(pci, off, len, val);
+	if (was || !(*control & PCI_BRIDGE_CTL_BUS_RESET))
+		return;
+	for (unsigned devfn = 0; devfn < ARRAY_SIZE(bridge->bus.devs); devfn++) {
+		struct pci_dev *dev = bridge->bus.devs[devfn];
+
+		if (dev && dev->device.ops->reset)
+			dev->device.ops->reset(&dev->device);
+	}
+}
+
+static const struct pci_dev_ops bridge_pci_ops = {
+	.config_write = bridge_config_write,
+};
 
 struct pci_bridge *pci_bridge_of(struct pci_dev *dev)
 {
@@ -107,7 +127,8 @@ int pci_bridge_create(const struct board *board, uint8_t port, struct pci_bridge
 		return err_sys(ERR_LIMIT, -ENOMEM, "root port %u", port);
 	bridge->pci.device = (struct device){ "root port", &bridge_device_ops };
 	pci_dev_init(&bridge->pci, board, &bridge_pci_ops, &ids);
-	/* A bridge has no subsystem IDs where an endpoint has them: the prefetchable limit is there. */
+	/* A bridge has no subsystem IDs where an endpoint has them: the prefetchable limit is
+	 * there. */
 	store_le(bridge->pci.config + PCI_SUBSYSTEM_VENDOR_ID, 4, 0);
 	bridge->bus.bridge = &bridge->pci;
 	bridge_add_windows(&bridge->pci);

@@ -8,10 +8,10 @@
 
 #include "devices/pci.h"
 
-#define PCI_BAR_REG(n)	 (PCI_BASE_ADDRESS_0 + 4 * (n))
-#define PCI_FIRST_CAP	 0x40u
-#define PCI_LEGACY_SIZE	 256u /* where the extended space begins */
-#define PCI_LAST_PORT	 0xffffu
+#define PCI_BAR_REG(n)  (PCI_BASE_ADDRESS_0 + 4 * (n))
+#define PCI_FIRST_CAP   0x40u
+#define PCI_LEGACY_SIZE 256u /* where the extended space begins */
+#define PCI_LAST_PORT   0xffffu
 
 static uint32_t get_reg(const uint8_t *config, unsigned off)
 {
@@ -163,7 +163,7 @@ static void bars_note_sizing(struct pci_dev *dev, unsigned off, unsigned len, ui
 		for (unsigned half = 0; half < regs; half++) {
 			if (!pci_access_hits(off, len, reg + 4 * half, 4))
 				continue;
-			bar->sizing &= (uint8_t)~(1u << half);
+			bar->sizing &= (uint8_t) ~(1u << half);
 			if (len == 4 && val == UINT32_MAX)
 				bar->sizing |= (uint8_t)(1u << half);
 		}
@@ -202,7 +202,8 @@ static void bar_update(struct pci_dev *dev, unsigned n)
 
 static void bars_update(struct pci_dev *dev)
 {
-	/* All that end come before all that begin, so that two BARs can change places. */
+	/* What ends comes before what begins: a BAR may take the place of one that was switched
+	 * off. */
 	for (unsigned n = 0; n <= PCI_BAR_ROM; n++) {
 		uint64_t addr;
 
@@ -223,7 +224,7 @@ void pci_config_write(struct pci_dev *dev, unsigned off, unsigned len, uint32_t 
 		uint8_t mask = dev->wmask[off + i];
 
 		*byte = (uint8_t)((*byte & ~mask) | (val & mask));
-		*byte &= (uint8_t)~(val & dev->w1cmask[off + i]);
+		*byte &= (uint8_t) ~(val & dev->w1cmask[off + i]);
 	}
 	if (pci_access_hits(off, len, PCI_COMMAND, 2) ||
 	    pci_access_hits(off, len, PCI_BASE_ADDRESS_0, 4 * PCI_BARS) ||

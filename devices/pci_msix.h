@@ -20,7 +20,8 @@ struct pci_msix;
 
 /* For a device whose interrupts come from elsewhere (VFIO). Both may be NULL. */
 struct pci_msix_ops {
-	/* MSI-X Enable is changing to `on`, before any vector is unmasked or after all are masked. */
+	/* MSI-X Enable is changing to `on`, before any vector is unmasked or after all are masked.
+	 */
 	void (*enable)(struct pci_msix *msix, bool on);
 	/* The guest unmasked vector `i`, whose eventfd exists; called before KVM listens to it. */
 	void (*unmask)(struct pci_msix *msix, unsigned i);
@@ -29,7 +30,7 @@ struct pci_msix_ops {
 struct pci_msix {
 	struct pci_dev *dev;
 	const struct pci_msix_ops *ops;
-	unsigned cap;	/* offset of the capability in config space */
+	unsigned cap;   /* offset of the capability in config space */
 	unsigned count; /* vectors, 1..2048 */
 	struct msi_vec *vecs;
 	uint8_t *table; /* count entries of 16 bytes, as the guest reads them */

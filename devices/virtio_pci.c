@@ -438,4 +438,7 @@ void virtio_pci_reset(struct device *dev)
 	pci_msix_reset(&vdev->msix);
 	pthread_mutex_unlock(&vdev->pci.lock);
 	pci_dev_reset(&vdev->pci);
+	pthread_mutex_lock(&vdev->intx_lock);
+	vdev->intx_disabled = false; /* as COMMAND says now */
+	pthread_mutex_unlock(&vdev->intx_lock);
 }

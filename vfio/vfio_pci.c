@@ -323,7 +323,11 @@ int vfio_pci_create(const struct board *board, struct vfio_iommu *iommu,
 	if (r >= 0)
 		r = vfio_device_watch(&v->dev, main_loop, on_event);
 	if (r < 0) {
+		struct err_chain why;
+
+		err_save(&why);
 		vfio_pci_destroy(&v->pci.device);
+		err_restore(&why);
 		return r;
 	}
 	reset_before_use(v);

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
 
@@ -21,26 +22,63 @@
 
 /*
  * Signals that end a run come through a signalfd from here on, so that none can end the process
- * between taking a device and giving it back. Writing to a reader that went away is an error, not
- * a signal.
+ * between taking a device and giving it back. One that was ignored when we were started (nohup, a
+ * shell's background job) stays ignored. All others that would end the process, and could be sent
+ * by accident or caused by a limit, are errors where they happen and no signals.
  */
 static int open_signals(int *ret_fd)
 {
-	sigset_t ending;
+	static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	static const int harmless[] = { SIGPIPE, SIGXFSZ, SIGXCPU,   SIGUSR1,
+					SIGUSR2, SIGALRM, SIGVTALRM, SIGTTOU };
+	sigset_t set;
 	int fd;
 
-	sigemptyset(&ending);
-	sigaddset(&ending, SIGINT);
-	sigaddset(&ending, SIGTERM);
-	sigaddset(&ending, SIGHUP);
-	sigaddset(&ending, SIGQUIT);
-	sigprocmask(SIG_BLOCK, &ending, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	fd = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
+	sigemptyset(&set);
+	for (unsigned i = 0; i < ARRAY_SIZE(ending); i++) {
+		struct sigaction old;
+
+		if (sigaction(ending[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaddset(&set, ending[i]);
+	}
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	for (unsigned i = 0; i < ARRAY_SIZE(harmless); i++)
+		signal(harmless[i], SIG_IGN);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return err_sys(ERR_LIMIT, -errno, "receive signals");
 	*ret_fd = fd;
 	return 0;
+}
+
+/*
+ * More memory than the host has can only end in the guest's or somebody else's death. A
+ * passed-through device needs all of it at once, because any page may be the target of DMA; without
+ * one the kernel gives out pages as the guest touches them, and less than that may be free now.
+ */
+static int check_memory(const struct options *options)
+{
+	const bool pinned = options->gpu_count > 0;
+	uint64_t have = 0;
+	char line[128], name[32];
+	unsigned long long kib;
+	FILE *meminfo = fopen("/proc/meminfo", "re");
+
+	while (meminfo && fgets(line, sizeof(line), meminfo)) {
+		if (sscanf(line, "%31[^:]: %llu kB", name, &kib) == 2 &&
+		    strcmp(name, pinned ? "MemAvailable" : "MemTotal") == 0)
+			have = kib * KiB;
+	}
+	if (meminfo)
+		fclose(meminfo);
+	if (!have || options->memory <= have)
+		return 0;
+	err_set(ERR_LIMIT, -ENOMEM, "--memory: %llu MiB are more than the %llu MiB that %s",
+		(unsigned long long)(options->memory / MiB), (unsigned long long)(have / MiB),
+		pinned ? "are free on this host, and a passed-through device needs all at once"
+		       : "this host has");
+	err_hint("ask for less with --memory");
+	return -ENOMEM;
 }
 
 static int check_gpus(struct vfio_host *host, const struct options *options)
@@ -114,7 +152,7 @@ int cmd_run(const struct options *options)
 	}
 
 	vfio_host_init(&host, "");
-	status = check_gpus(&host, options) < 0 ? command_failed() : 0;
+	status = check_memory(options) < 0 || check_gpus(&host, options) < 0 ? command_failed() : 0;
 	recover_devices();
 	if (status == 0 && vfio_host_take(&host) < 0)
 		status = command_failed();

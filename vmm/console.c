@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <sys/stat.h>
 
 #include "core/err.h"
@@ -19,20 +17,17 @@
 
 #define KEY_ESCAPE 0x01 /* Ctrl-A */
 
-static atomic_bool output_abandoned;
-
-void console_abandon_output(void)
-{
-	atomic_store(&output_abandoned, true);
-}
-
-/* A blocked write is interrupted when the vCPUs are paused: then the rest of the bytes is lost. */
+/*
+ * On the vCPU. A guest waits for a slow reader; but a write that waits is interrupted when the
+ * vCPUs are paused or stopped, and then the rest is dropped: a reader that stopped reading must not
+ * keep the run alive.
+ */
 static void console_output(void *opaque, const uint8_t *data, size_t len)
 {
 	while (len) {
 		ssize_t n = write(STDOUT_FILENO, data, len);
 
-		if (n < 0 && errno == EAGAIN && !atomic_load(&output_abandoned)) {
+		if (n < 0 && errno == EAGAIN) {
 			struct pollfd p = { .fd = STDOUT_FILENO, .events = POLLOUT };
 
 			if (poll(&p, 1, -1) >= 0)
@@ -98,10 +93,23 @@ static size_t console_filter(struct console *console, uint8_t *buf, size_t len)
 	return out;
 }
 
-/* Standard input is watched exactly while there is nothing left of what it gave last. */
-static void console_watch(struct console *console, bool watch)
+/* At its end. */
+static void console_stop_input(struct console *console)
 {
-	watch = watch && console->input.fd >= 0;
+	if (console->watching)
+		loop_remove(console->loop, &console->input);
+	console->watching = false;
+	console->input.fd = -1;
+}
+
+/*
+ * A stream is watched only while there is nothing left of what it gave last, so that it waits for
+ * the guest. A terminal is always watched: the escape key has to work when the guest takes nothing.
+ */
+static void console_watch(struct console *console)
+{
+	bool watch = console->input.fd >= 0 && (console->raw || console->used == 0);
+
 	if (watch == console->watching || console->regular)
 		return;
 	console->watching = watch;
@@ -118,27 +126,35 @@ static bool console_feed(struct console *console)
 
 	console->used -= taken;
 	memmove(console->buffer, console->buffer + taken, console->used);
-	console_watch(console, console->used == 0);
+	console_watch(console);
 	return console->used == 0;
+}
+
+/* Keys that the guest does not take and that do not fit any more are lost, as on a real line. */
+static void console_add(struct console *console, uint8_t *data, size_t len)
+{
+	if (console->raw)
+		len = console_filter(console, data, len);
+	len = MIN(len, sizeof(console->buffer) - console->used);
+	memcpy(console->buffer + console->used, data, len);
+	console->used += len;
 }
 
 static void console_input_ready(struct loop_source *source)
 {
 	struct console *console = container_of(source, struct console, input);
+	uint8_t data[CONSOLE_BUFFER];
 	ssize_t n;
 
 	do {
-		n = read(console->input.fd, console->buffer, sizeof(console->buffer));
+		n = read(console->input.fd, data, sizeof(data));
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n <= 0) {
-			console_watch(console, false);
-			console->input.fd = -1;
+			console_stop_input(console);
 			return;
 		}
-		console->used = (size_t)n;
-		if (console->raw)
-			console->used = console_filter(console, console->buffer, (size_t)n);
+		console_add(console, data, (size_t)n);
 	} while (console_feed(console) && console->regular);
 }
 
@@ -192,7 +208,8 @@ int console_start(struct console *console)
 	struct stat st;
 	int r = 0;
 
-	console->regular = fstat(STDIN_FILENO, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode));
+	console->regular =
+		fstat(STDIN_FILENO, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode));
 	/* A job in the background would be stopped for reading the terminal or changing it. */
 	if (fcntl(STDIN_FILENO, F_GETFD) < 0 ||
 	    (isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) != getpgrp()))
@@ -204,7 +221,7 @@ int console_start(struct console *console)
 	if (console->regular)
 		console_input_ready(&console->input);
 	else
-		console_watch(console, true);
+		console_watch(console);
 	return 0;
 }
 
@@ -216,7 +233,7 @@ void console_fini(struct console *console)
 		console->raw = false;
 	}
 	if (console->loop) {
-		console_watch(console, false);
+		console_stop_input(console);
 		loop_remove(console->loop, &console->room);
 		close_fd(&console->room.fd);
 	}

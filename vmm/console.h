@@ -32,8 +32,8 @@ struct console {
 	void *opaque;
 	struct loop_source input; /* standard input; fd -1: at its end */
 	struct loop_source room;  /* the guest's UART can take more */
-	bool watching;		  /* input is in the loop */
-	bool regular;		  /* a file: always readable, and epoll does not take it */
+	bool watching;            /* input is in the loop */
+	bool regular;             /* a file: always readable, and epoll does not take it */
 	bool raw;
 	bool escape; /* the last key was Ctrl-A */
 	struct termios saved;
@@ -52,11 +52,5 @@ int MUST_CHECK console_start(struct console *console);
 
 /* Gives the terminal back. The serial port is destroyed as a device of the machine. */
 void console_fini(struct console *console);
-
-/*
- * After a signal that asks for the end, output that would block is dropped: a reader that stopped
- * reading must not keep the run alive.
- */
-void console_abandon_output(void);
 
 #endif

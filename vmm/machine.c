@@ -47,7 +47,7 @@ static void machine_reset(struct machine *machine)
 	pci_root_reset(&machine->pci);
 	arch_vm_reset(&machine->vm);
 	vcpus_reset(&machine->vcpus);
-	log_info("the guest was reset");
+	log_limited(LOG_INFO, "the guest was reset");
 }
 
 static void machine_request_ready(struct loop_source *source)
@@ -105,7 +105,6 @@ static void machine_signal_ready(struct loop_source *source)
 		return;
 	/* Nobody is there any more to send a second one after the terminal hung up. */
 	if (machine->asked_to_end || info.ssi_signo == SIGHUP) {
-		console_abandon_output();
 		machine->end_signal = (int)info.ssi_signo;
 		machine_end(machine, MACHINE_KILLED);
 		return;
@@ -116,20 +115,17 @@ static void machine_signal_ready(struct loop_source *source)
 	machine_power_button(machine);
 }
 
-static int init_loops(struct machine *machine)
+static int init_main_loop(struct machine *machine)
 {
 	int r = loop_init(&machine->loop);
 
 	if (r < 0)
 		return r;
 	machine->signals = (struct loop_source){ machine->signal_fd, machine_signal_ready };
-	r = loop_add(&machine->loop, &machine->signals);
-	if (r < 0)
-		loop_fini(&machine->loop);
-	return r;
+	return loop_add(&machine->loop, &machine->signals);
 }
 
-static void fini_loops(struct machine *machine)
+static void fini_main_loop(struct machine *machine)
 {
 	loop_fini(&machine->loop);
 }
@@ -140,10 +136,7 @@ static int init_device_loop(struct machine *machine)
 
 	if (r < 0)
 		return r;
-	r = loop_start_thread(&machine->device_loop, "devices");
-	if (r < 0)
-		loop_fini(&machine->device_loop);
-	return r;
+	return loop_start_thread(&machine->device_loop, "devices");
 }
 
 static void fini_device_loop(struct machine *machine)
@@ -181,47 +174,15 @@ static void fini_vm(struct machine *machine)
 	bus_fini(&machine->pio);
 }
 
-/*
- * More memory than the host has can only end in the guest's or somebody else's death. A
- * passed-through device needs all of it at once, because any page may be the target of DMA; without
- * one the kernel gives out pages as the guest touches them, and less than that may be free now.
- */
-static int check_memory(const struct options *options)
-{
-	const bool pinned = options->gpu_count > 0;
-	uint64_t have = 0;
-	char line[128], name[32];
-	unsigned long long kib;
-	FILE *meminfo = fopen("/proc/meminfo", "re");
-
-	while (meminfo && fgets(line, sizeof(line), meminfo)) {
-		if (sscanf(line, "%31[^:]: %llu kB", name, &kib) == 2 &&
-		    strcmp(name, pinned ? "MemAvailable" : "MemTotal") == 0)
-			have = kib * KiB;
-	}
-	if (meminfo)
-		fclose(meminfo);
-	if (!have || options->memory <= have)
-		return 0;
-	err_set(ERR_LIMIT, -ENOMEM, "--memory: %llu MiB are more than the %llu MiB that %s",
-		(unsigned long long)(options->memory / MiB), (unsigned long long)(have / MiB),
-		pinned ? "are free on this host, and a passed-through device needs all at once" :
-			 "this host has");
-	err_hint("ask for less with --memory");
-	return -ENOMEM;
-}
-
 /* RAM below the PCI hole first, the rest above 4 GiB, around what an AMD IOMMU cannot map. */
 static int init_ram(struct machine *machine)
 {
 	uint64_t left = machine->options->memory;
 	uint64_t low = MIN(left, LOW_RAM_MAX);
 	uint64_t gpa = HIGH_RAM_BASE;
-	int r = check_memory(machine->options);
+	int r;
 
 	guest_mem_init(&machine->mem);
-	if (r < 0)
-		return r;
 	r = guest_mem_add(&machine->mem, 0, low);
 	for (left -= low; r == 0 && left; gpa = AMD_HT_HOLE_END) {
 		uint64_t size = gpa < AMD_HT_HOLE_BASE ? MIN(left, AMD_HT_HOLE_BASE - gpa) : left;
@@ -232,7 +193,8 @@ static int init_ram(struct machine *machine)
 	for (unsigned i = 0; r == 0 && i < machine->mem.count; i++) {
 		const struct mem_bank *bank = &machine->mem.banks[i];
 
-		r = vm_slot_map(&machine->vm, &machine->ram[i], bank->gpa, bank->size, bank->hva, 0);
+		r = vm_slot_map(&machine->vm, &machine->ram[i], bank->gpa, bank->size, bank->hva,
+				0);
 		if (r < 0)
 			err_sys(ERR_HOST, r, "give KVM %llu MiB of memory at 0x%llx",
 				(unsigned long long)(bank->size / MiB),
@@ -299,7 +261,7 @@ static const struct {
 	int (*init)(struct machine *machine);
 	void (*fini)(struct machine *machine);
 } steps[] = {
-	{ "event loop", init_loops, fini_loops },
+	{ "main loop", init_main_loop, fini_main_loop },
 	{ "device loop", init_device_loop, fini_device_loop },
 	{ "virtual machine", init_vm, fini_vm },
 	{ "memory", init_ram, fini_ram },
@@ -350,6 +312,7 @@ static void machine_undo(struct machine *machine)
 int machine_init(struct machine *machine, const struct options *options, int signal_fd)
 {
 	_Static_assert(ARRAY_SIZE(steps) <= MACHINE_STEPS_MAX, "step_devices is too small");
+	struct err_chain why;
 	int r = 0;
 
 	*machine = (struct machine){ .options = options, .signal_fd = signal_fd };
@@ -364,8 +327,11 @@ int machine_init(struct machine *machine, const struct options *options, int sig
 		if (r == 0)
 			log_debug("%s: ready in %.1f ms", steps[i].name, now_ms() - start);
 	}
-	if (r < 0)
+	if (r < 0) {
+		err_save(&why);
 		machine_fini(machine);
+		err_restore(&why);
+	}
 	return r;
 }
 

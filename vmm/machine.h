@@ -36,21 +36,21 @@ struct vfio_iommu;
 enum machine_end {
 	MACHINE_POWERED_OFF, /* the guest did, or was asked to and did */
 	MACHINE_CRASHED,     /* a vCPU could not go on; told already */
-	MACHINE_QUIT,	     /* ended from the console's escape key */
-	MACHINE_KILLED,	     /* a second signal */
+	MACHINE_QUIT,        /* ended from the console's escape key */
+	MACHINE_KILLED,      /* a second signal */
 	MACHINE_DEVICE_LOST, /* a passed-through device failed or was taken away; told already */
 };
 
 struct machine {
 	const struct options *options; /* borrowed */
-	struct board board;	       /* points at the next five */
+	struct board board;            /* points at the next five */
 	struct vm vm;
 	struct guest_mem mem;
 	struct irq irq;
 	struct bus pio, mmio;
 	struct vm_slot ram[GUEST_MEM_BANKS_MAX];
 
-	struct loop loop;	 /* main's */
+	struct loop loop;        /* main's */
 	struct loop device_loop; /* devices without a thread of their own */
 	struct loop_source requests, signals;
 
@@ -65,17 +65,17 @@ struct machine {
 	unsigned gpu_count;
 	struct fw_image firmware;
 	struct fw_vars vars;
-	FILE *firmware_log; /* NULL: none */
+	FILE *firmware_log;      /* NULL: none, or standard error */
 	struct mmio_plan window; /* the 64-bit PCI window and the phys-bits that go with it */
 	struct vcpus vcpus;
 
 	struct device *devices[MACHINE_DEVICES_MAX]; /* in the order of creation */
 	unsigned device_count;
 
-	unsigned step_count;			  /* of machine.c's steps, done */
+	unsigned step_count;                      /* of machine.c's steps, done */
 	unsigned step_devices[MACHINE_STEPS_MAX]; /* device_count before each */
 
-	int signal_fd;	   /* borrowed */
+	int signal_fd;     /* borrowed */
 	bool asked_to_end; /* a first signal came */
 	enum machine_end end;
 	int end_signal;

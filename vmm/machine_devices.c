@@ -85,7 +85,7 @@ static int add_rng(struct machine *machine)
 
 int machine_add_chipset(struct machine *machine)
 {
-	static int (*const parts[])(struct machine *machine) = {
+	static int (*const parts[])(struct machine * machine) = {
 		add_pci_root,
 		add_host_bridge,
 		add_rtc,

@@ -5,12 +5,14 @@
  * selects them.
  */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "boot/acpi.h"
 #include "boot/smbios.h"
 #include "core/arch.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/sys.h"
 #include "devices/debug_port.h"
 #include "devices/fw_cfg.h"
 #include "devices/ich9_lpc.h"
@@ -43,10 +45,14 @@ int machine_plan_window(struct machine *machine)
 		.bars = bars,
 		.ram_end = ram_end(machine),
 		.low_ram = machine->mem.banks[0].size,
-		.host_phys_bits = arch_host_phys_bits(),
-		.gib_pages = arch_host_gib_pages(),
 	};
+	struct arch_host host;
+	int r = arch_host_query(&machine->vm, &host);
 
+	if (r < 0)
+		return r;
+	request.host_phys_bits = host.phys_bits;
+	request.gib_pages = host.gib_pages;
 	for (unsigned g = 0; g < machine->gpu_count; g++) {
 		const struct pci_dev *dev = machine->gpus[g];
 
@@ -150,8 +156,8 @@ static int add_fw_files(struct machine *machine, const struct fw_files *files)
 	for (unsigned i = 0; i < files->count && r == 0; i++) {
 		const struct fw_file *f = &files->files[i];
 
-		r = f->name[0] ? fw_cfg_add_file(machine->fw_cfg, f->name, f->data, f->len) :
-				 fw_cfg_add_bytes(machine->fw_cfg, f->key, f->data, f->len);
+		r = f->name[0] ? fw_cfg_add_file(machine->fw_cfg, f->name, f->data, f->len)
+			       : fw_cfg_add_bytes(machine->fw_cfg, f->key, f->data, f->len);
 	}
 	return r < 0 ? err_sys(ERR_LIMIT, r, "fw_cfg") : 0;
 }
@@ -263,8 +269,34 @@ static void firmware_log_line(void *opaque, const char *text)
 {
 	FILE *log = opaque;
 
+	if (!log) {
+		log_msg(LOG_WARN, "firmware: %s", text);
+		return;
+	}
 	fprintf(log, "%s\n", text);
 	fflush(log);
+}
+
+/* Not blocking, so that a FIFO that nobody reads is an error and not a hang. */
+static int open_firmware_log(const char *path, FILE **ret_log)
+{
+	int fd = sys_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK, 0666);
+	FILE *log;
+
+	if (fd < 0) {
+		err_sys(ERR_FILE, fd, "firmware log '%s'", path);
+		if (fd == -ENXIO)
+			err_hint("it is a FIFO that nobody reads yet");
+		return fd;
+	}
+	(void)fcntl(fd, F_SETFL, O_WRONLY);
+	log = fdopen(fd, "w");
+	if (!log) {
+		close(fd);
+		return err_sys(ERR_LIMIT, -ENOMEM, "firmware log '%s'", path);
+	}
+	*ret_log = log;
+	return 0;
 }
 
 /* The debug port exists only when somebody reads it: each character is an exit. */
@@ -272,15 +304,15 @@ static int add_firmware_log(struct machine *machine)
 {
 	const char *path = machine->options->firmware_log;
 	struct device *dev;
-	int r;
+	int r = 0;
 
 	if (!path[0])
 		return 0;
-	machine->firmware_log = strcmp(path, "-") == 0 ? stderr : fopen(path, "we");
-	if (!machine->firmware_log)
-		return err_sys(ERR_FILE, -errno, "firmware log '%s'", path);
-	r = debug_port_create(&machine->board, PORT_DEBUG, firmware_log_line, machine->firmware_log,
-			      &dev);
+	if (strcmp(path, "-") != 0)
+		r = open_firmware_log(path, &machine->firmware_log);
+	if (r == 0)
+		r = debug_port_create(&machine->board, PORT_DEBUG, firmware_log_line,
+				      machine->firmware_log, &dev);
 	if (r == 0)
 		machine_add_device(machine, dev);
 	return r;
@@ -303,7 +335,7 @@ int machine_add_firmware(struct machine *machine)
 
 void machine_remove_firmware(struct machine *machine)
 {
-	if (machine->firmware_log && machine->firmware_log != stderr)
+	if (machine->firmware_log)
 		fclose(machine->firmware_log);
 	fw_vars_fini(&machine->vars);
 	fw_image_fini(&machine->firmware);

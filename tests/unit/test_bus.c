@@ -101,7 +101,8 @@ static void overlap_is_refused(void **state)
 	struct probe probe = { 0 };
 	struct bus_range a = range_at(0x100, 0x100, &probe);
 	struct bus_range inside = range_at(0x180, 1, &probe), over = range_at(0xf0, 0x20, &probe),
-			 around = range_at(0, 0x1000, &probe), wraps = range_at(UINT64_MAX, 2, &probe),
+			 around = range_at(0, 0x1000, &probe),
+			 wraps = range_at(UINT64_MAX, 2, &probe),
 			 empty = range_at(0x300, 0, &probe), last = range_at(UINT64_MAX, 1, &probe);
 	struct bus bus;
 
@@ -138,7 +139,8 @@ static const struct bus_ops mover_ops = { probe_read, mover_write };
 static void handler_may_move_its_range(void **state)
 {
 	struct bus bus;
-	struct mover mover = { &bus, { .base = 0x100, .size = 4, .ops = &mover_ops, .dev = &mover } };
+	struct mover mover = { &bus,
+			       { .base = 0x100, .size = 4, .ops = &mover_ops, .dev = &mover } };
 
 	bus_init(&bus);
 	assert_int_equal(bus_add(&bus, &mover.range), 0);

@@ -12,7 +12,7 @@ struct vcpu;
 struct vm;
 
 struct arch_cpu_config {
-	unsigned count;	    /* vCPUs: one socket, a core each */
+	unsigned count;     /* vCPUs: one socket, a core each */
 	unsigned phys_bits; /* what the guest sees; at most the host's */
 };
 
@@ -21,10 +21,12 @@ int MUST_CHECK arch_vm_init(struct vm *vm);
 /* Power-on state of those; all vCPUs paused. */
 void arch_vm_reset(struct vm *vm);
 
-/* The widest guest-physical address that this host's CPU and KVM can map, in bits. */
-unsigned arch_host_phys_bits(void);
-/* Whether page tables may map 1 GiB at once; firmware looks no further than 40 bits without. */
-bool arch_host_gib_pages(void);
+/* What a guest's addresses may be on this host. */
+struct arch_host {
+	unsigned phys_bits; /* the widest guest-physical address that its CPU and KVM can map */
+	bool gib_pages; /* guests may map 1 GiB at once; OVMF looks no further than 2^40 without */
+};
+int MUST_CHECK arch_host_query(const struct vm *vm, struct arch_host *ret_host);
 
 /* Gives the fresh vCPU its features and remembers its power-on state. */
 int MUST_CHECK arch_vcpu_init(struct vcpu *vcpu, const struct arch_cpu_config *config);

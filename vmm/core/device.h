@@ -16,7 +16,7 @@ struct vm;
 
 /* What a device may reach of the machine. Owned by the machine, outlives every device. */
 struct board {
-	struct vm *vm;	       /* memory slots, doorbells, reset and power-off requests */
+	struct vm *vm;         /* memory slots, doorbells, reset and power-off requests */
 	struct guest_mem *mem; /* guest RAM */
 	struct irq *irq;       /* lines and MSI vectors */
 	struct bus *pio;       /* port space, 0..0xffff */
@@ -25,8 +25,9 @@ struct board {
 
 struct device_ops {
 	/*
-	 * Back to the state after power-on, contents of storage kept. Main thread, with all vCPUs
-	 * stopped. NULL: nothing to reset.
+	 * Back to the state after power-on, contents of storage kept. Main thread with all vCPUs
+	 * stopped or, for a PCI function, also the vCPU that resets its bus. NULL: nothing to
+	 * reset.
 	 */
 	void (*reset)(struct device *dev);
 	/* Stops all of the device's activity and frees it. Main thread, all vCPUs gone. */

@@ -6,11 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static _Thread_local struct {
-	enum err_kind kind;
-	char text[1024];
-	char hint[512];
-} chain = { .kind = ERR_INTERNAL };
+static _Thread_local struct err_chain chain = { .kind = ERR_INTERNAL };
 
 int err_set(enum err_kind kind, int code, const char *fmt, ...)
 {
@@ -85,4 +81,14 @@ void err_clear(void)
 	chain.kind = ERR_INTERNAL;
 	chain.text[0] = '\0';
 	chain.hint[0] = '\0';
+}
+
+void err_save(struct err_chain *ret_chain)
+{
+	*ret_chain = chain;
+}
+
+void err_restore(const struct err_chain *saved)
+{
+	chain = *saved;
 }

@@ -15,15 +15,16 @@
 
 #include "core/util.h"
 
-/* The exit status of the process, by what the user has to change. docs/exit-status.md lists them. */
+/* The exit status of the process, by what the user has to change. docs/exit-status.md lists them.
+ */
 enum err_kind {
 	ERR_INTERNAL = 1, /* none of the below: a failure nobody foresaw */
-	ERR_USAGE = 2,	  /* the command line */
-	ERR_HOST = 3,	  /* KVM, IOMMU, permissions: the machine or its kernel */
-	ERR_DEVICE = 4,	  /* a PCI device: absent, busy, its group, its reset */
-	ERR_FILE = 5,	  /* a disk image, firmware, ROM or variable store */
-	ERR_LIMIT = 6,	  /* memory, memlock, address space: a size that does not fit */
-	ERR_GUEST = 7,	  /* the guest crashed in a way that the CPU cannot continue from */
+	ERR_USAGE = 2,    /* the command line */
+	ERR_HOST = 3,     /* KVM, IOMMU, permissions: the machine or its kernel */
+	ERR_DEVICE = 4,   /* a PCI device: absent, busy, its group, its reset */
+	ERR_FILE = 5,     /* a disk image, firmware, ROM or variable store */
+	ERR_LIMIT = 6,    /* memory, memlock, address space: a size that does not fit */
+	ERR_GUEST = 7,    /* the guest crashed in a way that the CPU cannot continue from */
 };
 
 /*
@@ -46,5 +47,17 @@ const char *err_text(void);
 const char *err_hint_text(void);
 enum err_kind err_kind(void);
 void err_clear(void);
+
+/*
+ * The chain, put aside while a clean-up runs whose own failures are not the story. After a restore
+ * the chain is as it was.
+ */
+struct err_chain {
+	enum err_kind kind;
+	char text[1024];
+	char hint[512];
+};
+void err_save(struct err_chain *ret_chain);
+void err_restore(const struct err_chain *chain);
 
 #endif

@@ -16,8 +16,8 @@
 #include "core/sys.h"
 
 /* The PIC's cascade: pin 2 of the master, and GSI 2 is the PIT in the IOAPIC. */
-#define PIC_PINS     8u
-#define PIC_CASCADE  2u
+#define PIC_PINS    8u
+#define PIC_CASCADE 2u
 
 static struct kvm_irq_routing_entry *irq_new_entry(struct irq *irq)
 {
@@ -57,8 +57,7 @@ int irq_init(struct irq *irq, int vm_fd)
 	*irq = (struct irq){ .vm_fd = vm_fd };
 	pthread_mutex_init(&irq->lock, NULL);
 	/* Entries beyond nr cost only address space. */
-	irq->table = calloc(1, sizeof(*irq->table) +
-				       IRQ_GSIS_MAX * sizeof(irq->table->entries[0]));
+	irq->table = calloc(1, sizeof(*irq->table) + IRQ_GSIS_MAX * sizeof(irq->table->entries[0]));
 	if (!irq->table)
 		return err_sys(ERR_LIMIT, -ENOMEM, "interrupt routing table");
 	irq->gsi_used[0] = (1ull << IRQ_LINES) - 1;
@@ -165,16 +164,37 @@ static int irq_alloc_gsi(struct irq *irq)
 	return gsi;
 }
 
-/* The MSI route of `gsi` in the table, or NULL. Lines come first and are never searched. */
+/* The MSI route of `gsi` in the table, or NULL. Entry 0 is a line's. */
 static struct kvm_irq_routing_entry *irq_find_msi(struct irq *irq, unsigned gsi)
 {
-	for (unsigned i = IRQ_LINES; i < irq->table->nr; i++) {
-		struct kvm_irq_routing_entry *e = &irq->table->entries[i];
+	unsigned entry = irq->msi_entry[gsi];
 
-		if (e->gsi == gsi && e->type == KVM_IRQ_ROUTING_MSI)
-			return e;
-	}
-	return NULL;
+	return entry ? &irq->table->entries[entry] : NULL;
+}
+
+static struct kvm_irq_routing_entry *irq_add_msi(struct irq *irq, unsigned gsi)
+{
+	struct kvm_irq_routing_entry *e;
+
+	irq->msi_entry[gsi] = (uint16_t)irq->table->nr;
+	e = irq_new_entry(irq);
+	e->gsi = gsi;
+	e->type = KVM_IRQ_ROUTING_MSI;
+	irq->dirty = true;
+	return e;
+}
+
+/* The last entry, which is an MSI too, takes the place of the one that goes. */
+static void irq_remove_msi(struct irq *irq, unsigned gsi)
+{
+	struct kvm_irq_routing_entry *e = irq_find_msi(irq, gsi);
+
+	if (!e)
+		return;
+	*e = irq->table->entries[--irq->table->nr];
+	irq->msi_entry[e->gsi] = irq->msi_entry[gsi];
+	irq->msi_entry[gsi] = 0;
+	irq->dirty = true;
 }
 
 void msi_vec_init(struct msi_vec *vec, struct irq *irq)
@@ -185,18 +205,13 @@ void msi_vec_init(struct msi_vec *vec, struct irq *irq)
 void msi_vec_fini(struct msi_vec *vec)
 {
 	struct irq *irq = vec->irq;
-	struct kvm_irq_routing_entry *e;
 
 	if (!irq)
 		return;
 	msi_vec_mask(vec);
 	if (vec->gsi >= 0) {
 		pthread_mutex_lock(&irq->lock);
-		e = irq_find_msi(irq, (unsigned)vec->gsi);
-		if (e) {
-			*e = irq->table->entries[--irq->table->nr];
-			irq->dirty = true;
-		}
+		irq_remove_msi(irq, (unsigned)vec->gsi);
 		irq->gsi_used[vec->gsi / 64] &= ~(1ull << (vec->gsi % 64));
 		pthread_mutex_unlock(&irq->lock);
 	}
@@ -236,12 +251,8 @@ void msi_vec_route(struct msi_vec *vec, uint64_t addr, uint32_t data)
 
 	pthread_mutex_lock(&irq->lock);
 	e = irq_find_msi(irq, (unsigned)vec->gsi);
-	if (!e) {
-		e = irq_new_entry(irq);
-		e->gsi = (uint32_t)vec->gsi;
-		e->type = KVM_IRQ_ROUTING_MSI;
-		irq->dirty = true;
-	}
+	if (!e)
+		e = irq_add_msi(irq, (unsigned)vec->gsi);
 	if (e->u.msi.address_lo != (uint32_t)addr || e->u.msi.address_hi != addr >> 32 ||
 	    e->u.msi.data != data) {
 		e->u.msi.address_lo = (uint32_t)addr;

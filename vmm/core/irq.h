@@ -11,16 +11,17 @@
 
 #include "core/util.h"
 
-#define IRQ_LINES      24u   /* GSI 0..23: the IOAPIC's pins */
-#define IRQ_GSIS_MAX   4096u /* lines and MSI routes together: KVM_MAX_IRQ_ROUTES */
+#define IRQ_LINES    24u   /* GSI 0..23: the IOAPIC's pins */
+#define IRQ_GSIS_MAX 4096u /* lines and MSI routes together: KVM_MAX_IRQ_ROUTES */
 
 struct kvm_irq_routing;
 
 struct irq {
 	int vm_fd; /* borrowed */
 	pthread_mutex_t lock;
-	struct kvm_irq_routing *table; /* what KVM has after the next commit */
-	uint8_t line_sources[IRQ_LINES]; /* how many irq_lines assert each GSI */
+	struct kvm_irq_routing *table;    /* what KVM has after the next commit */
+	uint16_t msi_entry[IRQ_GSIS_MAX]; /* where in the table each MSI's GSI is; 0: nowhere */
+	uint8_t line_sources[IRQ_LINES];  /* how many irq_lines assert each GSI */
 	uint64_t gsi_used[IRQ_GSIS_MAX / 64];
 	bool dirty; /* the table differs from KVM's */
 };
@@ -56,12 +57,13 @@ void irq_resample_detach(struct irq *irq, unsigned gsi, int trigger_fd);
  * bit; attaching it again delivers what is pending.
  *
  * The vector belongs to its device, whose lock guards it. GSI and eventfd are taken at the first
- * unmask, so a device with 2048 vectors costs only those that its driver uses.
+ * unmask, or when an emulated device's driver assigns the vector, so that a device with 2048
+ * vectors costs only those that are used.
  */
 struct msi_vec {
 	struct irq *irq;
-	int gsi;      /* -1: none yet */
-	int eventfd;  /* -1: none yet */
+	int gsi;     /* -1: none yet */
+	int eventfd; /* -1: none yet */
 	uint64_t addr;
 	uint32_t data;
 	bool attached; /* KVM has the irqfd */

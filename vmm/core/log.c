@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages to standard error, a line in one write(2) so that lines of several threads stay whole. */
+/* Messages to standard error, a line in one write(2) so that lines of several threads stay whole.
+ */
 #include "core/log.h"
 
 #include <stdarg.h>
@@ -44,19 +45,19 @@ void log_msg(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 }
 
-void log_guest_limited(atomic_uint *count, const char *fmt, ...)
+void log_msg_limited(atomic_uint *count, enum log_level level, const char *fmt, ...)
 {
-	unsigned n = atomic_load(count);
 	va_list ap;
+	unsigned n;
 
-	if (n >= LOG_GUEST_BURST || atomic_load(&max_level) < LOG_WARN)
+	if (atomic_load(count) >= LOG_LIMIT || (int)level > atomic_load(&max_level))
 		return;
 	n = atomic_fetch_add(count, 1);
-	if (n >= LOG_GUEST_BURST)
+	if (n >= LOG_LIMIT)
 		return;
 	va_start(ap, fmt);
 	log_line(fmt, ap);
 	va_end(ap);
-	if (n == LOG_GUEST_BURST - 1)
-		log_msg(LOG_WARN, "(more of the same is not shown)");
+	if (n == LOG_LIMIT - 1)
+		log_msg(level, "(more of the same is not shown)");
 }

@@ -29,15 +29,17 @@ void log_msg(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 #define log_debug(...) log_msg(LOG_DEBUG, __VA_ARGS__)
 
 /*
- * A guest's fault, at warning level: at most LOG_GUEST_BURST lines a call site for the life of the
- * process, the last of which says that more are dropped.
+ * What a guest can cause: at most LOG_LIMIT lines a call site for the life of the process, the last
+ * of which says that more are dropped. A guest's fault is a warning.
  */
-#define LOG_GUEST_BURST 8u
-#define log_guest(...)                                                                             \
-	do {                                                                                       \
-		static atomic_uint log_guest_count_;                                               \
-		log_guest_limited(&log_guest_count_, __VA_ARGS__);                                 \
+#define LOG_LIMIT 8u
+#define log_limited(level, ...)                                   \
+	do {                                                      \
+		static atomic_uint log_count_;                    \
+		log_msg_limited(&log_count_, level, __VA_ARGS__); \
 	} while (0)
-void log_guest_limited(atomic_uint *count, const char *fmt, ...) PRINTF_LIKE(2, 3);
+#define log_guest(...) log_limited(LOG_WARN, __VA_ARGS__)
+void log_msg_limited(atomic_uint *count, enum log_level level, const char *fmt, ...)
+	PRINTF_LIKE(3, 4);
 
 #endif

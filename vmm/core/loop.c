@@ -73,6 +73,8 @@ fail:
 void loop_fini(struct loop *loop)
 {
 	assert(!loop->running);
+	if (loop->epoll_fd < 0)
+		return; /* never initialised whole, or done already */
 	close_fd(&loop->wake_fd);
 	close_fd(&loop->epoll_fd);
 	pthread_cond_destroy(&loop->called);

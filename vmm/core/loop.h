@@ -26,15 +26,15 @@ struct loop {
 	struct loop_source wake;
 	pthread_t thread; /* the thread that runs it; valid while running */
 	bool running, stopping;
-	pthread_mutex_t lock; /* guards call, stopping */
+	pthread_mutex_t lock; /* guards calls, running, stopping */
 	pthread_cond_t called;
-	struct loop_call *calls; /* pending loop_call()s */
+	struct loop_call *calls;   /* pending loop_call()s */
 	struct epoll_event *batch; /* fetched, not yet delivered; the loop's thread */
 	unsigned batch_left;
 };
 
 int MUST_CHECK loop_init(struct loop *loop);
-void loop_fini(struct loop *loop);
+void loop_fini(struct loop *loop); /* also after a loop_init that failed, and twice */
 
 /* Level-triggered. Any thread may add; only the loop's own thread, or anyone while it is not
  * running, may remove. */

@@ -23,8 +23,8 @@ void guest_mem_fini(struct guest_mem *mem)
 /* `size` bytes at an address congruent to `gpa` modulo `align`; NULL if there is no room. */
 static uint8_t *map_congruent(uint64_t gpa, uint64_t size, uint64_t align)
 {
-	uint8_t *area = mmap(NULL, size + align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			     -1, 0);
+	uint8_t *area = mmap(NULL, size + align, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	uint64_t skip, tail;
 	uint8_t *hva;
 
@@ -59,7 +59,8 @@ int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size)
 	/* Both are wishes: without them the guest runs as well, only slower or larger in a dump. */
 	(void)madvise(hva, size, MADV_HUGEPAGE);
 	(void)madvise(hva, size, MADV_DONTDUMP);
-	/* A child (modprobe) must not inherit pinned pages: copy-on-write would part us from DMA. */
+	/* A child (modprobe) must not inherit pinned pages: copy-on-write would part us from DMA.
+	 */
 	(void)madvise(hva, size, MADV_DONTFORK);
 	mem->banks[mem->count++] = (struct mem_bank){ .gpa = gpa, .size = size, .hva = hva };
 	return 0;

@@ -131,7 +131,8 @@ int sys_write_text(const char *path, const char *text)
 
 int sys_read_file(const char *path, size_t max, void **ret_data, size_t *ret_len)
 {
-	CLEANUP(closep) int fd = sys_open(path, O_RDONLY, 0);
+	/* Not blocking: a FIFO is refused below and not waited for. */
+	CLEANUP(closep) int fd = sys_open(path, O_RDONLY | O_NONBLOCK, 0);
 	struct stat st;
 	size_t len;
 	char *data;

@@ -13,8 +13,8 @@
 /* Close-on-exec is always added. */
 int MUST_CHECK sys_open(const char *path, int flags, mode_t mode);
 int MUST_CHECK sys_ioctl(int fd, unsigned long request, void *arg);
-int MUST_CHECK sys_eventfd(void); /* non-blocking, close-on-exec, count 0 */
-void sys_eventfd_signal(int fd);  /* adds 1; a full counter already means "signalled" */
+int MUST_CHECK sys_eventfd(void);   /* non-blocking, close-on-exec, count 0 */
+void sys_eventfd_signal(int fd);    /* adds 1; a full counter already means "signalled" */
 uint64_t sys_eventfd_drain(int fd); /* the count since the last drain, 0 if none */
 
 /* The whole buffer or an error; a short transfer is -EIO. */

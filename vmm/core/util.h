@@ -13,14 +13,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MUST_CHECK		__attribute__((warn_unused_result))
-#define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
-#define CLEANUP(fn)		__attribute__((cleanup(fn)))
+#ifdef NDEBUG
+#error "asserts stay on: build without NDEBUG (meson: -Db_ndebug=false)"
+#endif
 
-#define ARRAY_SIZE(a)	     (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)	     ((a) < (b) ? (a) : (b))
-#define MAX(a, b)	     ((a) > (b) ? (a) : (b))
-#define container_of(p, t, m) ((t *)((char *)(p) - offsetof(t, m)))
+#define MUST_CHECK              __attribute__((warn_unused_result))
+#define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
+#define CLEANUP(fn)             __attribute__((cleanup(fn)))
+
+#define ARRAY_SIZE(a)         (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)             ((a) < (b) ? (a) : (b))
+#define MAX(a, b)             ((a) > (b) ? (a) : (b))
+#define container_of(p, t, m) ((t *)((char *)(p)-offsetof(t, m)))
 
 #define KiB (1ull << 10)
 #define MiB (1ull << 20)

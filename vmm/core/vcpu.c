@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "core/arch.h"
 #include "core/bus.h"
@@ -23,7 +24,9 @@
 #include "core/sys.h"
 #include "core/vm.h"
 
-#define KICK_SIGNAL SIGUSR1
+#define KICK_SIGNAL   SIGUSR1
+#define KICK_AGAIN_NS 10000000
+#define NS_PER_S      1000000000
 
 static void vcpu_kicked(int sig)
 {
@@ -89,13 +92,14 @@ static enum vcpu_next vcpu_handle_exit(struct vcpu *vcpu)
 		vcpu->counts.other++;
 		return VCPU_RUN;
 	case KVM_EXIT_SHUTDOWN:
-		log_info("vCPU %u: triple fault; the machine is reset", vcpu->id);
+		log_limited(LOG_INFO, "vCPU %u: triple fault; the machine is reset", vcpu->id);
 		vm_request(vcpu->set->board->vm, VM_REQUEST_RESET);
 		return VCPU_WAIT;
 	case KVM_EXIT_INTERNAL_ERROR:
-		vcpu_crashed(vcpu, run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ?
-					   "KVM cannot emulate an instruction" :
-					   "KVM internal error",
+		vcpu_crashed(vcpu,
+			     run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION
+				     ? "KVM cannot emulate an instruction"
+				     : "KVM internal error",
 			     run->internal.suberror);
 		return VCPU_WAIT;
 	case KVM_EXIT_FAIL_ENTRY:
@@ -146,14 +150,18 @@ static void *vcpu_thread(void *arg)
 		} else if (r < 0) {
 			vcpu_crashed(vcpu,
 				     r == -EFAULT ? "the guest touched memory that the host cannot "
-						    "provide (a device's that went away?)" :
-						    strerror(-r),
+						    "provide (a device's that went away?)"
+						  : strerror(-r),
 				     (uint64_t)-r);
 			go_on = vcpu_park(vcpu, true);
 		} else if (vcpu_handle_exit(vcpu) == VCPU_WAIT) {
 			go_on = vcpu_park(vcpu, true);
 		}
 	}
+	pthread_mutex_lock(&vcpu->set->lock);
+	vcpu->set->alive--;
+	pthread_cond_broadcast(&vcpu->set->changed);
+	pthread_mutex_unlock(&vcpu->set->lock);
 	return NULL;
 }
 
@@ -237,9 +245,11 @@ int vcpus_start(struct vcpus *set)
 
 		pthread_mutex_lock(&set->lock);
 		set->running++;
+		set->alive++;
 		pthread_mutex_unlock(&set->lock);
 		r = -pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
 		if (r < 0) {
+			set->alive--;
 			r = err_sys(ERR_LIMIT, r, "start the thread of vCPU %u", i);
 			break;
 		}
@@ -253,17 +263,32 @@ int vcpus_start(struct vcpus *set)
 	return r;
 }
 
-/* With the lock held: makes every vCPU leave KVM_RUN, or not enter it. */
-static void vcpus_kick(struct vcpus *set)
+/*
+ * With the lock held: makes every vCPU leave KVM_RUN, or not enter it, and waits until `*count` of
+ * them is 0. A kick also interrupts a handler that waits for a slow terminal; but one that comes
+ * just before the handler begins to wait is lost, so kicks are repeated.
+ */
+static void vcpus_kick_until(struct vcpus *set, const unsigned *count)
 {
 	pthread_cond_broadcast(&set->changed);
-	for (unsigned i = 0; i < set->count; i++) {
-		struct vcpu *vcpu = &set->vcpus[i];
+	while (*count) {
+		struct timespec again;
 
-		if (!vcpu->started)
-			continue;
-		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
-		pthread_kill(vcpu->thread, KICK_SIGNAL);
+		for (unsigned i = 0; i < set->count; i++) {
+			struct vcpu *vcpu = &set->vcpus[i];
+
+			if (!vcpu->started)
+				continue;
+			__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
+			pthread_kill(vcpu->thread, KICK_SIGNAL);
+		}
+		clock_gettime(CLOCK_REALTIME, &again);
+		again.tv_nsec += KICK_AGAIN_NS;
+		if (again.tv_nsec >= NS_PER_S) {
+			again.tv_nsec -= NS_PER_S;
+			again.tv_sec++;
+		}
+		pthread_cond_timedwait(&set->changed, &set->lock, &again);
 	}
 }
 
@@ -272,9 +297,7 @@ void vcpus_pause(struct vcpus *set)
 	pthread_mutex_lock(&set->lock);
 	assert(!set->pausing);
 	set->pausing = true;
-	vcpus_kick(set);
-	while (set->running)
-		pthread_cond_wait(&set->changed, &set->lock);
+	vcpus_kick_until(set, &set->running);
 	pthread_mutex_unlock(&set->lock);
 }
 
@@ -297,7 +320,7 @@ void vcpus_stop(struct vcpus *set)
 {
 	pthread_mutex_lock(&set->lock);
 	set->stopping = true;
-	vcpus_kick(set);
+	vcpus_kick_until(set, &set->alive);
 	pthread_mutex_unlock(&set->lock);
 	for (unsigned i = 0; i < set->count; i++) {
 		struct vcpu *vcpu = &set->vcpus[i];

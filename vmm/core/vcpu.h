@@ -39,9 +39,11 @@ struct vcpus {
 	pthread_cond_t changed;
 	bool pausing, stopping;
 	unsigned running; /* threads that are not waiting for a pause to end */
+	unsigned alive;   /* threads that have not ended */
 };
 
-/* Makes `count` vCPUs in the state after power-on, and no threads. `cpu` is for the architecture. */
+/* Makes `count` vCPUs in the state after power-on, and no threads. `cpu` is for the architecture.
+ */
 struct arch_cpu_config;
 int MUST_CHECK vcpus_init(struct vcpus *set, const struct board *board, unsigned count,
 			  const struct arch_cpu_config *cpu);

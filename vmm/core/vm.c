@@ -8,6 +8,7 @@
 #include <linux/kvm.h>
 
 #include "core/err.h"
+#include "core/log.h"
 #include "core/sys.h"
 
 static int vm_open_kvm(void)
@@ -19,13 +20,16 @@ static int vm_open_kvm(void)
 	case -ENODEV:
 	case -ENXIO:
 		err_set(ERR_HOST, fd, "/dev/kvm does not exist: this machine offers no KVM");
-		err_hint("load it with 'modprobe kvm_intel' or 'modprobe kvm_amd'; if that fails, turn "
-			 "on VT-x or SVM in the BIOS, or nested virtualization in a virtual machine");
+		err_hint("load it with 'modprobe kvm_intel' or 'modprobe kvm_amd'; if that fails, "
+			 "turn "
+			 "on VT-x or SVM in the BIOS, or nested virtualization in a virtual "
+			 "machine");
 		return fd;
 	case -EACCES:
 	case -EPERM:
 		err_set(ERR_HOST, fd, "no permission to use /dev/kvm");
-		err_hint("run as root, or join its group with 'usermod -aG kvm $USER' and log in again");
+		err_hint("run as root, or join its group with 'usermod -aG kvm $USER' and log in "
+			 "again");
 		return fd;
 	}
 	return fd < 0 ? err_sys(ERR_HOST, fd, "open /dev/kvm") : fd;
@@ -169,10 +173,15 @@ void vm_slot_unmap(struct vm *vm, struct vm_slot *slot)
 
 	if (!slot->mapped)
 		return;
-	/* A size of 0 deletes the slot; there is no way for that to fail but a wrong call. */
+	/* A size of 0 deletes the slot. The kernel may lack memory even for that: the slot stays.
+	 */
 	r = sys_ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
-	assert(r == 0);
-	(void)r;
+	if (r < 0) {
+		log_error("memory slot at 0x%llx cannot be removed: %s",
+			  (unsigned long long)slot->gpa, strerror(-r));
+		vm_request(vm, VM_REQUEST_CRASH);
+		return;
+	}
 	slot->mapped = false;
 	vm_slot_free(vm, slot->id);
 }

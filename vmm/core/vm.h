@@ -19,14 +19,14 @@ enum vm_request {
 	VM_REQUEST_RESET,
 	VM_REQUEST_POWEROFF,
 	VM_REQUEST_DEVICE_LOST, /* a passed-through device failed or is wanted back; logged */
-	VM_REQUEST_CRASH,	/* a vCPU cannot continue; its reason was logged */
+	VM_REQUEST_CRASH,       /* a vCPU cannot continue; its reason was logged */
 };
 
 struct vm {
 	int kvm_fd; /* /dev/kvm */
 	int vm_fd;
 	size_t vcpu_mmap_size;
-	unsigned slots_max; /* what KVM offers, at most VM_SLOTS_MAX */
+	unsigned slots_max;   /* what KVM offers, at most VM_SLOTS_MAX */
 	pthread_mutex_t lock; /* guards slot_used */
 	uint64_t slot_used[VM_SLOTS_MAX / 64];
 	atomic_int request;

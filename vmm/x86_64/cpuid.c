@@ -4,7 +4,6 @@
  * machine filled in. [Intel-SDM 2A CPUID], [AMD-APM 3 E Obtaining Processor Information].
  */
 #include <assert.h>
-#include <cpuid.h>
 #include <errno.h>
 #include <linux/kvm.h>
 #include <linux/kvm_para.h>
@@ -17,14 +16,22 @@
 
 #define CPUID_ENTRIES_MAX 256u
 
+#define SIGNATURE_AMD_EBX   0x68747541 /* "Auth" */
+#define SIGNATURE_HYGON_EBX 0x6f677948 /* "Hygo" */
+
+/* What a CPU has that does not say; and what page tables of four and five levels reach. */
+#define PHYS_BITS_WITHOUT_LEAF 36u
+#define PHYS_BITS_4_LEVELS     48u
+#define PHYS_BITS_5_LEVELS     52u
+
 enum cpuid_leaf {
+	LEAF_VENDOR = 0x0,
 	LEAF_FEATURES = 0x1,
 	LEAF_CACHE = 0x4, /* Intel: deterministic cache parameters */
 	LEAF_THERMAL_POWER = 0x6,
 	LEAF_STRUCTURED = 0x7,
 	LEAF_TOPOLOGY = 0xb,
 	LEAF_TOPOLOGY_V2 = 0x1f,
-	LEAF_EXT_MAX = 0x80000000,
 	LEAF_EXT_FEATURES = 0x80000001,
 	LEAF_ADDRESS_SIZES = 0x80000008,
 	LEAF_AMD_CACHE = 0x8000001d,
@@ -33,30 +40,29 @@ enum cpuid_leaf {
 };
 
 /* Leaf 1. */
-#define F1_EBX_APIC_ID_SHIFT	 24
-#define F1_EBX_LOGICAL_SHIFT	 16
-#define F1_ECX_X2APIC		 (1u << 21)
-#define F1_ECX_TSC_DEADLINE	 (1u << 24)
-#define F1_ECX_HYPERVISOR	 (1u << 31)
-#define F1_EDX_HTT		 (1u << 28)
+#define F1_EBX_APIC_ID_SHIFT 24
+#define F1_EBX_LOGICAL_SHIFT 16
+#define F1_ECX_X2APIC        (1u << 21)
+#define F1_ECX_TSC_DEADLINE  (1u << 24)
+#define F1_ECX_HYPERVISOR    (1u << 31)
+#define F1_EDX_HTT           (1u << 28)
 /* Leaf 4. */
-#define F4_EAX_SHARING_SHIFT	 14
-#define F4_EAX_SHARING_MASK	 0xfffu
-#define F4_EAX_LEVEL(eax)	 ((eax) >> 5 & 7)
-#define F4_EAX_CORES_SHIFT	 26
-#define F4_EAX_CORES_MASK	 0x3fu
+#define F4_EAX_SHARING_SHIFT 14
+#define F4_EAX_SHARING_MASK  0xfffu
+#define F4_EAX_LEVEL(eax)    ((eax) >> 5 & 7)
+#define F4_EAX_CORES_SHIFT   26
+#define F4_EAX_CORES_MASK    0x3fu
 /* Leaf 6. */
-#define F6_EAX_ARAT		 (1u << 2)
+#define F6_EAX_ARAT (1u << 2)
 /* Leaf 7, subleaf 0. */
-#define F7_ECX_LA57		 (1u << 16)
+#define F7_ECX_LA57 (1u << 16)
 /* Leaves 0xb and 0x1f: ECX bits 15:8. */
-#define TOPOLOGY_INVALID	 0u
-#define TOPOLOGY_SMT		 1u
-#define TOPOLOGY_CORE		 2u
+#define TOPOLOGY_INVALID 0u
+#define TOPOLOGY_SMT     1u
+#define TOPOLOGY_CORE    2u
 /* Leaf 0x80000001. */
-#define X1_ECX_CMP_LEGACY	 (1u << 1)
-#define X1_ECX_TOPOLOGY_EXT	 (1u << 22)
-#define X1_EDX_GIB_PAGES	 (1u << 26)
+#define X1_ECX_CMP_LEGACY (1u << 1)
+#define X1_EDX_GIB_PAGES  (1u << 26)
 
 /* The number of APIC ID bits that `count` cores need. */
 static unsigned core_bits(unsigned count)
@@ -88,8 +94,8 @@ static void cpuid_leaf_cache(struct kvm_cpuid_entry2 *e, const struct arch_cpu_c
 	if (!(e->eax & 0x1f))
 		return; /* no more caches */
 	cores = (1u << core_bits(config->count)) - 1;
-	e->eax &= ~(F4_EAX_SHARING_MASK << F4_EAX_SHARING_SHIFT |
-		    F4_EAX_CORES_MASK << F4_EAX_CORES_SHIFT);
+	e->eax &= ~(F4_EAX_SHARING_MASK << F4_EAX_SHARING_SHIFT | F4_EAX_CORES_MASK
+									  << F4_EAX_CORES_SHIFT);
 	e->eax |= MIN(cores, F4_EAX_CORES_MASK) << F4_EAX_CORES_SHIFT;
 	if (F4_EAX_LEVEL(e->eax) >= 3)
 		e->eax |= MIN(cores, F4_EAX_SHARING_MASK) << F4_EAX_SHARING_SHIFT;
@@ -127,25 +133,25 @@ static void cpuid_leaf_topology(struct kvm_cpuid_entry2 *e, const struct vcpu *v
 }
 
 static void cpuid_leaf_address_sizes(struct kvm_cpuid_entry2 *e,
-				     const struct arch_cpu_config *config)
+				     const struct arch_cpu_config *config, bool amd)
 {
 	/* Bits 23:16, the guest's own width, would override bits 7:0 in firmware from 2024 on. */
 	e->eax &= ~0xff00ffu;
 	e->eax |= config->phys_bits;
-	e->ecx &= ~0xf0ffu;
-	e->ecx |= core_bits(config->count) << 12 | MIN(config->count - 1, 255u);
+	if (amd) /* reserved elsewhere */
+		e->ecx = core_bits(config->count) << 12 | MIN(config->count - 1, 255u);
 }
 
 static void cpuid_leaf_amd_topology(struct kvm_cpuid_entry2 *e, const struct vcpu *vcpu)
 {
 	e->eax = vcpu->id;
 	e->ebx = vcpu->id & 0xff; /* one thread a core */
-	e->ecx = 0;		  /* one node */
+	e->ecx = 0;               /* one node */
 	e->edx = 0;
 }
 
 static void cpuid_adjust(struct kvm_cpuid_entry2 *e, const struct vcpu *vcpu,
-			 const struct arch_cpu_config *config)
+			 const struct arch_cpu_config *config, bool amd)
 {
 	switch (e->function) {
 	case LEAF_FEATURES:
@@ -164,11 +170,12 @@ static void cpuid_adjust(struct kvm_cpuid_entry2 *e, const struct vcpu *vcpu,
 		cpuid_leaf_topology(e, vcpu, config);
 		break;
 	case LEAF_EXT_FEATURES:
-		if (config->count > 1 && (e->ecx & X1_ECX_TOPOLOGY_EXT))
+		/* Without it, several logical processors are threads of one core. */
+		if (config->count > 1 && amd)
 			e->ecx |= X1_ECX_CMP_LEGACY;
 		break;
 	case LEAF_ADDRESS_SIZES:
-		cpuid_leaf_address_sizes(e, config);
+		cpuid_leaf_address_sizes(e, config, amd);
 		break;
 	case LEAF_AMD_CACHE:
 		cpuid_leaf_amd_cache(e, config);
@@ -214,51 +221,75 @@ static void cpuid_complete_topology(struct kvm_cpuid2 *cpuid, uint32_t function)
 	}
 }
 
-int cpuid_apply(struct vcpu *vcpu, const struct arch_cpu_config *config)
+/* What KVM can give a guest on this host, with room to add to it. free() it. */
+static int cpuid_supported(const struct vm *vm, struct kvm_cpuid2 **ret_cpuid)
 {
 	struct kvm_cpuid2 *cpuid;
 	int r;
 
 	cpuid = calloc(1, sizeof(*cpuid) + CPUID_ENTRIES_MAX * sizeof(cpuid->entries[0]));
 	if (!cpuid)
-		return err_sys(ERR_LIMIT, -ENOMEM, "CPUID of vCPU %u", vcpu->id);
+		return err_sys(ERR_LIMIT, -ENOMEM, "the CPU's features");
 	cpuid->nent = CPUID_ENTRIES_MAX;
-	r = sys_ioctl(vcpu->set->board->vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid);
+	r = sys_ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid);
 	if (r < 0) {
-		err_sys(ERR_HOST, r, "ask KVM for the CPU's features");
-		goto fail;
+		free(cpuid);
+		return err_sys(ERR_HOST, r, "ask KVM for the CPU's features");
 	}
+	*ret_cpuid = cpuid;
+	return 0;
+}
+
+static bool cpuid_is_amd(struct kvm_cpuid2 *cpuid)
+{
+	const struct kvm_cpuid_entry2 *e = cpuid_find(cpuid, LEAF_VENDOR, 0);
+
+	return e && (e->ebx == SIGNATURE_AMD_EBX || e->ebx == SIGNATURE_HYGON_EBX);
+}
+
+int cpuid_apply(struct vcpu *vcpu, const struct arch_cpu_config *config)
+{
+	struct kvm_cpuid2 *cpuid = NULL;
+	bool amd;
+	int r = cpuid_supported(vcpu->set->board->vm, &cpuid);
+
+	if (r < 0)
+		return r;
+	amd = cpuid_is_amd(cpuid);
 	cpuid_complete_topology(cpuid, LEAF_TOPOLOGY);
 	cpuid_complete_topology(cpuid, LEAF_TOPOLOGY_V2);
 	for (uint32_t i = 0; i < cpuid->nent; i++)
-		cpuid_adjust(&cpuid->entries[i], vcpu, config);
+		cpuid_adjust(&cpuid->entries[i], vcpu, config, amd);
 	r = sys_ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid);
 	if (r < 0)
 		err_sys(ERR_HOST, r, "set the CPU features of vCPU %u", vcpu->id);
-fail:
 	free(cpuid);
 	return r;
 }
 
-unsigned arch_host_phys_bits(void)
+int arch_host_query(const struct vm *vm, struct arch_host *ret_host)
 {
-	unsigned eax, ebx, ecx, edx;
+	struct arch_host host = { .phys_bits = PHYS_BITS_WITHOUT_LEAF };
+	const struct kvm_cpuid_entry2 *e;
+	struct kvm_cpuid2 *cpuid = NULL;
+	unsigned guest_bits = PHYS_BITS_4_LEVELS;
+	int r = cpuid_supported(vm, &cpuid);
 
-	unsigned bits;
-
-	if (!__get_cpuid(LEAF_ADDRESS_SIZES, &eax, &ebx, &ecx, &edx))
-		return 36;
-	bits = eax & 0xff;
-	/* Second-level page tables of four levels reach no further, whatever the address bus. */
-	if (bits > 48 && !(__get_cpuid_count(LEAF_STRUCTURED, 0, &eax, &ebx, &ecx, &edx) &&
-			   (ecx & F7_ECX_LA57)))
-		bits = 48;
-	return bits;
-}
-
-bool arch_host_gib_pages(void)
-{
-	unsigned eax, ebx, ecx, edx;
-
-	return __get_cpuid(LEAF_EXT_FEATURES, &eax, &ebx, &ecx, &edx) && (edx & X1_EDX_GIB_PAGES);
+	if (r < 0)
+		return r;
+	e = cpuid_find(cpuid, LEAF_STRUCTURED, 0);
+	if (e && (e->ecx & F7_ECX_LA57))
+		guest_bits = PHYS_BITS_5_LEVELS;
+	e = cpuid_find(cpuid, LEAF_ADDRESS_SIZES, 0);
+	if (e) {
+		/* Bits 23:16: what the second-level page tables reach, told by newer kernels. */
+		if (e->eax >> 16 & 0xff)
+			guest_bits = e->eax >> 16 & 0xff;
+		host.phys_bits = MIN(e->eax & 0xff, guest_bits);
+	}
+	e = cpuid_find(cpuid, LEAF_EXT_FEATURES, 0);
+	host.gib_pages = e && (e->edx & X1_EDX_GIB_PAGES);
+	free(cpuid);
+	*ret_host = host;
+	return 0;
 }

@@ -35,8 +35,8 @@ int arch_vm_init(struct vm *vm)
 }
 
 /*
- * Which pins may be level-triggered: wired, but KVM keeps it among the PIC's registers, and a 0 would
- * freeze them all at edge. [ICH9 13.4.8 ELCR1, ELCR2]
+ * Which pins may be level-triggered: wired, but KVM keeps it among the PIC's registers, and a 0
+ * would freeze them all at edge. [ICH9 13.4.8 ELCR1, ELCR2]
  */
 #define PIC1_ELCR_MASK 0xf8
 #define PIC2_ELCR_MASK 0xde

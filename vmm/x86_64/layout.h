@@ -19,54 +19,51 @@
 
 #include "core/util.h"
 
-#define LOW_RAM_MAX	(2 * GiB)
-#define HIGH_RAM_BASE	(4 * GiB)
+#define LOW_RAM_MAX   (2 * GiB)
+#define HIGH_RAM_BASE (4 * GiB)
 
 /*
  * AMD reserves this range for HyperTransport: its IOMMUs cannot map it, so RAM that would reach
  * into it continues at 1 TiB. [AMD-48882 2.1.2 IOMMU Logical Topology]
  */
 #define AMD_HT_HOLE_BASE 0xfd00000000ull
-#define AMD_HT_HOLE_END	 0x10000000000ull
+#define AMD_HT_HOLE_END  0x10000000000ull
 
-#define IOAPIC_BASE	0xfec00000ull
-#define LAPIC_BASE	0xfee00000ull
+#define IOAPIC_BASE           0xfec00000ull
+#define LAPIC_BASE            0xfee00000ull
 #define KVM_IDENTITY_MAP_ADDR 0xfeffc000ull
-#define KVM_TSS_ADDR	0xfeffd000ull /* three pages */
+#define KVM_TSS_ADDR          0xfeffd000ull /* three pages */
 
-#define PCI_MMIO32_BASE 0xc0000000ull
-#define PCI_MMIO32_END	0xfc000000ull
-#define ECAM_BASE_OVMF	0xb0000000ull /* what direct boot programs; firmware chooses itself */
-#define ECAM_SIZE	(256 * MiB)
+#define ECAM_BASE_OVMF 0xb0000000ull /* what direct boot programs; firmware chooses itself */
+#define ECAM_SIZE      (256 * MiB)
 
-#define FLASH_END	(4 * GiB)
+#define FLASH_END (4 * GiB)
 
 /* Ports. */
-#define PORT_PIC1	0x20  /* in KVM */
-#define PORT_PIT	0x40  /* in KVM, with 0x61 */
-#define PORT_I8042_CMD	0x64  /* 0xfe pulses the reset line */
+#define PORT_PIC1       0x20 /* in KVM */
+#define PORT_PIT        0x40 /* in KVM, with 0x61 */
+#define PORT_I8042_CMD  0x64 /* 0xfe pulses the reset line */
 #define PORT_CMOS_INDEX 0x70
-#define PORT_CMOS_DATA	0x71
-#define PORT_COM1	0x3f8
-#define PORT_DEBUG	0x402
-#define PORT_FW_CFG	0x510
-#define PORT_PM_BASE	0x600 /* reset value and what firmware programs into PMBASE */
-#define PORT_PM_SIZE	0x80
-#define PORT_PCI_ADDR	0xcf8
-#define PORT_RESET	0xcf9
-#define PORT_PCI_DATA	0xcfc
+#define PORT_CMOS_DATA  0x71
+#define PORT_COM1       0x3f8
+#define PORT_DEBUG      0x402
+#define PORT_FW_CFG     0x510
+#define PORT_PM_BASE    0x600 /* reset value and what firmware programs into PMBASE */
+#define PORT_PCI_ADDR   0xcf8
+#define PORT_RESET      0xcf9
+#define PORT_PCI_DATA   0xcfc
 
 /* GSIs. */
 #define GSI_COM1 4
-#define GSI_RTC	 8
-#define GSI_SCI	 9
+#define GSI_RTC  8
+#define GSI_SCI  9
 /* 16..23: INTx of PCI slots, see pci_root_gsi */
 
 /* Slots of the root bus. */
 #define SLOT_HOST_BRIDGE 0
-#define SLOT_RNG	 1
-#define SLOT_FIRST_DISK	 2  /* up to 12 disks */
+#define SLOT_RNG         1
+#define SLOT_FIRST_DISK  2 /* up to 12 disks */
 /* 14..29: up to 16 root ports, one a passed-through slot; see PCI_SLOT_FIRST_PORT */
-#define SLOT_LPC	 31
+#define SLOT_LPC 31
 
 #endif

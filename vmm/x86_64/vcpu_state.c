@@ -16,7 +16,7 @@
 
 #define MSRS_MAX 512u
 
-/* Time goes on through a reset; the kernel synchronises the counters of vCPUs by itself. */
+/* Begins at 0 again: that value KVM takes as "in step with the other vCPUs". */
 #define MSR_IA32_TSC 0x10
 
 struct msr_list {
@@ -78,8 +78,9 @@ static int save_msrs(struct vcpu *vcpu, struct msr_list *list)
 		return err_sys(ERR_HOST, r, "list the MSRs");
 	list->head.nmsrs = 0;
 	for (uint32_t i = 0; i < index.head.nmsrs; i++) {
-		if (index.indices[i] != MSR_IA32_TSC)
-			save_msr(vcpu, list, index.indices[i]);
+		save_msr(vcpu, list, index.indices[i]);
+		if (index.indices[i] == MSR_IA32_TSC && list->head.nmsrs)
+			list->entries[list->head.nmsrs - 1].data = 0;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(mtrrs); i++) {
 		for (uint32_t msr = mtrrs[i].first; msr <= mtrrs[i].last; msr++)
@@ -140,8 +141,8 @@ static int save_state(struct vcpu *vcpu)
 	arch->has_nested = sys_ioctl(vcpu->fd, KVM_GET_NESTED_STATE, &arch->nested) == 0;
 	arch->has_xsave = sys_ioctl(vcpu->fd, KVM_GET_XSAVE, &arch->xsave) == 0;
 	/* On a host without XSAVE, KVM reads none, and refuses to set none. */
-	arch->has_xcrs = sys_ioctl(vcpu->fd, KVM_GET_XCRS, &arch->xcrs) == 0 &&
-			 arch->xcrs.nr_xcrs > 0;
+	arch->has_xcrs =
+		sys_ioctl(vcpu->fd, KVM_GET_XCRS, &arch->xcrs) == 0 && arch->xcrs.nr_xcrs > 0;
 	return save_msrs(vcpu, &arch->msrs);
 }
 
@@ -196,5 +197,6 @@ void arch_vcpu_describe(struct vcpu *vcpu, char *buf, size_t size)
 		return;
 	}
 	snprintf(buf, size, "rip=%04x:%llx rsp=%llx cr0=%llx cr3=%llx cr4=%llx efer=%llx",
-		 sregs.cs.selector, regs.rip, regs.rsp, sregs.cr0, sregs.cr3, sregs.cr4, sregs.efer);
+		 sregs.cs.selector, regs.rip, regs.rsp, sregs.cr0, sregs.cr3, sregs.cr4,
+		 sregs.efer);
 }
