@@ -314,6 +314,12 @@ static int give_back(struct vfio_host *host, struct vfio_host_device *dev)
 		step = "clear the journal";
 		r = host_journal_remove(host->state_dir, dev->addr);
 	}
+	/* Unplugged while the guest had it, perhaps just now: nothing to give back. */
+	if (r < 0 && !host_sysfs_exists(host_sysfs_device(host->root, dev->addr, "").s)) {
+		log_info("%s is gone", addr.s);
+		dev->taken = false;
+		return host_journal_remove(host->state_dir, dev->addr);
+	}
 	if (r < 0) {
 		log_error("%s is not given back to %s: %s: %s", addr.s, name_of(before), step,
 			  dev->stuck ? "a driver hangs" : strerror(-r));
