@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fw_cfg device: the selector, the data port, the DMA interface and the table of items. vCPU
- * threads. [QEMU docs/specs/fw_cfg: QEMU Firmware Configuration Device]
+ * The fw_cfg device: the selector, the data port and the DMA interface. vCPU threads.
+ * [QEMU docs/specs/fw_cfg: QEMU Firmware Configuration Device]
  */
 #include "devices/fw_cfg.h"
 
@@ -14,21 +14,13 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "devices/fw_cfg_items.h"
 
 /* The ports, relative to the first. The selector is little-endian, the DMA address big-endian. */
 enum { PORT_SELECTOR = 0, PORT_DATA = 1, PORT_DMA_HIGH = 4, PORT_DMA_LOW = 8 };
 
 #define DMA_ADDRESS_SIZE 8u
 #define GUEST_PAGE       4096u /* RAM banks are made of these */
-
-struct fw_cfg_item {
-	uint16_t key;
-	char name[FW_CFG_MAX_FILE_PATH]; /* "" unless a file */
-	uint8_t *data;
-	size_t len;
-	void (*select)(void *opaque); /* fixed after start, as is opaque */
-	void *opaque;
-};
 
 struct fw_cfg {
 	struct device device;
@@ -37,31 +29,11 @@ struct fw_cfg {
 	struct bus_range range;
 
 	pthread_mutex_t lock; /* guards all below */
-	struct fw_cfg_item *items;
-	unsigned count;
-	uint16_t next_file;
+	struct fw_cfg_items items;
 	uint16_t key; /* selected */
 	uint64_t off; /* in that item; beyond its end reads zeroes */
 	uint32_t dma_high;
 };
-
-static struct fw_cfg_item *find_key(struct fw_cfg *fw, uint16_t key)
-{
-	for (unsigned i = 0; i < fw->count; i++) {
-		if (fw->items[i].key == key)
-			return &fw->items[i];
-	}
-	return NULL;
-}
-
-static struct fw_cfg_item *find_file(struct fw_cfg *fw, const char *name)
-{
-	for (unsigned i = 0; i < fw->count; i++) {
-		if (fw->items[i].name[0] && strcmp(fw->items[i].name, name) == 0)
-			return &fw->items[i];
-	}
-	return NULL;
-}
 
 /* Selects an item and lets its owner renew it first. Takes the lock. */
 static void select_key(struct fw_cfg *fw, uint16_t key)
@@ -71,7 +43,7 @@ static void select_key(struct fw_cfg *fw, uint16_t key)
 	void *opaque = NULL;
 
 	pthread_mutex_lock(&fw->lock);
-	item = find_key(fw, key);
+	item = fw_cfg_items_key(&fw->items, key);
 	if (item) {
 		select = item->select;
 		opaque = item->opaque;
@@ -90,7 +62,7 @@ static void select_key(struct fw_cfg *fw, uint16_t key)
 /* What the selected item has at the current offset: the bytes and how many. */
 static size_t rest_of_item(struct fw_cfg *fw, const uint8_t **ret_data)
 {
-	struct fw_cfg_item *item = find_key(fw, fw->key);
+	struct fw_cfg_item *item = fw_cfg_items_key(&fw->items, fw->key);
 
 	if (!item || fw->off >= item->len)
 		return 0;
@@ -231,9 +203,7 @@ static void fw_cfg_destroy(struct device *dev)
 	struct fw_cfg *fw = container_of(dev, struct fw_cfg, device);
 
 	bus_remove(fw->pio, &fw->range);
-	for (unsigned i = 0; i < fw->count; i++)
-		free(fw->items[i].data);
-	free(fw->items);
+	fw_cfg_items_fini(&fw->items);
 	pthread_mutex_destroy(&fw->lock);
 	free(fw);
 }
@@ -248,78 +218,12 @@ static const struct bus_ops fw_cfg_bus_ops = {
 	.write = fw_cfg_write,
 };
 
-/* Replaces an item's contents by a copy of `data`. With the lock. */
-static int set_contents(struct fw_cfg_item *item, const void *data, size_t len)
-{
-	uint8_t *copy = malloc(MAX(len, 1u));
-
-	if (!copy)
-		return err_sys(ERR_LIMIT, -ENOMEM, "fw_cfg item 0x%x of %zu bytes", item->key, len);
-	if (len > 0)
-		memcpy(copy, data, len);
-	free(item->data);
-	item->data = copy;
-	item->len = len;
-	return 0;
-}
-
-/* With the lock. */
-static int add_item(struct fw_cfg *fw, uint16_t key, const char *name, const void *data, size_t len)
-{
-	struct fw_cfg_item *items, *item;
-
-	assert(!find_key(fw, key));
-	items = reallocarray(fw->items, fw->count + 1, sizeof(*items));
-	if (!items)
-		return err_sys(ERR_LIMIT, -ENOMEM, "fw_cfg");
-	fw->items = items;
-	item = &items[fw->count];
-	*item = (struct fw_cfg_item){ .key = key };
-	memcpy(item->name, name, strlen(name)); /* its length was checked */
-	fw->count++;
-	return set_contents(item, data, len);
-}
-
-/* The directory of files, in the order in which they were added. With the lock. */
-static int update_directory(struct fw_cfg *fw)
-{
-	struct fw_cfg_item *dir = find_key(fw, FW_CFG_FILE_DIR);
-	const uint32_t files = fw->next_file - FW_CFG_FILE_FIRST;
-	const size_t len = sizeof(uint32_t) + files * sizeof(struct fw_cfg_file);
-	uint32_t count = htobe32(files);
-	uint8_t *data, *p;
-	int r;
-
-	data = malloc(len);
-	if (!data)
-		return err_sys(ERR_LIMIT, -ENOMEM, "fw_cfg directory");
-	memcpy(data, &count, sizeof(count));
-	p = data + sizeof(count);
-	for (unsigned i = 0; i < fw->count; i++) {
-		const struct fw_cfg_item *item = &fw->items[i];
-		struct fw_cfg_file file = {
-			.size = htobe32((uint32_t)item->len),
-			.select = htobe16(item->key),
-		};
-
-		if (item->key < FW_CFG_FILE_FIRST)
-			continue;
-		memcpy(file.name, item->name, sizeof(file.name));
-		memcpy(p, &file, sizeof(file));
-		p += sizeof(file);
-	}
-	r = set_contents(dir, data, len);
-	free(data);
-	return r;
-}
-
 int fw_cfg_add_bytes(struct fw_cfg *fw, uint16_t key, const void *data, size_t len)
 {
 	int r;
 
-	assert(key < FW_CFG_FILE_FIRST);
 	pthread_mutex_lock(&fw->lock);
-	r = add_item(fw, key, "", data, len);
+	r = fw_cfg_items_add(&fw->items, key, data, len);
 	pthread_mutex_unlock(&fw->lock);
 	return r;
 }
@@ -340,30 +244,18 @@ int fw_cfg_add_file(struct fw_cfg *fw, const char *name, const void *data, size_
 {
 	int r;
 
-	assert(name[0] && strlen(name) < FW_CFG_MAX_FILE_PATH && len <= UINT32_MAX);
 	pthread_mutex_lock(&fw->lock);
-	assert(!find_file(fw, name) && fw->next_file < FW_CFG_WRITE_CHANNEL);
-	r = add_item(fw, fw->next_file, name, data, len);
-	if (r == 0) {
-		fw->next_file++;
-		r = update_directory(fw);
-	}
+	r = fw_cfg_items_add_file(&fw->items, name, data, len);
 	pthread_mutex_unlock(&fw->lock);
 	return r;
 }
 
 int fw_cfg_set_file(struct fw_cfg *fw, const char *name, const void *data, size_t len)
 {
-	struct fw_cfg_item *item;
 	int r;
 
-	assert(len <= UINT32_MAX);
 	pthread_mutex_lock(&fw->lock);
-	item = find_file(fw, name);
-	assert(item);
-	r = set_contents(item, data, len);
-	if (r == 0)
-		r = update_directory(fw);
+	r = fw_cfg_items_set_file(&fw->items, name, data, len);
 	pthread_mutex_unlock(&fw->lock);
 	return r;
 }
@@ -374,7 +266,7 @@ void fw_cfg_on_select(struct fw_cfg *fw, const char *name, void (*select)(void *
 	struct fw_cfg_item *item;
 
 	pthread_mutex_lock(&fw->lock);
-	item = find_file(fw, name);
+	item = fw_cfg_items_file(&fw->items, name);
 	assert(item);
 	item->select = select;
 	item->opaque = opaque;
@@ -383,7 +275,6 @@ void fw_cfg_on_select(struct fw_cfg *fw, const char *name, void (*select)(void *
 
 int fw_cfg_create(const struct board *board, uint16_t port, struct fw_cfg **ret_fw)
 {
-	const uint32_t no_files = 0;
 	struct fw_cfg *fw;
 	int r;
 
@@ -393,7 +284,7 @@ int fw_cfg_create(const struct board *board, uint16_t port, struct fw_cfg **ret_
 	fw->device = (struct device){ .name = "fw-cfg", .ops = &fw_cfg_device_ops };
 	fw->mem = board->mem;
 	fw->pio = board->pio;
-	fw->next_file = FW_CFG_FILE_FIRST;
+	fw_cfg_items_init(&fw->items);
 	fw->range = (struct bus_range){
 		.base = port, .size = FW_CFG_PORTS, .ops = &fw_cfg_bus_ops, .dev = fw
 	};
@@ -405,7 +296,7 @@ int fw_cfg_create(const struct board *board, uint16_t port, struct fw_cfg **ret_
 	r = fw_cfg_add_u32(fw, FW_CFG_ID, FW_CFG_VERSION | FW_CFG_VERSION_DMA);
 	if (r < 0)
 		goto fail;
-	r = fw_cfg_add_bytes(fw, FW_CFG_FILE_DIR, &no_files, sizeof(no_files));
+	r = fw_cfg_items_add_directory(&fw->items);
 	if (r < 0)
 		goto fail;
 	r = bus_add(board->pio, &fw->range);

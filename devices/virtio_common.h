@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The common configuration structure of a virtio device: feature negotiation, status, queues, and
- * with them the device's life from reset to running and back. Between virtio_pci.c and this file
+ * with them the device's life from reset to running and back. Between virtio_pci*.c and this file
  * only. [virtio-1.2 4.1.4.3 Common configuration structure layout]
  */
 #ifndef DEVICES_VIRTIO_COMMON_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What PCI sees of a virtio device: capabilities, BAR 0, doorbells and interrupts. Registers on
- * vCPUs with the device's lock held; doorbells and interrupts on the device's loop.
- * [virtio-1.2 4.1 Virtio Over PCI Bus]
+ * A virtio device on PCI: BAR 0, doorbells and interrupts, and its life. Registers on vCPUs with
+ * the device's lock held; doorbells and interrupts on the device's loop. [virtio-1.2 4.1 Virtio
+ * Over PCI Bus]
  */
 #include "devices/virtio_pci.h"
 
@@ -15,40 +15,22 @@
 #include "core/sys.h"
 #include "core/vm.h"
 #include "devices/virtio_common.h"
+#include "devices/virtio_pci_config.h"
 
 #define VIRTIO_VENDOR      0x1af4 /* [virtio-1.2 4.1.2.1]: device 0x1040 + id, revision 1 or more, */
 #define VIRTIO_DEVICE_BASE 0x1040 /* subsystem 0x40 or more */
 #define VIRTIO_REVISION    1
 
-/*
- * BAR 0, a structure a page: the kernel of the guest can map each on its own, and a doorbell's page
- * holds nothing else. One 32-bit BAR that is not prefetchable, because reading the ISR clears it,
- * and because a small BAR in the 64-bit window would cost as much of it as the largest GPU BAR
- * beside it is aligned to.
- */
-#define BAR               0
-#define BAR_PAGE          0x1000u
-#define BAR_SIZE          (8 * BAR_PAGE)
-#define NOTIFY_MULTIPLIER 4u
-#define ISR_LEN           1u
-#define ISR_QUEUE         0x1u /* [virtio-1.2 4.1.4.5 ISR status capability] */
-#define ISR_CONFIG        0x2u
-#define MSIX_PBA_QWORD    8u
-
-enum bar_page { PAGE_COMMON, PAGE_ISR, PAGE_DEVICE, PAGE_NOTIFY, PAGE_MSIX_TABLE, PAGE_MSIX_PBA };
+#define ISR_QUEUE  0x1u /* [virtio-1.2 4.1.4.5 ISR status capability] */
+#define ISR_CONFIG 0x2u
 
 /* How often a doorbell's handler looks again before other sources of the loop have their turn. */
 #define DOORBELL_ROUNDS 4
 
-static struct virtio_pci *vdev_of(struct pci_dev *pci)
-{
-	return container_of(pci, struct virtio_pci, pci);
-}
-
 /* --- interrupts --- */
 
 /* The line follows the ISR unless the driver has chosen MSI-X or switched INTx off. */
-static void intx_update(struct virtio_pci *vdev)
+void virtio_intx_update(struct virtio_pci *vdev)
 {
 	irq_line_set(&vdev->pci.intx,
 		     vdev->isr && !vdev->intx_disabled && !atomic_load(&vdev->msix.enabled));
@@ -58,7 +40,7 @@ static void isr_set(struct virtio_pci *vdev, uint8_t bits)
 {
 	pthread_mutex_lock(&vdev->intx_lock);
 	vdev->isr |= bits;
-	intx_update(vdev);
+	virtio_intx_update(vdev);
 	pthread_mutex_unlock(&vdev->intx_lock);
 }
 
@@ -69,7 +51,7 @@ uint8_t virtio_isr_take(struct virtio_pci *vdev)
 	pthread_mutex_lock(&vdev->intx_lock);
 	isr = vdev->isr;
 	vdev->isr = 0;
-	intx_update(vdev);
+	virtio_intx_update(vdev);
 	pthread_mutex_unlock(&vdev->intx_lock);
 	return isr;
 }
@@ -127,12 +109,13 @@ static void doorbell_rang(struct loop_source *source)
 
 static uint64_t doorbell_gpa(const struct virtio_pci *vdev, unsigned queue)
 {
-	return vdev->pci.bars[BAR].addr + PAGE_NOTIFY * BAR_PAGE + queue * NOTIFY_MULTIPLIER;
+	return vdev->pci.bars[VIRTIO_BAR].addr + VIRTIO_PAGE_NOTIFY * VIRTIO_BAR_PAGE +
+	       queue * VIRTIO_NOTIFY_MULTIPLIER;
 }
 
 static void virtio_bar_map(struct pci_dev *pci, unsigned n)
 {
-	struct virtio_pci *vdev = vdev_of(pci);
+	struct virtio_pci *vdev = virtio_pci_of(pci);
 
 	vdev->range.base = pci->bars[n].addr;
 	if (bus_add(pci->board->mmio, &vdev->range) < 0) {
@@ -150,7 +133,7 @@ static void virtio_bar_map(struct pci_dev *pci, unsigned n)
 
 static void virtio_bar_unmap(struct pci_dev *pci, unsigned n)
 {
-	struct virtio_pci *vdev = vdev_of(pci);
+	struct virtio_pci *vdev = virtio_pci_of(pci);
 
 	if (!vdev->range.added)
 		return;
@@ -162,48 +145,49 @@ static void virtio_bar_unmap(struct pci_dev *pci, unsigned n)
 
 /* --- BAR 0, with the lock held --- */
 
-static uint64_t bar_read(struct virtio_pci *vdev, uint64_t addr, unsigned len)
+uint64_t virtio_bar_read(struct virtio_pci *vdev, uint64_t addr, unsigned len)
 {
-	uint64_t off = addr % BAR_PAGE;
+	uint64_t off = addr % VIRTIO_BAR_PAGE;
 
-	switch (addr / BAR_PAGE) {
-	case PAGE_COMMON:
+	switch (addr / VIRTIO_BAR_PAGE) {
+	case VIRTIO_PAGE_COMMON:
 		return virtio_common_read(vdev, off, len);
-	case PAGE_ISR:
-		return off < ISR_LEN ? virtio_isr_take(vdev) : 0;
-	case PAGE_DEVICE:
+	case VIRTIO_PAGE_ISR:
+		return off < VIRTIO_ISR_LEN ? virtio_isr_take(vdev) : 0;
+	case VIRTIO_PAGE_DEVICE:
 		if (!range_fits(off, len, vdev->class->config_len))
 			return 0;
 		return load_le((const uint8_t *)vdev->config + off, len);
-	case PAGE_MSIX_TABLE:
+	case VIRTIO_PAGE_MSIX_TABLE:
 		return pci_msix_table_read(&vdev->msix, off, len);
-	case PAGE_MSIX_PBA:
+	case VIRTIO_PAGE_MSIX_PBA:
 		return pci_msix_pba_read(&vdev->msix, off, len);
-	case PAGE_NOTIFY:
+	case VIRTIO_PAGE_NOTIFY:
 	default:
 		return 0;
 	}
 }
 
-static void bar_write(struct virtio_pci *vdev, uint64_t addr, unsigned len, uint64_t val)
+void virtio_bar_write(struct virtio_pci *vdev, uint64_t addr, unsigned len, uint64_t val)
 {
-	uint64_t off = addr % BAR_PAGE;
+	uint64_t off = addr % VIRTIO_BAR_PAGE;
 
-	switch (addr / BAR_PAGE) {
-	case PAGE_COMMON:
+	switch (addr / VIRTIO_BAR_PAGE) {
+	case VIRTIO_PAGE_COMMON:
 		virtio_common_write(vdev, off, len, val);
 		break;
-	case PAGE_NOTIFY:
+	case VIRTIO_PAGE_NOTIFY:
 		/* The address says which queue; the value says the same again. */
-		if (off / NOTIFY_MULTIPLIER < vdev->class->queues)
-			sys_eventfd_signal(vdev->queues[off / NOTIFY_MULTIPLIER].doorbell.fd);
+		if (off / VIRTIO_NOTIFY_MULTIPLIER < vdev->class->queues)
+			sys_eventfd_signal(
+				vdev->queues[off / VIRTIO_NOTIFY_MULTIPLIER].doorbell.fd);
 		break;
-	case PAGE_MSIX_TABLE:
+	case VIRTIO_PAGE_MSIX_TABLE:
 		pci_msix_table_write(&vdev->msix, off, len, val);
 		break;
-	case PAGE_ISR:
-	case PAGE_DEVICE: /* no class has a writable field */
-	case PAGE_MSIX_PBA:
+	case VIRTIO_PAGE_ISR:
+	case VIRTIO_PAGE_DEVICE: /* no class has a writable field */
+	case VIRTIO_PAGE_MSIX_PBA:
 	default:
 		log_guest("%s: write to read-only BAR offset 0x%llx", vdev->pci.device.name,
 			  (unsigned long long)addr);
@@ -216,7 +200,7 @@ static uint64_t trap_read(void *dev, uint64_t off, unsigned len)
 	uint64_t val;
 
 	pthread_mutex_lock(&vdev->pci.lock);
-	val = bar_read(vdev, off, len);
+	val = virtio_bar_read(vdev, off, len);
 	pthread_mutex_unlock(&vdev->pci.lock);
 	return val;
 }
@@ -226,137 +210,20 @@ static void trap_write(void *dev, uint64_t off, unsigned len, uint64_t val)
 	struct virtio_pci *vdev = dev;
 
 	pthread_mutex_lock(&vdev->pci.lock);
-	bar_write(vdev, off, len, val);
+	virtio_bar_write(vdev, off, len, val);
 	pthread_mutex_unlock(&vdev->pci.lock);
 }
 
 static const struct bus_ops bar_ops = { trap_read, trap_write };
 
-/* --- configuration space --- */
-
-/*
- * The window onto BAR 0 in configuration space: where, and of which width, it is now.
- * [virtio-1.2 4.1.4.9 PCI configuration access capability]. False if the driver aimed it badly.
- */
-static bool window(const struct virtio_pci *vdev, uint64_t *ret_off, unsigned *ret_len)
-{
-	const uint8_t *cap = vdev->pci.config + vdev->cfg_cap;
-	uint64_t off = load_le(cap + VIRTIO_PCI_CAP_OFFSET, 4);
-	uint64_t len = load_le(cap + VIRTIO_PCI_CAP_LENGTH, 4);
-
-	if (cap[VIRTIO_PCI_CAP_BAR] != BAR || (len != 1 && len != 2 && len != 4) || off % len ||
-	    !range_fits(off, len, BAR_SIZE))
-		return false;
-	*ret_off = off;
-	*ret_len = (unsigned)len;
-	return true;
-}
-
-static bool hits_window(const struct virtio_pci *vdev, unsigned off, unsigned len)
-{
-	return pci_access_hits(off, len,
-			       vdev->cfg_cap + offsetof(struct virtio_pci_cfg_cap, pci_cfg_data),
-			       sizeof(((struct virtio_pci_cfg_cap *)0)->pci_cfg_data));
-}
-
-static uint8_t *window_data(struct virtio_pci *vdev)
-{
-	return vdev->pci.config + vdev->cfg_cap + offsetof(struct virtio_pci_cfg_cap, pci_cfg_data);
-}
-
-static uint32_t virtio_config_read(struct pci_dev *pci, unsigned off, unsigned len)
-{
-	struct virtio_pci *vdev = vdev_of(pci);
-	uint64_t bar_off;
-	unsigned bar_len;
-
-	if (hits_window(vdev, off, len) && window(vdev, &bar_off, &bar_len))
-		store_le(window_data(vdev), bar_len, bar_read(vdev, bar_off, bar_len));
-	pthread_mutex_lock(&vdev->intx_lock);
-	pci->config[PCI_STATUS] &= (uint8_t)~PCI_STATUS_INTERRUPT;
-	if (vdev->isr)
-		pci->config[PCI_STATUS] |= PCI_STATUS_INTERRUPT;
-	pthread_mutex_unlock(&vdev->intx_lock);
-	return pci_config_read(pci, off, len);
-}
-
-static void virtio_config_write(struct pci_dev *pci, unsigned off, unsigned len, uint32_t val)
-{
-	struct virtio_pci *vdev = vdev_of(pci);
-	uint64_t bar_off;
-	unsigned bar_len;
-
-	pci_config_write(pci, off, len, val);
-	if (pci_access_hits(off, len, vdev->msix.cap, PCI_CAP_MSIX_SIZEOF))
-		pci_msix_config_written(&vdev->msix);
-	if (hits_window(vdev, off, len) && window(vdev, &bar_off, &bar_len))
-		bar_write(vdev, bar_off, bar_len, load_le(window_data(vdev), bar_len));
-
-	pthread_mutex_lock(&vdev->intx_lock);
-	vdev->intx_disabled = pci_command(pci) & PCI_COMMAND_INTX_DISABLE;
-	intx_update(vdev);
-	pthread_mutex_unlock(&vdev->intx_lock);
-}
-
 static const struct pci_dev_ops virtio_pci_ops = {
-	.config_read = virtio_config_read,
-	.config_write = virtio_config_write,
+	.config_read = virtio_pci_config_read,
+	.config_write = virtio_pci_config_write,
 	.bar_map = virtio_bar_map,
 	.bar_unmap = virtio_bar_unmap,
 };
 
 /* --- life --- */
-
-static unsigned add_cap(struct virtio_pci *vdev, uint8_t type, unsigned cap_len, uint32_t offset,
-			uint32_t length)
-{
-	unsigned cap = pci_add_cap(&vdev->pci, PCI_CAP_ID_VNDR, cap_len);
-	uint8_t *p = vdev->pci.config + cap;
-
-	p[VIRTIO_PCI_CAP_LEN] = (uint8_t)cap_len;
-	p[VIRTIO_PCI_CAP_CFG_TYPE] = type;
-	p[VIRTIO_PCI_CAP_BAR] = BAR;
-	store_le(p + VIRTIO_PCI_CAP_OFFSET, 4, offset);
-	store_le(p + VIRTIO_PCI_CAP_LENGTH, 4, length);
-	return cap;
-}
-
-static void add_caps(struct virtio_pci *vdev)
-{
-	struct pci_dev *pci = &vdev->pci;
-	const unsigned len = sizeof(struct virtio_pci_cap);
-	unsigned cap;
-
-	add_cap(vdev, VIRTIO_PCI_CAP_COMMON_CFG, len, PAGE_COMMON * BAR_PAGE, VIRTIO_COMMON_LEN);
-	add_cap(vdev, VIRTIO_PCI_CAP_ISR_CFG, len, PAGE_ISR * BAR_PAGE, ISR_LEN);
-	cap = add_cap(vdev, VIRTIO_PCI_CAP_NOTIFY_CFG, sizeof(struct virtio_pci_notify_cap),
-		      PAGE_NOTIFY * BAR_PAGE, vdev->class->queues * NOTIFY_MULTIPLIER);
-	store_le(pci->config + cap + VIRTIO_PCI_NOTIFY_CAP_MULT, 4, NOTIFY_MULTIPLIER);
-	if (vdev->class->config_len)
-		add_cap(vdev, VIRTIO_PCI_CAP_DEVICE_CFG, len, PAGE_DEVICE * BAR_PAGE,
-			vdev->class->config_len);
-
-	cap = add_cap(vdev, VIRTIO_PCI_CAP_PCI_CFG, sizeof(struct virtio_pci_cfg_cap), 0, 0);
-	pci_set_wmask(pci, cap + VIRTIO_PCI_CAP_BAR, 1, 0xff);
-	pci_set_wmask(pci, cap + VIRTIO_PCI_CAP_OFFSET, 4, 0xffffffff);
-	pci_set_wmask(pci, cap + VIRTIO_PCI_CAP_LENGTH, 4, 0xffffffff);
-	pci_set_wmask(pci, cap + offsetof(struct virtio_pci_cfg_cap, pci_cfg_data), 4, 0xffffffff);
-	vdev->cfg_cap = cap;
-}
-
-/* A vector a queue and one for configuration changes, as drivers like best. */
-static int add_msix(struct virtio_pci *vdev)
-{
-	struct pci_dev *pci = &vdev->pci;
-	unsigned count = vdev->class->queues + 1u;
-	unsigned cap = pci_add_cap(pci, PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF);
-
-	static_assert((VIRTIO_QUEUES_MAX + 1) * PCI_MSIX_ENTRY_SIZE <= BAR_PAGE, "one page");
-	store_le(pci->config + cap + PCI_MSIX_FLAGS, 2, count - 1);
-	store_le(pci->config + cap + PCI_MSIX_TABLE, 4, PAGE_MSIX_TABLE * BAR_PAGE | BAR);
-	store_le(pci->config + cap + PCI_MSIX_PBA, 4, PAGE_MSIX_PBA * BAR_PAGE | BAR);
-	return pci_msix_init(&vdev->msix, pci, cap, count, NULL);
-}
 
 int virtio_pci_init(struct virtio_pci *vdev, const struct board *board, struct loop *loop,
 		    const struct virtio_class *class, uint64_t features, const void *config)
@@ -371,7 +238,7 @@ int virtio_pci_init(struct virtio_pci *vdev, const struct board *board, struct l
 	};
 	int r;
 
-	assert(class->queues <= VIRTIO_QUEUES_MAX && class->config_len <= BAR_PAGE);
+	assert(class->queues <= VIRTIO_QUEUES_MAX && class->config_len <= VIRTIO_BAR_PAGE);
 	assert(is_pow2(class->queue_size) && class->queue_size <= VIRTQUEUE_SIZE_MAX);
 	vdev->pci.device = (struct device){ .name = class->name, .ops = class->device_ops };
 	pci_dev_init(&vdev->pci, board, &virtio_pci_ops, &ids);
@@ -386,17 +253,16 @@ int virtio_pci_init(struct virtio_pci *vdev, const struct board *board, struct l
 	 */
 	vdev->features = features | 1ull << VIRTIO_F_VERSION_1 |
 			 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX;
-	vdev->range = (struct bus_range){ .size = BAR_SIZE, .ops = &bar_ops, .dev = vdev };
+	vdev->range = (struct bus_range){ .size = VIRTIO_BAR_SIZE, .ops = &bar_ops, .dev = vdev };
 	for (unsigned i = 0; i < class->queues; i++) {
 		vdev->queues[i].vdev = vdev;
 		vdev->queues[i].doorbell = (struct loop_source){ .fd = -1, .ready = doorbell_rang };
 	}
 	virtio_common_reset(vdev);
 
-	pci_bar_init(&vdev->pci, BAR, PCI_BAR_MEM32, BAR_SIZE, false);
+	pci_bar_init(&vdev->pci, VIRTIO_BAR, PCI_BAR_MEM32, VIRTIO_BAR_SIZE, false);
 	pci_set_intx_pin(&vdev->pci, 1);
-	add_caps(vdev);
-	r = add_msix(vdev);
+	r = virtio_pci_config_init(vdev);
 	for (unsigned i = 0; r == 0 && i < class->queues; i++) {
 		struct loop_source *doorbell = &vdev->queues[i].doorbell;
 

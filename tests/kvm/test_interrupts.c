@@ -30,14 +30,20 @@
 #define LVT_EXTINT          0x700
 #define LVT_MASKED          0x10000
 
+/* The agent on one vCPU, and a vector with a route to it, masked. */
+static void start_with_vector(struct guest *guest, struct msi_vec *vec)
+{
+	agent_start(guest, 1);
+	msi_vec_init(vec, &guest->irq);
+	msi_vec_route(vec, MSI_TO_CPU0, VECTOR);
+}
+
 static void msi_vector_is_delivered(void **state)
 {
 	struct guest *guest = *state;
 	struct msi_vec vec;
 
-	agent_start(guest, 1);
-	msi_vec_init(&vec, &guest->irq);
-	msi_vec_route(&vec, MSI_TO_CPU0, VECTOR);
+	start_with_vector(guest, &vec);
 	assert_int_equal(msi_vec_unmask(&vec), 0);
 	assert_int_equal(agent_irqs(guest, VECTOR), 0);
 	for (unsigned i = 1; i <= 20; i++) {
@@ -53,9 +59,7 @@ static void msi_masked_pends_and_fires_once_on_unmask(void **state)
 	struct guest *guest = *state;
 	struct msi_vec vec;
 
-	agent_start(guest, 1);
-	msi_vec_init(&vec, &guest->irq);
-	msi_vec_route(&vec, MSI_TO_CPU0, VECTOR);
+	start_with_vector(guest, &vec);
 	assert_int_equal(msi_vec_prepare(&vec), 0);
 	assert_false(msi_vec_pending(&vec));
 	sys_eventfd_signal(vec.eventfd);
@@ -80,9 +84,7 @@ static void msi_follows_its_route(void **state)
 	struct guest *guest = *state;
 	struct msi_vec vec;
 
-	agent_start(guest, 1);
-	msi_vec_init(&vec, &guest->irq);
-	msi_vec_route(&vec, MSI_TO_CPU0, VECTOR);
+	start_with_vector(guest, &vec);
 	assert_int_equal(msi_vec_unmask(&vec), 0);
 	msi_vec_route(&vec, MSI_TO_CPU0, OTHER_VECTOR);
 	assert_int_equal(irq_commit(&guest->irq), 0);
@@ -205,9 +207,7 @@ static int measure_acknowledge(void **state)
 
 	if (guest_setup(&one) < 0)
 		return -1;
-	agent_start(one, 1);
-	msi_vec_init(&vec, &((struct guest *)one)->irq);
-	msi_vec_route(&vec, MSI_TO_CPU0, VECTOR);
+	start_with_vector(one, &vec);
 	assert_int_equal(msi_vec_unmask(&vec), 0);
 	for (unsigned i = 1; i <= 50; i++) {
 		sys_eventfd_signal(vec.eventfd);

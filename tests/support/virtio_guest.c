@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cmocka_all.h"
 #include "core/sys.h"
 #include "devices/virtio_pci.h"
 
@@ -293,6 +294,16 @@ void virtio_guest_driver_ok(struct virtio_guest *g)
 	uint64_t status = virtio_guest_get(g, VIRTIO_PCI_COMMON_STATUS, 1);
 
 	virtio_guest_set(g, VIRTIO_PCI_COMMON_STATUS, 1, status | VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+void virtio_guest_drive(struct virtio_guest *g, uint64_t features, struct vring_driver *drv,
+			uint64_t gpa, unsigned size)
+{
+	assert_true(virtio_guest_negotiate(g, features));
+	virtio_guest_enable_msix(g, 1);
+	virtio_guest_setup_queue(g, 0, drv, gpa, size);
+	drv->event_idx = features & F_EVENT_IDX;
+	virtio_guest_driver_ok(g);
 }
 
 void virtio_guest_ring(struct virtio_guest *g, unsigned queue)

@@ -61,6 +61,9 @@ void virtio_guest_enable_msix(struct virtio_guest *g, unsigned queues);
 void virtio_guest_setup_queue(struct virtio_guest *g, unsigned queue, struct vring_driver *drv,
 			      uint64_t gpa, unsigned size);
 void virtio_guest_driver_ok(struct virtio_guest *g);
+/* All of that for a device of one queue: from reset to DRIVER_OK, with MSI-X. Asserts. */
+void virtio_guest_drive(struct virtio_guest *g, uint64_t features, struct vring_driver *drv,
+			uint64_t gpa, unsigned size);
 void virtio_guest_ring(struct virtio_guest *g, unsigned queue);
 
 /* Waits for an interrupt by vector, up to some seconds, and takes it; 0 ms: is one there now? */

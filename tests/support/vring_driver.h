@@ -12,6 +12,10 @@
 
 #define VRING_DRIVER_MAX 1024u
 
+/* The features of the rings. */
+#define F_EVENT_IDX (1ull << VIRTIO_RING_F_EVENT_IDX)
+#define F_INDIRECT  (1ull << VIRTIO_RING_F_INDIRECT_DESC)
+
 struct vring_driver {
 	const struct guest_mem *mem;
 	unsigned size;

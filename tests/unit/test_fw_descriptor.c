@@ -279,20 +279,21 @@ static void directories_follow_the_environment(void **state)
 	assert_string_equal(dirs.list[0], "/etc/qemu/firmware");
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(nothing_installed, setup, teardown),
-		cmocka_unit_test_setup_teardown(names_are_the_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(higher_directories_override_by_name, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(an_empty_file_masks, setup, teardown),
-		cmocka_unit_test_setup_teardown(unfit_entries_are_passed_over, setup, teardown),
-		cmocka_unit_test_setup_teardown(split_and_combined_files, setup, teardown),
-		cmocka_unit_test_setup_teardown(q35_among_several_targets, setup, teardown),
-		cmocka_unit_test_setup_teardown(malformed_files_are_passed_over, setup, teardown),
-		cmocka_unit_test_setup_teardown(other_files_in_the_directory, setup, teardown),
-		cmocka_unit_test_setup_teardown(descriptor_of_an_image, setup, teardown),
+		TEST(nothing_installed),
+		TEST(names_are_the_order),
+		TEST(higher_directories_override_by_name),
+		TEST(an_empty_file_masks),
+		TEST(unfit_entries_are_passed_over),
+		TEST(split_and_combined_files),
+		TEST(q35_among_several_targets),
+		TEST(malformed_files_are_passed_over),
+		TEST(other_files_in_the_directory),
+		TEST(descriptor_of_an_image),
 		cmocka_unit_test(directories_follow_the_environment),
 	};
 

@@ -280,22 +280,22 @@ static void installed_firmware_opens(void **state)
 	fw_image_fini(&by_path);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(nothing_installed_tells_what_to_install, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(descriptors_come_before_known_paths, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_pair_needs_both_files, setup, teardown),
-		cmocka_unit_test_setup_teardown(template_by_descriptor, setup, teardown),
-		cmocka_unit_test_setup_teardown(template_by_name, setup, teardown),
-		cmocka_unit_test_setup_teardown(directories_are_not_renamed, setup, teardown),
-		cmocka_unit_test_setup_teardown(combined_image_is_taken_apart, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_is_no_code_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(too_large_files_are_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(bad_template_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(smm_by_descriptor_is_refused, setup, teardown),
+		TEST(nothing_installed_tells_what_to_install),
+		TEST(descriptors_come_before_known_paths),
+		TEST(a_pair_needs_both_files),
+		TEST(template_by_descriptor),
+		TEST(template_by_name),
+		TEST(directories_are_not_renamed),
+		TEST(combined_image_is_taken_apart),
+		TEST(what_is_no_code_is_refused),
+		TEST(too_large_files_are_refused),
+		TEST(bad_template_is_refused),
+		TEST(smm_by_descriptor_is_refused),
 		cmocka_unit_test(installed_firmware_opens),
 	};
 

@@ -14,7 +14,6 @@
 #define TIMEOUT     10000u
 #define NOTHING     20u
 #define REQUEST_MAX 4096u /* what one request is given at most */
-#define F_EVENT_IDX (1ull << VIRTIO_RING_F_EVENT_IDX)
 
 struct fixture {
 	struct virtio_guest guest;
@@ -23,11 +22,7 @@ struct fixture {
 
 static void drive(struct fixture *f, uint64_t features)
 {
-	assert_true(virtio_guest_negotiate(&f->guest, features));
-	virtio_guest_enable_msix(&f->guest, 1);
-	virtio_guest_setup_queue(&f->guest, 0, &f->drv, RINGS, QUEUE);
-	f->drv.event_idx = features & F_EVENT_IDX;
-	virtio_guest_driver_ok(&f->guest);
+	virtio_guest_drive(&f->guest, features, &f->drv, RINGS, QUEUE);
 }
 
 static int setup(void **state)

@@ -49,12 +49,11 @@ uint64_t sys_eventfd_drain(int fd)
 	return read(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
 }
 
-int sys_pread_full(int fd, void *buf, size_t len, uint64_t off)
+/* Moves all bytes one way or the other, in as many calls as it takes. */
+static int transfer(int fd, uint8_t *p, size_t len, uint64_t off, bool out)
 {
-	uint8_t *p = buf;
-
 	while (len) {
-		ssize_t n = pread(fd, p, len, (off_t)off);
+		ssize_t n = out ? pwrite(fd, p, len, (off_t)off) : pread(fd, p, len, (off_t)off);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -69,24 +68,14 @@ int sys_pread_full(int fd, void *buf, size_t len, uint64_t off)
 	return 0;
 }
 
+int sys_pread_full(int fd, void *buf, size_t len, uint64_t off)
+{
+	return transfer(fd, buf, len, off, false);
+}
+
 int sys_pwrite_full(int fd, const void *buf, size_t len, uint64_t off)
 {
-	const uint8_t *p = buf;
-
-	while (len) {
-		ssize_t n = pwrite(fd, p, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -EIO;
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return transfer(fd, (uint8_t *)buf, len, off, true);
 }
 
 int sys_read_text(const char *path, char *buf, size_t size)
