@@ -81,7 +81,7 @@ static void submit(struct blk_uring *uring)
 		if (r > 0)
 			continue;
 		/* The host is out of memory for a moment; nothing else can fail here. */
-		assert(r == 0 || r == -EAGAIN || r == -EBUSY || r == -EINTR);
+		assert(r == 0 || r == -EAGAIN || r == -EBUSY || r == -EINTR || r == -ENOMEM);
 		nanosleep(&pause, NULL);
 	}
 }

@@ -3,9 +3,9 @@
  * The base of every PCI function, emulated or passed through: its configuration space, its BARs and
  * its place on a bus. [PCI-3.0 6 Configuration Space], [PCIe-5.0 7.5 PCI and PCIe Capabilities].
  *
- * Threads: config_read, config_write, bar_map and bar_unmap run on a vCPU (or, at reset, on main)
- * with `lock` held. Handlers of BAR ranges take it themselves. A thread that a vCPU may wait for
- * (an I/O loop) never takes it.
+ * Threads: all of pci_dev_ops run on a vCPU (or, bar_map and bar_unmap, at reset on main) with
+ * `lock` held. Handlers of BAR ranges take it themselves. A thread that a vCPU may wait for (an I/O
+ * loop) never takes it.
  */
 #ifndef DEVICES_PCI_H
 #define DEVICES_PCI_H
@@ -60,6 +60,8 @@ struct pci_dev_ops {
 	 */
 	void (*bar_map)(struct pci_dev *dev, unsigned n);
 	void (*bar_unmap)(struct pci_dev *dev, unsigned n);
+	/* The guest resets the bus that the function is on. NULL: pci_dev_reset_locked. */
+	void (*bus_reset)(struct pci_dev *dev);
 };
 
 struct pci_dev {

@@ -18,7 +18,7 @@
 /* A PCI Express capability of version 2 is 0x3c bytes [PCIe-5.0 Figure 7-23]. */
 #define EXP_CAP_SIZE    0x3c
 #define EXP_VERSION_2   2
-#define LINK_SPEED_16GT 4u
+#define LINK_SPEED_32GT 5u
 #define LINK_WIDTH_X16  (16u << 4)
 #define LINK_PORT_SHIFT 24
 
@@ -57,8 +57,15 @@ static void bridge_config_write(struct pci_dev *pci, unsigned off, unsigned len,
 	for (unsigned devfn = 0; devfn < ARRAY_SIZE(bridge->bus.devs); devfn++) {
 		struct pci_dev *dev = bridge->bus.devs[devfn];
 
-		if (dev && dev->device.ops->reset)
-			dev->device.ops->reset(&dev->device);
+		if (!dev)
+			continue;
+		/* From the bridge's lock to the function's: nothing goes the other way. */
+		pthread_mutex_lock(&dev->lock);
+		if (dev->ops->bus_reset)
+			dev->ops->bus_reset(dev);
+		else
+			pci_dev_reset_locked(dev);
+		pthread_mutex_unlock(&dev->lock);
 	}
 }
 
@@ -102,16 +109,16 @@ static void bridge_add_express(struct pci_dev *pci, uint8_t port)
 			      PCI_EXP_DEVCTL_URRE | PCI_EXP_DEVCTL_PAYLOAD | PCI_EXP_DEVCTL_READRQ);
 	/* What the link could do; the driver of a GPU reads it to learn its bandwidth. */
 	store_le(exp + PCI_EXP_LNKCAP, 4,
-		 LINK_SPEED_16GT | LINK_WIDTH_X16 | PCI_EXP_LNKCAP_DLLLARC |
+		 LINK_SPEED_32GT | LINK_WIDTH_X16 | PCI_EXP_LNKCAP_DLLLARC |
 			 (uint32_t)port << LINK_PORT_SHIFT);
-	store_le(exp + PCI_EXP_LNKSTA, 2, LINK_SPEED_16GT | LINK_WIDTH_X16 | PCI_EXP_LNKSTA_DLLLA);
+	store_le(exp + PCI_EXP_LNKSTA, 2, LINK_SPEED_32GT | LINK_WIDTH_X16 | PCI_EXP_LNKSTA_DLLLA);
 	pci_set_wmask(pci, cap + PCI_EXP_LNKCTL, 2, PCI_EXP_LNKCTL_ASPMC | PCI_EXP_LNKCTL_CCC);
 	pci_set_wmask(pci, cap + PCI_EXP_RTCTL, 2,
 		      PCI_EXP_RTCTL_SECEE | PCI_EXP_RTCTL_SENFEE | PCI_EXP_RTCTL_SEFEE);
 	store_le(exp + PCI_EXP_LNKCAP2, 4,
 		 PCI_EXP_LNKCAP2_SLS_2_5GB | PCI_EXP_LNKCAP2_SLS_5_0GB | PCI_EXP_LNKCAP2_SLS_8_0GB |
-			 PCI_EXP_LNKCAP2_SLS_16_0GB);
-	store_le(exp + PCI_EXP_LNKCTL2, 2, LINK_SPEED_16GT);
+			 PCI_EXP_LNKCAP2_SLS_16_0GB | PCI_EXP_LNKCAP2_SLS_32_0GB);
+	store_le(exp + PCI_EXP_LNKCTL2, 2, LINK_SPEED_32GT);
 }
 
 int pci_bridge_create(const struct board *board, uint8_t port, struct pci_bridge **ret_bridge)

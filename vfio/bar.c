@@ -128,7 +128,7 @@ static struct bus *bar_bus(const struct vfio_bars *bars, unsigned n)
  */
 static enum pci_bar_kind bar_kind(const struct vfio_region *region, unsigned n, uint32_t reg)
 {
-	if (!region->size || (!reg && !region->mmap))
+	if (!region->size || !reg)
 		return PCI_BAR_NONE;
 	if (reg & PCI_BASE_ADDRESS_SPACE_IO)
 		return PCI_BAR_IO;
@@ -224,6 +224,14 @@ static int mmap_bar(struct vfio_bar *bar)
 		void *p = mmap(want, pieces[i].size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 			       bars->dev->fd, (off_t)(region->offset + pieces[i].off));
 
+		if (p == MAP_FAILED && errno == EBUSY) {
+			/* Trapped reads would be refused in the same way, and read ones. */
+			err_set(ERR_DEVICE, -EBUSY, "%s: BAR %u is in use by the host itself",
+				bars->dev->bdf, bar->n);
+			err_hint("/proc/iomem says by what; a boot framebuffer goes away with the "
+				 "kernel option initcall_blacklist=sysfb_init");
+			return -EBUSY;
+		}
 		if (p == MAP_FAILED) {
 			log_warn("%s: BAR %u at 0x%" PRIx64 " cannot be mapped (%s): slow access",
 				 bars->dev->bdf, bar->n, pieces[i].off, strerror(errno));

@@ -126,8 +126,14 @@ void vfio_irq_msi_written(struct vfio_irq *irq, unsigned off, unsigned len)
 {
 	const bool on = vfio_irq_msi_wanted(irq);
 
-	/* With MSI-X enabled as well, which the specification forbids, MSI-X stays. */
-	if (irq->mode == VFIO_IRQ_MSIX || !pci_access_hits(off, len, irq->msi_cap, msi_len(irq)))
+	/*
+	 * With MSI-X enabled as well, which the specification forbids, MSI-X stays; MSI then comes
+	 * when MSI-X goes, whatever register that was.
+	 */
+	if (irq->mode == VFIO_IRQ_MSIX)
+		return;
+	if (!pci_access_hits(off, len, irq->msi_cap, msi_len(irq)) &&
+	    !(on && irq->mode == VFIO_IRQ_NONE))
 		return;
 	if (on && irq->mode == VFIO_IRQ_MSI)
 		msi_apply(irq);

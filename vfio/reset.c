@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "core/err.h"
 #include "core/log.h"
@@ -17,9 +18,29 @@
 /* A bus has 256 functions, and a hot reset may take those of the buses below along. */
 #define HOT_RESET_DEVICES_MAX 1024u
 
+#define RESET_TRIES 20 /* 50 ms apart */
+
+/*
+ * The kernel only tries to lock the devices concerned: somebody who reads their config space
+ * through sysfs at that moment makes a reset fail with EAGAIN.
+ */
+static int reset_ioctl(const struct vfio_device *dev, unsigned long request, void *arg)
+{
+	const struct timespec pause = { .tv_nsec = 50000000 };
+	int r;
+
+	for (unsigned tries = 0; tries < RESET_TRIES; tries++) {
+		r = sys_ioctl(dev->fd, request, arg);
+		if (r != -EAGAIN)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return r;
+}
+
 static int reset_function(struct vfio_device *dev)
 {
-	int r = sys_ioctl(dev->fd, VFIO_DEVICE_RESET, NULL);
+	int r = reset_ioctl(dev, VFIO_DEVICE_RESET, NULL);
 
 	return r < 0 ? err_sys(ERR_DEVICE, r, "%s: reset the function", dev->bdf) : 0;
 }
@@ -113,7 +134,7 @@ static int reset_bus(struct vfio_device *dev)
 	r = collect_groups(dev, info, arg);
 	if (r >= 0) {
 		arg->argsz = (uint32_t)(sizeof(*arg) + arg->count * sizeof(arg->group_fds[0]));
-		r = sys_ioctl(dev->fd, VFIO_DEVICE_PCI_HOT_RESET, arg);
+		r = reset_ioctl(dev, VFIO_DEVICE_PCI_HOT_RESET, arg);
 		/* The kernel's word for devices that do not answer afterwards. */
 		if (r == -ENOTTY)
 			err_set(ERR_DEVICE, r, "%s: its bus did not come back from a reset",

@@ -137,7 +137,7 @@ static void function_level_reset(struct vfio_pci *v)
 	pci_dev_reset_locked(&v->pci);
 	v->dev.clean = false;
 	if (vfio_device_reset(&v->dev, true) < 0)
-		log_guest("%s: the guest's function-level reset failed", err_text());
+		log_guest("%s: the guest's reset of it failed", err_text());
 }
 
 static void vfio_pci_reset(struct device *device)
@@ -149,7 +149,13 @@ static void vfio_pci_reset(struct device *device)
 	pthread_mutex_unlock(&v->pci.lock);
 	pci_dev_reset(&v->pci);
 	if (vfio_device_reset(&v->dev, false) < 0)
-		log_warn("%s", err_text());
+		log_guest("%s", err_text()); /* a guest can reboot without end */
+}
+
+static void bus_reset(struct pci_dev *pci)
+{
+	/* The function alone: what else is on the host's bus may be running in this guest. */
+	function_level_reset(to_vfio_pci(pci));
 }
 
 /* --- config space --- */
@@ -221,6 +227,7 @@ static const struct pci_dev_ops pci_ops = {
 	.config_write = config_write,
 	.bar_map = bar_map,
 	.bar_unmap = bar_unmap,
+	.bus_reset = bus_reset,
 };
 
 /* --- life --- */

@@ -185,6 +185,12 @@ static int device_ioctl(unsigned long request, void *arg)
 		return set_irqs(arg);
 	case VFIO_DEVICE_RESET:
 		note("reset(command=0x%x)", fake_config(PCI_COMMAND, 2));
+		if (fake.reset_error_times && --fake.reset_error_times == 0) {
+			int error = fake.reset_error;
+
+			fake.reset_error = 0;
+			return error;
+		}
 		return fake.reset_error;
 	case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
 		return hot_reset_info(arg);

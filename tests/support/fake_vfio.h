@@ -38,6 +38,7 @@ struct fake_vfio {
 
 	uint32_t group_flags;
 	int open_group_error, set_iommu_error, set_irqs_error, reset_error, map_error;
+	unsigned reset_error_times; /* after which a reset works; 0: it never does */
 	unsigned affected_count; /* by a reset of the bus; 0: it has none */
 	struct vfio_pci_dependent_device affected[4];
 	unsigned range_count;

@@ -401,6 +401,24 @@ static void function_behind_a_port_uses_the_ports_line(void **state)
 	port->pci.device.ops->destroy(&port->pci.device);
 }
 
+static void bus_reset_resets_what_is_below(void **state)
+{
+	struct pci_bus bus = { 0 };
+	struct pci_bridge *port;
+
+	assert_int_equal(pci_bridge_create(&board, 1, &port), 0);
+	pci_bus_add(&bus, &port->pci, PCI_DEVFN(16, 0));
+	pci_bus_add(&port->bus, &toy.pci, PCI_DEVFN(0, 0));
+	set(PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	port->pci.ops->config_write(&port->pci, PCI_BRIDGE_CONTROL, 2, PCI_BRIDGE_CTL_BUS_RESET);
+	assert_int_equal(get(PCI_COMMAND, 2), 0);
+	/* Once: while the bit stays set nothing more happens. */
+	set(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	port->pci.ops->config_write(&port->pci, PCI_BRIDGE_CONTROL, 2, PCI_BRIDGE_CTL_BUS_RESET);
+	assert_int_equal(get(PCI_COMMAND, 2), PCI_COMMAND_MEMORY);
+	port->pci.device.ops->destroy(&port->pci.device);
+}
+
 /* Every dword pattern at every BAR and COMMAND: maps and unmaps stay in pairs. */
 static void random_writes_keep_the_pairs(void **state)
 {
@@ -453,6 +471,7 @@ int main(void)
 		PCI_TEST(second_function_makes_the_first_multifunction),
 		PCI_TEST(interrupt_pins_rotate_with_the_slot),
 		PCI_TEST(function_behind_a_port_uses_the_ports_line),
+		PCI_TEST(bus_reset_resets_what_is_below),
 		PCI_TEST(random_writes_keep_the_pairs),
 	};
 

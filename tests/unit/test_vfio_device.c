@@ -219,10 +219,23 @@ static void reset_alone_spares_the_bus(void **state)
 
 	open_device(f);
 	f->dev.has_flr = true;
-	fake.reset_error = -EAGAIN;
+	fake.reset_error = -EINVAL;
 	affect(0, 0, FAKE_GROUP);
 	assert_true(vfio_device_reset(&f->dev, true) < 0);
 	assert_string_equal(fake.log, "reset(command=0x0)");
+}
+
+static void reset_waits_for_whoever_has_the_device_locked(void **state)
+{
+	struct fixture *f = *state;
+
+	open_device(f);
+	f->dev.has_flr = true;
+	fake.reset_error = -EAGAIN;
+	fake.reset_error_times = 2;
+	assert_int_equal(vfio_device_reset(&f->dev, true), 0);
+	assert_true(f->dev.clean);
+	assert_string_equal(fake.log, "reset(command=0x0) reset(command=0x0) reset(command=0x0)");
 }
 
 static void device_without_any_reset(void **state)
@@ -384,6 +397,7 @@ int main(void)
 		T(bus_with_a_stranger_is_not_reset),
 		T(power_transition_is_the_last_resort),
 		T(reset_alone_spares_the_bus),
+		T(reset_waits_for_whoever_has_the_device_locked),
 		T(device_without_any_reset),
 		T(one_mapping_a_bank),
 		T(no_device_no_mapping),

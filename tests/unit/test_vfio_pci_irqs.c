@@ -152,6 +152,18 @@ static void msix_takes_over_from_msi(void **state)
 
 /* --- INTx --- */
 
+static void msi_comes_when_msix_goes(void **state)
+{
+	struct vfio_guest *f = *state;
+
+	vfio_guest_start(f);
+	vfio_guest_config_write(f, FAKE_MSIX + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	vfio_guest_config_write(f, FAKE_MSI + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE);
+	fake_clear_log();
+	vfio_guest_config_write(f, FAKE_MSIX + PCI_MSIX_FLAGS, 2, 0);
+	assert_string_equal(fake.log, "msix-off msi[0+1]=fd irqfd+");
+}
+
 static void intx_connects_when_the_device_is_used(void **state)
 {
 	struct vfio_guest *f = *state;
@@ -230,6 +242,7 @@ int main(void)
 		TEST(msi_enable_arms_the_set_first),
 		TEST(msi_asks_for_no_more_than_it_can),
 		TEST(msix_takes_over_from_msi),
+		TEST(msi_comes_when_msix_goes),
 		TEST(intx_connects_when_the_device_is_used),
 		TEST(intx_gives_way_to_msix_and_comes_back),
 		TEST(intx_disabled_by_the_guest_does_not_come_back),

@@ -25,9 +25,8 @@ struct board {
 
 struct device_ops {
 	/*
-	 * Back to the state after power-on, contents of storage kept. Main thread with all vCPUs
-	 * stopped or, for a PCI function, also the vCPU that resets its bus. NULL: nothing to
-	 * reset.
+	 * Back to the state after power-on, contents of storage kept. Main thread, with all vCPUs
+	 * stopped. NULL: nothing to reset.
 	 */
 	void (*reset)(struct device *dev);
 	/* Stops all of the device's activity and frees it. Main thread, all vCPUs gone. */
