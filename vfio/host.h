@@ -20,6 +20,9 @@
 /* A write that a driver does not answer for so long is given up. */
 #define VFIO_HOST_LIMIT_MS 20000
 
+/* The same for one that makes a driver take a device: it may have to load firmware into it. */
+#define VFIO_HOST_BIND_LIMIT_MS 120000
+
 /* How a device was before this program changed it; "" for none. */
 struct vfio_host_before {
 	char driver[VFIO_HOST_DRIVER_SIZE];
@@ -37,7 +40,7 @@ struct vfio_host_device {
 struct vfio_host {
 	char root[VFIO_HOST_PATH_SIZE];      /* in front of /sys, /proc and /dev: "" but in tests */
 	char state_dir[VFIO_HOST_PATH_SIZE]; /* leases and journal; "" if there is no place */
-	unsigned limit_ms;
+	unsigned limit_ms, bind_limit_ms;
 	struct vfio_host_device devices[VFIO_HOST_DEVICES_MAX]; /* in the order of _check */
 	unsigned count;
 	int leases[2 * VFIO_HOST_DEVICES_MAX]; /* locked fds: the devices and their groups */
@@ -52,8 +55,8 @@ void vfio_host_fini(struct vfio_host *host);
 
 /*
  * Whether all `count` devices (at most VFIO_HOST_DEVICES_MAX) can be passed to one guest, and
- * leases them, so that no other run can have them or a device of their IOMMU groups. Changes no
- * device. -EBUSY, with the other's pid, when another run has one.
+ * leases them, so that no other run of this user can have them or a device of their IOMMU groups.
+ * Changes no device. -EBUSY, with the other's pid, when another run has one.
  */
 int MUST_CHECK vfio_host_check(struct vfio_host *host, const struct pci_addr *addrs,
 			       unsigned count);
@@ -61,23 +64,26 @@ int MUST_CHECK vfio_host_check(struct vfio_host *host, const struct pci_addr *ad
 /*
  * Binds the checked devices to vfio-pci and waits until their /dev/vfio/GROUP can be opened. A
  * device that a VFIO driver has already is left as it is, now and at the end. How the others were
- * is written to the journal first. On failure everything has been given back.
+ * is written to the journal first. -EBUSY, with nothing changed, when another program has one of
+ * their groups open, whoever runs it. On failure everything has been given back.
  *
  * Forks: neither threads nor guest memory may exist yet.
  */
 int MUST_CHECK vfio_host_take(struct vfio_host *host);
 
 /*
- * Puts every taken device back to the driver that it had, last first, and says so. All VFIO fds
+ * Puts every taken device back to exactly the driver that it had, last first, and says so; with
+ * whom the bus finds if that driver is not loaded any more. All VFIO fds
  * must be closed. May be called at any time and any number of times. The error chain may hold the
  * reason of the exit, so failures are logged and not added to it; the first one is returned.
  */
 int vfio_host_give_back(struct vfio_host *host);
 
 /*
- * Gives back every device that an earlier run left behind because it was killed, and that no run
- * has now. Failures are logged; the first is returned. `ret_count` devices were given back, also on
- * failure.
+ * Gives back every device that an earlier run of this user left behind because it was killed, and
+ * that no run and no other program has now. One that has been given to another driver since is
+ * forgotten. Failures are logged; the first is returned. `ret_count` devices were given back, also
+ * on failure.
  */
 int vfio_host_recover(const char *root, unsigned *ret_count);
 

@@ -45,8 +45,8 @@ bool host_child_wait_step(struct host_child_wait *wait)
 	return true;
 }
 
-/* The child's exit status, or a negative errno. */
-static int wait_for(pid_t pid, unsigned limit_ms)
+/* The child's exit status, or a negative errno. At the limit it is killed, or just left. */
+static int wait_for(pid_t pid, unsigned limit_ms, bool kill_it)
 {
 	struct host_child_wait wait;
 	int status;
@@ -60,13 +60,15 @@ static int wait_for(pid_t pid, unsigned limit_ms)
 		if (r == pid)
 			return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
 	} while (host_child_wait_step(&wait));
+	if (!kill_it)
+		return -ETIMEDOUT;
 	/* It may be past killing. Who ever reaps it, we are not waiting for that. */
 	kill(pid, SIGKILL);
 	waitpid(pid, &status, WNOHANG);
 	return -ETIMEDOUT;
 }
 
-int host_child_write(const char *path, const char *text, unsigned limit_ms)
+static int write_in_child(const char *path, const char *text, unsigned limit_ms, bool kill_it)
 {
 	pid_t pid = fork();
 	int r;
@@ -78,8 +80,18 @@ int host_child_write(const char *path, const char *text, unsigned limit_ms)
 		/* An errno fits into an exit status. */
 		_exit(-sys_write_text(path, text));
 	}
-	r = wait_for(pid, limit_ms);
+	r = wait_for(pid, limit_ms, kill_it);
 	return r > 0 ? -r : r;
+}
+
+int host_child_write(const char *path, const char *text, unsigned limit_ms)
+{
+	return write_in_child(path, text, limit_ms, true);
+}
+
+int host_child_write_unkilled(const char *path, const char *text, unsigned limit_ms)
+{
+	return write_in_child(path, text, limit_ms, false);
 }
 
 int host_child_run(char *const argv[], unsigned limit_ms)
@@ -102,5 +114,5 @@ int host_child_run(char *const argv[], unsigned limit_ms)
 			execve(argv[0], argv, env);
 		_exit(STATUS_NO_RUN);
 	}
-	return wait_for(pid, limit_ms);
+	return wait_for(pid, limit_ms, true);
 }

@@ -21,9 +21,13 @@ bool MUST_CHECK host_child_wait_step(struct host_child_wait *wait); /* false at 
 
 /*
  * One write(2) of `text` to the sysfs file `path`. -ETIMEDOUT when it did not return in time; it
- * may still take effect later.
+ * may still take effect later. The first kills the child then, which ends the write where the
+ * kernel lets it; the other leaves it to its work, which may well succeed after us.
+ *
+ * SIGCHLD must not be ignored: the kernel would reap the children, and no status be left.
  */
 int MUST_CHECK host_child_write(const char *path, const char *text, unsigned limit_ms);
+int MUST_CHECK host_child_write_unkilled(const char *path, const char *text, unsigned limit_ms);
 
 /*
  * Runs a program with standard error alone shared. Its exit status, or -ETIMEDOUT (it was killed),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who uses a graphics device: the processes that have one of its device files open. The answer is
+ * Who uses a device: the processes that have one of its device files open. The answer is
  * for messages and may be stale a moment later. Main thread.
  */
 #include "vfio/host_holders.h"
@@ -20,10 +20,11 @@ struct nodes {
 	unsigned count;
 };
 
-/* The direct rendering nodes: BDF/drm/card0 is /dev/dri/card0. */
-static void find_drm_nodes(const char *root, struct pci_addr addr, struct nodes *nodes)
+/* The nodes of one class: with "drm" and "dri", BDF/drm/card0 is /dev/dri/card0. */
+static void find_nodes(const char *root, struct pci_addr addr, const char *class,
+		       const char *dev_dir, struct nodes *nodes)
 {
-	DIR *dir = opendir(host_sysfs_device(root, addr, "drm").s);
+	DIR *dir = opendir(host_sysfs_device(root, addr, class).s);
 	struct dirent *entry;
 
 	if (!dir)
@@ -31,8 +32,8 @@ static void find_drm_nodes(const char *root, struct pci_addr addr, struct nodes 
 	while ((entry = readdir(dir)) && nodes->count < NODES_MAX) {
 		if (entry->d_name[0] == '.')
 			continue;
-		snprintf(nodes->path[nodes->count++], sizeof(nodes->path[0]), "/dev/dri/%.40s",
-			 entry->d_name);
+		snprintf(nodes->path[nodes->count++], sizeof(nodes->path[0]), "/dev/%s/%.40s",
+			 dev_dir, entry->d_name);
 	}
 	closedir(dir);
 }
@@ -78,17 +79,14 @@ static bool holds(const char *root, const char *pid, const struct nodes *nodes)
 	return found;
 }
 
-void host_holders_list(const char *root, struct pci_addr addr, char *buf, size_t size)
+static void list(const char *root, const struct nodes *nodes, char *buf, size_t size)
 {
-	struct nodes nodes = { 0 };
 	struct dirent *entry;
 	size_t len = 0;
 	DIR *dir;
 
 	buf[0] = '\0';
-	find_nvidia_node(root, addr, &nodes);
-	find_drm_nodes(root, addr, &nodes);
-	if (!nodes.count)
+	if (!nodes->count)
 		return;
 	dir = opendir(host_sysfs_path(root, "proc").s);
 	if (!dir)
@@ -98,7 +96,7 @@ void host_holders_list(const char *root, struct pci_addr addr, char *buf, size_t
 		int n;
 
 		if (strspn(entry->d_name, "0123456789") != strlen(entry->d_name) ||
-		    !holds(root, entry->d_name, &nodes))
+		    !holds(root, entry->d_name, nodes))
 			continue;
 		if (sys_read_text(host_sysfs_path(root, "proc/%.20s/comm", entry->d_name).s, name,
 				  sizeof(name)) < 0)
@@ -108,4 +106,23 @@ void host_holders_list(const char *root, struct pci_addr addr, char *buf, size_t
 		len += n > 0 ? (size_t)n : 0;
 	}
 	closedir(dir);
+}
+
+void host_holders_list(const char *root, struct pci_addr addr, char *buf, size_t size)
+{
+	struct nodes nodes = { 0 };
+
+	find_nvidia_node(root, addr, &nodes);
+	find_nodes(root, addr, "drm", "dri", &nodes);
+	list(root, &nodes, buf, size);
+}
+
+void host_holders_list_vfio(const char *root, struct pci_addr addr, unsigned group, char *buf,
+			    size_t size)
+{
+	struct nodes nodes = { .count = 1 };
+
+	snprintf(nodes.path[0], sizeof(nodes.path[0]), "/dev/vfio/%u", group);
+	find_nodes(root, addr, "vfio-dev", "vfio/devices", &nodes);
+	list(root, &nodes, buf, size);
 }

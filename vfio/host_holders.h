@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who uses a graphics device on the host, for messages. Main thread. */
+/* Who uses a device on the host, for messages. Main thread. */
 #ifndef VFIO_HOST_HOLDERS_H
 #define VFIO_HOST_HOLDERS_H
 
@@ -11,5 +11,9 @@
  * "" if none was seen. As far as /proc lets this user see.
  */
 void host_holders_list(const char *root, struct pci_addr addr, char *buf, size_t size);
+
+/* Those that have it, or its whole IOMMU group, open through VFIO. */
+void host_holders_list_vfio(const char *root, struct pci_addr addr, unsigned group, char *buf,
+			    size_t size);
 
 #endif

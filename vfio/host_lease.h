@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Leases: a lock file for each device and each IOMMU group, so that two runs never share one. The
- * kernel lets a lock go when its holder ends, however it ends; the files stay, empty of meaning.
- * Any user of the same state directory sees them. Main thread.
+ * Leases: a lock file for each device and each IOMMU group, so that two runs of one user never
+ * share one. The kernel lets a lock go when its holder ends, however it ends; the files stay, empty
+ * of meaning. Each user has a state directory: root and another user do not see each other's
+ * leases, and neither does a program of another kind. Main thread.
  */
 #ifndef VFIO_HOST_LEASE_H
 #define VFIO_HOST_LEASE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading sysfs and procfs for host.c and its neighbours: paths below a root, drivers, groups.
- * No state; nothing here writes or sets the error chain.
+ * Looking at sysfs, procfs and /dev for host.c and its neighbours: paths below a root, drivers,
+ * groups. No state; nothing here writes or sets the error chain.
  */
 #ifndef VFIO_HOST_SYSFS_H
 #define VFIO_HOST_SYSFS_H
@@ -36,6 +36,12 @@ void host_sysfs_override(const char *root, struct pci_addr addr, char buf[VFIO_H
 
 /* -ENOENT if the device is in no IOMMU group. */
 int MUST_CHECK host_sysfs_group(const char *root, struct pci_addr addr, unsigned *ret_group);
+
+/*
+ * Whether a program has one of the group's devices: the kernel lets only one open /dev/vfio/GROUP.
+ * False if that cannot be found out. No file of the group may be open in this process.
+ */
+bool host_sysfs_group_in_use(const char *root, unsigned group);
 
 /* An attribute that holds one number, decimal or 0x...; `missing` if it cannot be read. */
 uint64_t host_sysfs_number(const char *path, uint64_t missing);

@@ -24,7 +24,8 @@
  * Signals that end a run come through a signalfd from here on, so that none can end the process
  * between taking a device and giving it back. One that was ignored when we were started (nohup, a
  * shell's background job) stays ignored. All others that would end the process, and could be sent
- * by accident or caused by a limit, are errors where they happen and no signals.
+ * by accident or caused by a limit, are errors where they happen and no signals. SIGCHLD is not
+ * ignored, whatever our parent did: it would take the exit status of our children from us.
  */
 static int open_signals(int *ret_fd)
 {
@@ -44,6 +45,7 @@ static int open_signals(int *ret_fd)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	for (unsigned i = 0; i < ARRAY_SIZE(harmless); i++)
 		signal(harmless[i], SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return err_sys(ERR_LIMIT, -errno, "receive signals");
@@ -103,6 +105,16 @@ static void recover_devices(void)
 		log_info("gave back %u device(s) that a killed run had left behind", count);
 }
 
+/* What a driver hangs on would only hang again. */
+static bool is_any_stuck(const struct vfio_host *host)
+{
+	bool stuck = false;
+
+	for (unsigned i = 0; i < host->count; i++)
+		stuck |= host->devices[i].stuck;
+	return stuck;
+}
+
 static int end_status(const struct machine *machine, enum machine_end end)
 {
 	switch (end) {
@@ -141,6 +153,7 @@ int cmd_run(const struct options *options)
 	CLEANUP(closep) int signal_fd = -1;
 	struct machine *machine;
 	struct vfio_host host;
+	bool again, given_back;
 	int status;
 
 	if (open_signals(&signal_fd) < 0)
@@ -159,9 +172,14 @@ int cmd_run(const struct options *options)
 	if (status == 0)
 		status = run_machine(machine, options, signal_fd);
 	/* It said why; a run that leaves the host changed has not gone well. */
-	if (vfio_host_give_back(&host) < 0 && status == 0)
+	given_back = vfio_host_give_back(&host) == 0;
+	if (!given_back && status == 0)
 		status = ERR_DEVICE;
+	again = host.count > 0 && given_back && !is_any_stuck(&host);
 	vfio_host_fini(&host);
+	/* Our leases kept it from the rest of our groups, which a killed run may have had too. */
+	if (again)
+		recover_devices();
 	free(machine);
 	return status;
 }

@@ -14,6 +14,8 @@
 #include "cmocka_all.h"
 
 int __wrap_sys_write_text(const char *path, const char *text);
+int __wrap_sys_open(const char *path, int flags, mode_t mode);
+int __real_sys_open(const char *path, int flags, mode_t mode);
 
 /* Of a path below the root, and of a whole one. */
 #define PATH_SIZE 512
@@ -226,20 +228,34 @@ void fake_sysfs_add_device(struct fake_sysfs *fs, const struct fake_pci_device *
 		bind_driver(dev->bdf, dev->driver);
 }
 
-void fake_sysfs_hang(struct fake_sysfs *fs, const char *driver)
+void fake_sysfs_manner(struct fake_sysfs *fs, const char *driver, const char *manner)
 {
 	char path[PATH_SIZE];
 
-	snprintf(path, sizeof(path), "fake/hang/%s", driver);
+	snprintf(path, sizeof(path), "fake/%s/%s", manner, driver);
 	fake_sysfs_file(fs, path, "%s", "");
 }
 
-void fake_sysfs_refuse(struct fake_sysfs *fs, const char *driver)
+bool fake_sysfs_finish_binds(struct fake_sysfs *fs, const char *driver)
 {
 	char path[PATH_SIZE];
 
-	snprintf(path, sizeof(path), "fake/refuse/%s", driver);
-	fake_sysfs_file(fs, path, "%s", "");
+	snprintf(path, sizeof(path), "fake/slow/%s", driver);
+	fake_sysfs_unlink(fs, path);
+	for (unsigned i = 0; i < 5000 && !has("fake/bound/%s", driver); i++)
+		usleep(1000);
+	return has("fake/bound/%s", driver);
+}
+
+void fake_sysfs_snatch(struct fake_sysfs *fs, const char *driver)
+{
+	fake_sysfs_add_driver(fs, driver);
+	fake_sysfs_file(fs, "fake/snatch", "%s", driver);
+}
+
+void fake_sysfs_open_group(struct fake_sysfs *fs, unsigned group)
+{
+	fake_sysfs_file(fs, "fake/open", "%s/dev/vfio/%u", fs->root, group);
 }
 
 void fake_sysfs_modprobe(struct fake_sysfs *fs, const char *script)
@@ -307,24 +323,39 @@ static int kernel_unbind(const char *bdf)
 	while (has("fake/hang/%s", driver))
 		pause();
 	update_group_node(bdf);
-	return 0;
+	return has("fake/slip/%s", driver) ? -ENODEV : 0;
 }
 
-static int kernel_probe(const char *bdf, const char *asked_for)
+/* The link comes first, before the driver looks at the device. */
+static void finish_bind(const char *driver)
+{
+	if (!has("fake/slow/%s", driver))
+		return;
+	while (has("fake/slow/%s", driver))
+		usleep(1000);
+	/* A child that was given up outlives a test that fails. */
+	if (access(current->root, F_OK) < 0)
+		_exit(0);
+	fake_sysfs_manner(current, driver, "bound");
+}
+
+static int kernel_probe(const char *bdf)
 {
 	char path[PATH_SIZE], driver[NAME_MAX + 1];
 
 	if (fake_sysfs_driver(current, bdf)[0])
 		return 0;
 	snprintf(driver, sizeof(driver), "%s", fake_sysfs_override(current, bdf));
-	if (asked_for) {
-		snprintf(driver, sizeof(driver), "%s", asked_for);
+	if (has("%s", "fake/snatch")) {
+		read_file("fake/snatch", driver, sizeof(driver));
 	} else if (strcmp(driver, "(null)") == 0) {
 		snprintf(path, sizeof(path), "fake/home/%s", bdf);
 		read_file(path, driver, sizeof(driver));
 	}
-	if (driver[0] && has("sys/bus/pci/drivers/%s", driver) && !has("fake/refuse/%s", driver))
+	if (driver[0] && has("sys/bus/pci/drivers/%s", driver) && !has("fake/refuse/%s", driver)) {
 		bind_driver(bdf, driver);
+		finish_bind(driver);
+	}
 	return 0;
 }
 
@@ -340,7 +371,7 @@ int __wrap_sys_write_text(const char *path, const char *text)
 		 "\n");
 	write_bytes("fake/log", O_APPEND, line, strlen(line));
 	if (strcmp(below, "drivers_probe") == 0)
-		return kernel_probe(text, NULL);
+		return kernel_probe(text);
 	if (sscanf(below, "devices/%31[^/]/%63s", bdf, what) == 2) {
 		if (!has("sys/bus/pci/devices/%s", bdf))
 			return -ENOENT;
@@ -349,7 +380,14 @@ int __wrap_sys_write_text(const char *path, const char *text)
 		if (strcmp(what, "driver/unbind") == 0)
 			return strcmp(text, bdf) == 0 ? kernel_unbind(bdf) : -ENODEV;
 	}
-	if (sscanf(below, "drivers/%63[^/]/%31s", what, bdf) == 2 && strcmp(bdf, "bind") == 0)
-		return kernel_probe(text, what);
 	return -ENOENT;
+}
+
+int __wrap_sys_open(const char *path, int flags, mode_t mode)
+{
+	char open_path[FULL_SIZE];
+
+	read_file("fake/open", open_path, sizeof(open_path));
+	/* VFIO lets one program in at a time. */
+	return strcmp(path, open_path) == 0 ? -EBUSY : __real_sys_open(path, flags, mode);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A directory that looks like a host's /sys/bus/pci, /sys/kernel/iommu_groups, /dev/vfio and /proc,
- * and reacts to writes as the kernel does. The test is linked with --wrap=sys_write_text; all state
- * is in files, so writes of child processes count.
+ * and reacts to writes as the kernel does. The test is linked with --wrap of sys_write_text and
+ * sys_open; all state is in files, so writes of child processes count.
  */
 #ifndef TESTS_FAKE_SYSFS_H
 #define TESTS_FAKE_SYSFS_H
@@ -38,10 +38,17 @@ void fake_sysfs_link(struct fake_sysfs *fs, const char *path, const char *target
 void fake_sysfs_unlink(struct fake_sysfs *fs, const char *path);
 bool fake_sysfs_exists(struct fake_sysfs *fs, const char *path);
 
-/* From now on unbinding from this driver never returns. */
-void fake_sysfs_hang(struct fake_sysfs *fs, const char *driver);
-/* From now on this driver takes no device. */
-void fake_sysfs_refuse(struct fake_sysfs *fs, const char *driver);
+/*
+ * What a driver does from now on: "hang" never returns from an unbind, "slip" unbinds but says
+ * -ENODEV, "refuse" takes no device, "slow" binds until fake_sysfs_finish_binds.
+ */
+void fake_sysfs_manner(struct fake_sysfs *fs, const char *driver, const char *manner);
+/* Returns whether a bind was under way, and came to its end. */
+bool fake_sysfs_finish_binds(struct fake_sysfs *fs, const char *driver);
+/* From now on whatever asks for a driver for the device, this one gets it. */
+void fake_sysfs_snatch(struct fake_sysfs *fs, const char *driver);
+/* Another program has /dev/vfio/GROUP open. */
+void fake_sysfs_open_group(struct fake_sysfs *fs, unsigned group);
 /* What the kernel runs to load a module: a shell script. */
 void fake_sysfs_modprobe(struct fake_sysfs *fs, const char *script);
 

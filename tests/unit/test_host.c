@@ -1,110 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Devices of a fake host are taken and given back: which writes in which order, what is left after
- * a failure, after a driver that hangs, and after a run that was killed.
+ * a failure and after a driver that hangs. test_host_recover.c has the killed runs.
  */
-#include "cmocka_all.h"
+#include "host_fixture.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 
-#include "core/err.h"
-#include "core/log.h"
-#include "fake_sysfs.h"
-#include "vfio/host.h"
 #include "vfio/host_child.h"
-
-#define GPU     "0000:01:00.0"
-#define AUDIO   "0000:01:00.1"
-#define JOURNAL "run/tinyvmm/journal/"
-
-#define TAKE_GPU                                     \
-	"devices/" GPU "/driver_override vfio-pci\n" \
-	"devices/" GPU "/driver/unbind " GPU "\n"    \
-	"drivers_probe " GPU "\n"
-#define GIVE_BACK_GPU                             \
-	"devices/" GPU "/driver/unbind " GPU "\n" \
-	"devices/" GPU "/driver_override \\n\n"   \
-	"drivers_probe " GPU "\n"
-
-static struct fake_sysfs fs;
-static struct vfio_host host;
-static char messages[2048];
-
-void __wrap_log_msg(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void __wrap_log_msg(enum log_level level, const char *fmt, ...)
-{
-	const size_t len = strlen(messages);
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (level <= LOG_INFO && len < sizeof(messages) - 2) {
-		vsnprintf(messages + len, sizeof(messages) - len - 1, fmt, ap);
-		strcat(messages, "\n");
-	}
-	va_end(ap);
-}
-
-static void assert_messages(const char *text)
-{
-	assert_string_equal(messages, text);
-	messages[0] = '\0';
-}
-
-static void init_host(struct vfio_host *h)
-{
-	vfio_host_init(h, fs.root);
-	h->limit_ms = 200;
-}
-
-static int setup(void **state)
-{
-	static const struct fake_pci_device gpu = { GPU, 0x030000, "nvidia", "nvidia", 7, 0 };
-
-	(void)state;
-	fake_sysfs_init(&fs);
-	fake_sysfs_add_driver(&fs, "vfio-pci");
-	fake_sysfs_add_device(&fs, &gpu);
-	init_host(&host);
-	messages[0] = '\0';
-	err_clear();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	vfio_host_fini(&host);
-	fake_sysfs_fini(&fs);
-	return 0;
-}
-
-/* The audio function of the card, in a group of its own, with a driver or none. */
-static void add_audio(const char *driver)
-{
-	fake_sysfs_add_device(&fs, &(struct fake_pci_device){ AUDIO, 0x040300, driver,
-							      "snd_hda_intel", 8, 0 });
-}
-
-static void check(struct vfio_host *h, const char *a, const char *b)
-{
-	struct pci_addr addrs[2];
-	unsigned n = 0;
-
-	assert_true(pci_addr_scan(a, &addrs[n++]));
-	if (b)
-		assert_true(pci_addr_scan(b, &addrs[n++]));
-	assert_int_equal(vfio_host_check(h, addrs, n), 0);
-}
-
-static void check_and_take(const char *a, const char *b)
-{
-	check(&host, a, b);
-	assert_int_equal(vfio_host_take(&host), 0);
-}
 
 static void taken_and_given_back_in_order(void **state)
 {
@@ -233,7 +137,7 @@ static void failure_gives_all_back_and_keeps_its_reason(void **state)
 
 static void device_that_vfio_does_not_take_is_given_back(void **state)
 {
-	fake_sysfs_refuse(&fs, "vfio-pci");
+	fake_sysfs_manner(&fs, "vfio-pci", "refuse");
 	check(&host, GPU, NULL);
 	assert_int_equal(vfio_host_take(&host), -ENODEV);
 	assert_string_equal(err_text(), "vfio-pci does not take " GPU);
@@ -251,7 +155,7 @@ static void driver_that_hangs_is_given_up(void **state)
 	fake_sysfs_add_driver(&fs, "amdgpu");
 	fake_sysfs_unlink(&fs, "sys/bus/pci/devices/" GPU "/driver");
 	fake_sysfs_link(&fs, "sys/bus/pci/devices/" GPU "/driver", "../../drivers/amdgpu");
-	fake_sysfs_hang(&fs, "amdgpu");
+	fake_sysfs_manner(&fs, "amdgpu", "hang");
 	check(&host, GPU, NULL);
 	messages[0] = '\0';
 	assert_int_equal(vfio_host_take(&host), -EBUSY);
@@ -260,7 +164,7 @@ static void driver_that_hangs_is_given_up(void **state)
 					     "does not help, reboot the host");
 	assert_int_equal(err_kind(), ERR_DEVICE);
 	assert_messages(GPU " cannot be given back to amdgpu while its driver hangs; the next run "
-			    "with it will try again\n");
+			    "will try again\n");
 	assert_true(fake_sysfs_exists(&fs, JOURNAL GPU));
 	vfio_host_fini(&host);
 	assert_messages("");
@@ -269,7 +173,7 @@ static void driver_that_hangs_is_given_up(void **state)
 static void device_that_cannot_leave_vfio_is_given_up_once(void **state)
 {
 	check_and_take(GPU, NULL);
-	fake_sysfs_hang(&fs, "vfio-pci");
+	fake_sysfs_manner(&fs, "vfio-pci", "hang");
 	assert_int_equal(vfio_host_give_back(&host), -ETIMEDOUT);
 	assert_messages(GPU " is not given back to nvidia: unbind it: a driver hangs\n");
 	assert_true(fake_sysfs_exists(&fs, JOURNAL GPU));
@@ -287,7 +191,7 @@ static void driver_that_was_unloaded_meanwhile_is_told(void **state)
 	assert_false(fake_sysfs_exists(&fs, JOURNAL GPU));
 }
 
-static void driver_that_does_not_ask_for_the_device_is_told_to_take_it(void **state)
+static void driver_that_does_not_ask_for_the_device_gets_it_back(void **state)
 {
 	static const struct fake_pci_device dev = {
 		AUDIO, 0x040300, "uio_pci_generic", NULL, 8, 0
@@ -297,17 +201,18 @@ static void driver_that_does_not_ask_for_the_device_is_told_to_take_it(void **st
 	check_and_take(AUDIO, NULL);
 	fake_sysfs_writes(&fs);
 	assert_int_equal(vfio_host_give_back(&host), 0);
-	assert_string_equal(fake_sysfs_writes(&fs), "devices/" AUDIO "/driver/unbind " AUDIO "\n"
-						    "devices/" AUDIO "/driver_override \\n\n"
-						    "drivers_probe " AUDIO "\n"
-						    "drivers/uio_pci_generic/bind " AUDIO "\n");
+	assert_string_equal(fake_sysfs_writes(&fs),
+			    "devices/" AUDIO "/driver/unbind " AUDIO "\n"
+			    "devices/" AUDIO "/driver_override uio_pci_generic\n"
+			    "drivers_probe " AUDIO "\n"
+			    "devices/" AUDIO "/driver_override \\n\n");
 	assert_string_equal(fake_sysfs_driver(&fs, AUDIO), "uio_pci_generic");
 }
 
 static void driver_that_does_not_come_back_stays_in_the_journal(void **state)
 {
 	check_and_take(GPU, NULL);
-	fake_sysfs_refuse(&fs, "nvidia");
+	fake_sysfs_manner(&fs, "nvidia", "refuse");
 	assert_int_equal(vfio_host_give_back(&host), -ENODEV);
 	assert_messages(GPU " is not given back to nvidia: bind it: No such device\n");
 	assert_true(fake_sysfs_exists(&fs, JOURNAL GPU));
@@ -316,107 +221,90 @@ static void driver_that_does_not_come_back_stays_in_the_journal(void **state)
 	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
 }
 
-/* A run that takes the GPU and is killed at once. */
-static void run_and_be_killed(void)
+static void device_goes_back_to_its_driver_and_not_to_the_first_that_knows_it(void **state)
 {
-	pid_t pid = fork();
-	int status;
+	static const struct fake_pci_device dev = { AUDIO, 0x040300, "nvidia", "nouveau", 8, 0 };
 
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		struct vfio_host other;
-
-		init_host(&other);
-		check(&other, GPU, NULL);
-		if (vfio_host_take(&other) == 0)
-			raise(SIGKILL);
-		_exit(1);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status));
-	assert_string_equal(fake_sysfs_driver(&fs, GPU), "vfio-pci");
-	assert_string_equal(fake_sysfs_writes(&fs), TAKE_GPU);
+	fake_sysfs_add_driver(&fs, "nouveau");
+	fake_sysfs_add_device(&fs, &dev);
+	check_and_take(AUDIO, NULL);
+	assert_int_equal(vfio_host_give_back(&host), 0);
+	assert_string_equal(fake_sysfs_driver(&fs, AUDIO), "nvidia");
+	assert_string_equal(fake_sysfs_override(&fs, AUDIO), "(null)");
+	assert_messages(AUDIO " is given back to nvidia\n");
 }
 
-static void what_a_killed_run_took_the_next_gives_back(void **state)
+static void device_that_goes_to_another_driver_is_an_error(void **state)
 {
-	run_and_be_killed();
 	check_and_take(GPU, NULL);
-	assert_string_equal(fake_sysfs_writes(&fs), "");
-	assert_messages(GPU " was left behind by an earlier run; before that, nvidia had it\n");
+	fake_sysfs_snatch(&fs, "nouveau");
+	assert_int_equal(vfio_host_give_back(&host), -EBUSY);
+	assert_messages(GPU " is not given back to nvidia: bind it: nouveau has it now\n");
+	assert_string_equal(fake_sysfs_override(&fs, GPU), "(null)");
 	vfio_host_fini(&host);
-	assert_string_equal(fake_sysfs_writes(&fs), GIVE_BACK_GPU);
-	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
-	assert_false(fake_sysfs_exists(&fs, JOURNAL GPU));
+	assert_true(fake_sysfs_exists(&fs, JOURNAL GPU));
+	assert_messages("");
 }
 
-static void run_killed_after_the_unbind_is_repaired(void **state)
+static void override_is_restored_when_the_driver_does_not_come_back(void **state)
 {
-	run_and_be_killed();
+	check_and_take(GPU, NULL);
+	fake_sysfs_manner(&fs, "nvidia", "refuse");
+	assert_int_equal(vfio_host_give_back(&host), -ENODEV);
+	assert_string_equal(fake_sysfs_override(&fs, GPU), "(null)");
+}
+
+static void another_driver_may_have_the_device_of_an_unloaded_one(void **state)
+{
+	static const struct fake_pci_device dev = { AUDIO, 0x040300, "nvidia", "nouveau", 8, 0 };
+
+	fake_sysfs_add_driver(&fs, "nouveau");
+	fake_sysfs_add_device(&fs, &dev);
+	check_and_take(AUDIO, NULL);
 	fake_sysfs_unlink(&fs, "sys/bus/pci/devices/" GPU "/driver");
+	fake_sysfs_remove_driver(&fs, "nvidia");
+	assert_int_equal(vfio_host_give_back(&host), 0);
+	assert_messages(AUDIO ": driver nvidia is not loaded any more\n" AUDIO
+			      " is with nouveau now, not with nvidia as before\n");
+	assert_false(fake_sysfs_exists(&fs, JOURNAL AUDIO));
+}
+
+static void driver_that_is_slow_to_come_back_is_left_to_it(void **state)
+{
+	unsigned count;
+
 	check_and_take(GPU, NULL);
+	fake_sysfs_manner(&fs, "nvidia", "slow");
+	assert_int_equal(vfio_host_give_back(&host), -ETIMEDOUT);
+	assert_messages(GPU " is not given back to nvidia: bind it: nvidia is still binding "
+			    "(waited 0 s)\n");
+	assert_true(fake_sysfs_exists(&fs, JOURNAL GPU));
+	/* Nobody killed it. The rest is for the next run. */
+	assert_true(fake_sysfs_finish_binds(&fs, "nvidia"));
 	vfio_host_fini(&host);
+	assert_int_equal(vfio_host_recover(fs.root, &count), 0);
+	assert_int_equal(count, 1);
 	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
 	assert_string_equal(fake_sysfs_override(&fs, GPU), "(null)");
 }
 
-static void run_killed_before_the_unbind_is_repaired(void **state)
+static void vfio_that_is_slow_to_bind_is_told(void **state)
 {
-	fake_sysfs_file(&fs, "run/tinyvmm/journal/" GPU, "driver=nvidia\noverride=nvidia\n");
-	fake_sysfs_file(&fs, "sys/bus/pci/devices/" GPU "/driver_override", "vfio-pci\n");
-	check_and_take(GPU, NULL);
-	vfio_host_fini(&host);
-	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
-	assert_string_equal(fake_sysfs_override(&fs, GPU), "nvidia");
+	fake_sysfs_manner(&fs, "vfio-pci", "slow");
+	check(&host, GPU, NULL);
+	assert_int_equal(vfio_host_take(&host), -ETIMEDOUT);
+	assert_string_equal(err_text(), "vfio-pci is still binding " GPU " (waited 0 s)");
+	assert_true(fake_sysfs_finish_binds(&fs, "vfio-pci"));
 }
 
-static void journal_that_the_user_overtook_counts_no_more(void **state)
+static void unbind_that_fails_after_all_was_done_is_a_success(void **state)
 {
-	fake_sysfs_file(&fs, "run/tinyvmm/journal/" GPU, "driver=nouveau\noverride=\n");
+	fake_sysfs_manner(&fs, "nvidia", "slip");
+	fake_sysfs_manner(&fs, "vfio-pci", "slip");
 	check_and_take(GPU, NULL);
-	vfio_host_fini(&host);
-	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
-}
-
-static void damaged_journal_is_told_and_replaced(void **state)
-{
-	fake_sysfs_file(&fs, "run/tinyvmm/journal/" GPU, "driver=../nvidia\n");
-	check_and_take(GPU, NULL);
-	assert_messages("the journal of " GPU " is unreadable: Bad message\n");
-	vfio_host_fini(&host);
+	assert_int_equal(vfio_host_give_back(&host), 0);
 	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
 	assert_false(fake_sysfs_exists(&fs, JOURNAL GPU));
-}
-
-static void recover_gives_back_what_no_run_has(void **state)
-{
-	unsigned count = 99;
-
-	assert_int_equal(vfio_host_recover(fs.root, &count), 0);
-	assert_int_equal(count, 0);
-	run_and_be_killed();
-	add_audio("snd_hda_intel");
-	check_and_take(AUDIO, NULL);
-	fake_sysfs_writes(&fs);
-
-	assert_int_equal(vfio_host_recover(fs.root, &count), 0);
-	assert_int_equal(count, 1);
-	assert_string_equal(fake_sysfs_writes(&fs), GIVE_BACK_GPU);
-	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
-	assert_string_equal(fake_sysfs_driver(&fs, AUDIO), "vfio-pci");
-	assert_true(fake_sysfs_exists(&fs, JOURNAL AUDIO));
-	assert_int_equal(vfio_host_recover(fs.root, &count), 0);
-	assert_int_equal(count, 0);
-}
-
-static void recover_forgets_what_was_unplugged(void **state)
-{
-	unsigned count;
-
-	fake_sysfs_file(&fs, "run/tinyvmm/journal/0000:99:00.0", "driver=nvidia\noverride=\n");
-	assert_int_equal(vfio_host_recover(fs.root, &count), 0);
-	assert_int_equal(count, 0);
-	assert_false(fake_sysfs_exists(&fs, JOURNAL "0000:99:00.0"));
 }
 
 static void child_runs_with_a_clean_environment(void **state)
@@ -432,7 +320,6 @@ static void child_runs_with_a_clean_environment(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(taken_and_given_back_in_order),
 		TEST(last_taken_is_given_back_first),
@@ -448,15 +335,15 @@ int main(void)
 		TEST(driver_that_hangs_is_given_up),
 		TEST(device_that_cannot_leave_vfio_is_given_up_once),
 		TEST(driver_that_was_unloaded_meanwhile_is_told),
-		TEST(driver_that_does_not_ask_for_the_device_is_told_to_take_it),
+		TEST(driver_that_does_not_ask_for_the_device_gets_it_back),
 		TEST(driver_that_does_not_come_back_stays_in_the_journal),
-		TEST(what_a_killed_run_took_the_next_gives_back),
-		TEST(run_killed_after_the_unbind_is_repaired),
-		TEST(run_killed_before_the_unbind_is_repaired),
-		TEST(journal_that_the_user_overtook_counts_no_more),
-		TEST(damaged_journal_is_told_and_replaced),
-		TEST(recover_gives_back_what_no_run_has),
-		TEST(recover_forgets_what_was_unplugged),
+		TEST(device_goes_back_to_its_driver_and_not_to_the_first_that_knows_it),
+		TEST(device_that_goes_to_another_driver_is_an_error),
+		TEST(override_is_restored_when_the_driver_does_not_come_back),
+		TEST(another_driver_may_have_the_device_of_an_unloaded_one),
+		TEST(driver_that_is_slow_to_come_back_is_left_to_it),
+		TEST(vfio_that_is_slow_to_bind_is_told),
+		TEST(unbind_that_fails_after_all_was_done_is_a_success),
 		TEST(child_runs_with_a_clean_environment),
 	};
 

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a killed run leaves behind on a fake host, and who gives it back, or leaves it alone. */
+#include "host_fixture.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+/* A run that takes the GPU, and perhaps another device, and is killed at once. */
+static void run_two_and_be_killed(const char *second)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct vfio_host other;
+
+		init_host(&other);
+		check(&other, GPU, second);
+		if (vfio_host_take(&other) == 0)
+			raise(SIGKILL);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_string_equal(fake_sysfs_driver(&fs, GPU), "vfio-pci");
+}
+
+static void run_and_be_killed(void)
+{
+	run_two_and_be_killed(NULL);
+	assert_string_equal(fake_sysfs_writes(&fs), TAKE_GPU);
+}
+
+static void what_a_killed_run_took_the_next_gives_back(void **state)
+{
+	run_and_be_killed();
+	check_and_take(GPU, NULL);
+	assert_string_equal(fake_sysfs_writes(&fs), "");
+	assert_messages(GPU " was left behind by an earlier run; before that, nvidia had it\n");
+	vfio_host_fini(&host);
+	assert_string_equal(fake_sysfs_writes(&fs), GIVE_BACK_GPU);
+	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
+	assert_false(fake_sysfs_exists(&fs, JOURNAL GPU));
+}
+
+static void run_killed_after_the_unbind_is_repaired(void **state)
+{
+	run_and_be_killed();
+	fake_sysfs_unlink(&fs, "sys/bus/pci/devices/" GPU "/driver");
+	check_and_take(GPU, NULL);
+	vfio_host_fini(&host);
+	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
+	assert_string_equal(fake_sysfs_override(&fs, GPU), "(null)");
+}
+
+static void run_killed_before_the_unbind_is_repaired(void **state)
+{
+	fake_sysfs_file(&fs, "run/tinyvmm/journal/" GPU, "driver=nvidia\noverride=nvidia\n");
+	fake_sysfs_file(&fs, "sys/bus/pci/devices/" GPU "/driver_override", "vfio-pci\n");
+	check_and_take(GPU, NULL);
+	vfio_host_fini(&host);
+	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
+	assert_string_equal(fake_sysfs_override(&fs, GPU), "nvidia");
+}
+
+static void journal_that_the_user_overtook_counts_no_more(void **state)
+{
+	fake_sysfs_file(&fs, "run/tinyvmm/journal/" GPU, "driver=nouveau\noverride=\n");
+	check_and_take(GPU, NULL);
+	vfio_host_fini(&host);
+	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
+}
+
+static void damaged_journal_is_told_and_replaced(void **state)
+{
+	fake_sysfs_file(&fs, "run/tinyvmm/journal/" GPU, "driver=../nvidia\n");
+	check_and_take(GPU, NULL);
+	assert_messages("the journal of " GPU " is unreadable: Bad message\n");
+	vfio_host_fini(&host);
+	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
+	assert_false(fake_sysfs_exists(&fs, JOURNAL GPU));
+}
+
+static void recover_gives_back_what_no_run_has(void **state)
+{
+	unsigned count = 99;
+
+	assert_int_equal(vfio_host_recover(fs.root, &count), 0);
+	assert_int_equal(count, 0);
+	run_and_be_killed();
+	add_audio("snd_hda_intel");
+	check_and_take(AUDIO, NULL);
+	fake_sysfs_writes(&fs);
+
+	assert_int_equal(vfio_host_recover(fs.root, &count), 0);
+	assert_int_equal(count, 1);
+	assert_string_equal(fake_sysfs_writes(&fs), GIVE_BACK_GPU);
+	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
+	assert_string_equal(fake_sysfs_driver(&fs, AUDIO), "vfio-pci");
+	assert_true(fake_sysfs_exists(&fs, JOURNAL AUDIO));
+	assert_int_equal(vfio_host_recover(fs.root, &count), 0);
+	assert_int_equal(count, 0);
+}
+
+static void recover_forgets_what_was_unplugged(void **state)
+{
+	unsigned count;
+
+	fake_sysfs_file(&fs, "run/tinyvmm/journal/0000:99:00.0", "driver=nvidia\noverride=\n");
+	assert_int_equal(vfio_host_recover(fs.root, &count), 0);
+	assert_int_equal(count, 0);
+	assert_false(fake_sysfs_exists(&fs, JOURNAL "0000:99:00.0"));
+}
+
+static void recover_gives_back_the_rest_of_a_group_after_the_run(void **state)
+{
+	static const struct fake_pci_device audio = { AUDIO,           0x040300, "snd_hda_intel",
+						      "snd_hda_intel", 7,        0 };
+	unsigned count;
+
+	fake_sysfs_add_device(&fs, &audio);
+	run_two_and_be_killed(AUDIO);
+	check_and_take(GPU, NULL);
+	/* The lease of the group keeps it out. */
+	assert_int_equal(vfio_host_recover(fs.root, &count), 0);
+	assert_int_equal(count, 0);
+	vfio_host_fini(&host);
+	assert_string_equal(fake_sysfs_driver(&fs, AUDIO), "vfio-pci");
+	assert_int_equal(vfio_host_recover(fs.root, &count), 0);
+	assert_int_equal(count, 1);
+	assert_string_equal(fake_sysfs_driver(&fs, AUDIO), "snd_hda_intel");
+}
+
+/* After a killed run somebody starts another program with the device, which is still with VFIO. */
+static void open_elsewhere(void)
+{
+	run_and_be_killed();
+	fake_sysfs_open_group(&fs, 7);
+	fake_sysfs_file(&fs, "proc/90/comm", "qemu\n");
+	fake_sysfs_link(&fs, "proc/90/fd/11", "/dev/vfio/7");
+	messages[0] = '\0';
+}
+
+static void device_in_use_elsewhere_is_not_taken(void **state)
+{
+	open_elsewhere();
+	check(&host, GPU, NULL);
+	assert_int_equal(vfio_host_take(&host), -EBUSY);
+	assert_string_equal(err_text(), GPU ": its IOMMU group 7 is in use by another program");
+	assert_string_equal(err_hint_text(), "it is in use by qemu (pid 90)");
+	assert_int_equal(err_kind(), ERR_DEVICE);
+	vfio_host_fini(&host);
+	assert_string_equal(fake_sysfs_writes(&fs), "");
+	assert_true(fake_sysfs_exists(&fs, JOURNAL GPU));
+	assert_messages("");
+}
+
+static void device_in_use_elsewhere_through_its_own_file_names_the_user(void **state)
+{
+	run_and_be_killed();
+	fake_sysfs_open_group(&fs, 7);
+	fake_sysfs_file(&fs, "sys/bus/pci/devices/" GPU "/vfio-dev/vfio3/dev", "511:3\n");
+	fake_sysfs_file(&fs, "proc/90/comm", "qemu\n");
+	fake_sysfs_link(&fs, "proc/90/fd/11", "/dev/vfio/devices/vfio3");
+	check(&host, GPU, NULL);
+	assert_int_equal(vfio_host_take(&host), -EBUSY);
+	assert_string_equal(err_hint_text(), "it is in use by qemu (pid 90)");
+}
+
+static void nothing_is_taken_when_one_of_all_is_in_use_elsewhere(void **state)
+{
+	add_audio("vfio-pci");
+	fake_sysfs_open_group(&fs, 8);
+	check(&host, GPU, AUDIO);
+	assert_int_equal(vfio_host_take(&host), -EBUSY);
+	assert_string_equal(err_text(), AUDIO ": its IOMMU group 8 is in use by another program");
+	assert_string_equal(err_hint_text(), "");
+	assert_string_equal(fake_sysfs_writes(&fs), "");
+}
+
+static void recover_leaves_alone_what_is_in_use_elsewhere(void **state)
+{
+	unsigned count;
+
+	open_elsewhere();
+	assert_int_equal(vfio_host_recover(fs.root, &count), 0);
+	assert_int_equal(count, 0);
+	assert_string_equal(fake_sysfs_writes(&fs), "");
+	assert_true(fake_sysfs_exists(&fs, JOURNAL GPU));
+	assert_messages(GPU " was left behind by an earlier run, but another program uses its "
+			    "IOMMU group 7 now\n");
+	fake_sysfs_unlink(&fs, "fake/open");
+	assert_int_equal(vfio_host_recover(fs.root, &count), 0);
+	assert_int_equal(count, 1);
+	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
+}
+
+static void recover_forgets_what_the_user_gave_to_another_driver(void **state)
+{
+	unsigned count;
+
+	fake_sysfs_file(&fs, JOURNAL GPU, "driver=nouveau\noverride=\n");
+	fake_sysfs_file(&fs, "sys/bus/pci/devices/" GPU "/driver_override", "nvidia\n");
+	assert_int_equal(vfio_host_recover(fs.root, &count), 0);
+	assert_int_equal(count, 0);
+	assert_string_equal(fake_sysfs_writes(&fs), "");
+	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
+	assert_string_equal(fake_sysfs_override(&fs, GPU), "nvidia");
+	assert_false(fake_sysfs_exists(&fs, JOURNAL GPU));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(what_a_killed_run_took_the_next_gives_back),
+		TEST(run_killed_after_the_unbind_is_repaired),
+		TEST(run_killed_before_the_unbind_is_repaired),
+		TEST(journal_that_the_user_overtook_counts_no_more),
+		TEST(damaged_journal_is_told_and_replaced),
+		TEST(recover_gives_back_what_no_run_has),
+		TEST(recover_forgets_what_was_unplugged),
+		TEST(recover_gives_back_the_rest_of_a_group_after_the_run),
+		TEST(device_in_use_elsewhere_is_not_taken),
+		TEST(device_in_use_elsewhere_through_its_own_file_names_the_user),
+		TEST(nothing_is_taken_when_one_of_all_is_in_use_elsewhere),
+		TEST(recover_leaves_alone_what_is_in_use_elsewhere),
+		TEST(recover_forgets_what_the_user_gave_to_another_driver),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
