@@ -82,8 +82,10 @@ static void machine_power_button(void *opaque)
 {
 	struct machine *machine = opaque;
 
-	if (!ich9_lpc_power_button(machine->lpc))
-		log_info("the guest does not listen to its power button (yet)");
+	if (ich9_lpc_power_button(machine->lpc))
+		log_info("asked the guest to power off");
+	else
+		log_info("the guest does not listen to its power button yet");
 }
 
 static void machine_quit(void *opaque)
@@ -110,9 +112,13 @@ static void machine_signal_ready(struct loop_source *source)
 		return;
 	}
 	machine->asked_to_end = true;
-	log_info("signal %u: asked the guest to power off; a second one ends it at once",
-		 info.ssi_signo);
-	machine_power_button(machine);
+	if (ich9_lpc_power_button(machine->lpc))
+		log_info("signal %u: asked the guest to power off; a second one ends it at once",
+			 info.ssi_signo);
+	else
+		log_info("signal %u: the guest cannot hear its power button yet; send it again to "
+			 "end the run at once",
+			 info.ssi_signo);
 }
 
 static int init_main_loop(struct machine *machine)

@@ -16,7 +16,8 @@ vm() {
 vm_start() {
 	vm_name=$1
 	shift
-	"$tinyvmm" "$@" </dev/null >"$vm_name.log" 2>&1 &
+	# A shell ignores SIGINT for its background jobs, and tinyvmm leaves ignored what was.
+	env --default-signal=INT "$tinyvmm" "$@" </dev/null >"$vm_name.log" 2>&1 &
 	vm_pid=$!
 }
 
