@@ -23,13 +23,15 @@ int main(int argc, char *argv[])
 	if (options_parse(argc, argv, &options) < 0)
 		return command_failed();
 	log_set_level(options.log_level);
-	switch (options.command) {
-	case OPTIONS_HELP:
-		fputs(options_help(), stdout);
+	if (options.help) {
+		fputs(options_help(options.command), stdout);
 		return 0;
-	case OPTIONS_VERSION:
+	}
+	if (options.version) {
 		puts("tinyvmm " TINYVMM_VERSION);
 		return 0;
+	}
+	switch (options.command) {
 	case OPTIONS_RUN:
 		break;
 	}

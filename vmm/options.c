@@ -1,72 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parses the command line; see options.h. Long options in GNU style, each a line of a table with
- * the function that takes its value. Main thread.
+ * Parses the command line by the tables of options_defs.c; see options.h. Long options in GNU
+ * style, an option's value in the next argument or behind "=". Main thread.
  */
 #include "options.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "core/err.h"
-#include "options_value.h"
+#include "options_defs.h"
 
-struct option_def {
-	const char *name;
-	char letter;       /* its short form, or 0 */
-	const char *value; /* as the help shows it; NULL: takes none */
-	bool repeatable;   /* flags may be repeated, too: nothing can contradict */
-	int (*parse)(struct options *options, const char *value);
-};
-
-static int parse_firmware_log(struct options *options, const char *value)
-{
-	strcpy(options->firmware_log, value);
-	return 0;
-}
-
-static int set_log_level(struct options *options, enum log_level level)
-{
-	if (options->log_level != LOG_INFO && options->log_level != level)
-		return err_set(ERR_USAGE, -EINVAL, "--verbose and --quiet exclude each other");
-	options->log_level = level;
-	return 0;
-}
-
-static int parse_verbose(struct options *options, const char *value)
-{
-	return set_log_level(options, LOG_DEBUG);
-}
-
-static int parse_quiet(struct options *options, const char *value)
-{
-	return set_log_level(options, LOG_WARN);
-}
-
-static int parse_help(struct options *options, const char *value)
-{
-	options->command = OPTIONS_HELP;
-	return 0;
-}
-
-static int parse_version(struct options *options, const char *value)
-{
-	options->command = OPTIONS_VERSION;
-	return 0;
-}
-
-static const struct option_def defs[] = {
-	{ "gpu", 0, "BDF[,rom=FILE|rom=off]", true, options_value_gpu },
-	{ "disk", 0, "FILE[,ro][,serial=TEXT]", true, options_value_disk },
-	{ "cpus", 0, "N", false, options_value_cpus },
-	{ "memory", 0, "SIZE", false, options_value_memory },
-	{ "firmware", 0, "CODE[,vars=FILE]", false, options_value_firmware },
-	{ "firmware-log", 0, "FILE|-", false, parse_firmware_log },
-	{ "verbose", 'v', NULL, true, parse_verbose },
-	{ "quiet", 'q', NULL, true, parse_quiet },
-	{ "help", 'h', NULL, true, parse_help },
-	{ "version", 'V', NULL, true, parse_version },
-};
+/* Each option is one bit of what was seen. */
+#define DEFS_MAX 64
 
 /* How many letters must be added, dropped or changed to make `a` of `b` (Levenshtein). */
 #define DISTANCE_TEXT_MAX 32
@@ -93,20 +40,45 @@ static size_t distance(const char *a, const char *b)
 	return row[blen];
 }
 
-/* The option that was probably meant by `name` (without dashes), or NULL. */
+/* How near `name` is to `known`; 0 if it begins it, SIZE_MAX if it is too far to be meant. */
 #define DISTANCE_NEAR 2
-static const struct option_def *nearest(const char *name)
+static size_t nearness(const char *name, const char *known)
+{
+	const size_t len = strlen(name);
+	const size_t d = distance(name, known);
+
+	if (len > 1 && strncmp(name, known, len) == 0)
+		return 0;
+	return d < MIN(len, DISTANCE_NEAR + 1) ? d : SIZE_MAX;
+}
+
+/* The option that was probably meant by `name` (without dashes), or NULL. */
+static const struct option_def *nearest_option(const char *name)
 {
 	const struct option_def *best = NULL;
-	size_t best_distance = MIN(strlen(name), DISTANCE_NEAR + 1);
+	size_t best_distance = SIZE_MAX;
 
-	for (size_t i = 0; i < ARRAY_SIZE(defs); i++) {
-		const size_t d = distance(name, defs[i].name);
+	for (unsigned i = 0; i < options_def_count; i++) {
+		const size_t d = nearness(name, options_defs[i].name);
 
-		if (strlen(name) > 1 && strncmp(name, defs[i].name, strlen(name)) == 0)
-			return &defs[i];
 		if (d < best_distance) {
-			best = &defs[i];
+			best = &options_defs[i];
+			best_distance = d;
+		}
+	}
+	return best;
+}
+
+static const struct command_def *nearest_command(const char *name)
+{
+	const struct command_def *best = NULL;
+	size_t best_distance = SIZE_MAX;
+
+	for (unsigned i = 0; i < options_command_count; i++) {
+		const size_t d = nearness(name, options_commands[i].name);
+
+		if (d < best_distance) {
+			best = &options_commands[i];
 			best_distance = d;
 		}
 	}
@@ -122,7 +94,7 @@ static int unknown_option(const char *arg)
 
 	if ((size_t)len < sizeof(name))
 		memcpy(name, arg, (size_t)len);
-	near = nearest(name + strspn(name, "-"));
+	near = nearest_option(name + strspn(name, "-"));
 	if (near)
 		err_hint("did you mean --%s?", near->name);
 	else
@@ -130,14 +102,17 @@ static int unknown_option(const char *arg)
 	return r;
 }
 
-/* An argument that belongs to no option. */
-static int stray_argument(const char *arg)
+/* An argument that belongs to no option; `first`: it stands where a command would. */
+static int stray_argument(const char *arg, bool first)
 {
+	const struct command_def *near = first ? nearest_command(arg) : NULL;
 	struct pci_addr addr;
 	int r = err_set(ERR_USAGE, -EINVAL, "'%s' belongs to no option", arg);
 
 	if (pci_addr_scan(arg, &addr))
 		err_hint("a device is given as --gpu %s", arg);
+	else if (near)
+		err_hint("did you mean the command %s?", near->name);
 	else
 		err_hint("a disk is given as --disk FILE; tinyvmm --help lists the options");
 	return r;
@@ -149,8 +124,8 @@ static const struct option_def *find_option(const char *arg, const char **ret_va
 	const size_t len = strcspn(arg, "=");
 
 	*ret_value = NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(defs); i++) {
-		const struct option_def *def = &defs[i];
+	for (unsigned i = 0; i < options_def_count; i++) {
+		const struct option_def *def = &options_defs[i];
 
 		if (def->letter && arg[0] == '-' && arg[1] == def->letter && !arg[2])
 			return def;
@@ -164,9 +139,12 @@ static const struct option_def *find_option(const char *arg, const char **ret_va
 }
 
 /* Checks what is common to all values, then lets the option take it. */
-static int apply(struct options *options, const struct option_def *def, const char *value,
-		 bool seen)
+static int apply(struct options *options, const struct option_def *def,
+		 const struct command_def *command, const char *value, bool seen)
 {
+	if (!(def->commands & FOR(command->command)))
+		return err_set(ERR_USAGE, -EINVAL, "--%s does not belong to the command %s",
+			       def->name, command->name);
 	if (!def->value) {
 		if (value)
 			return err_set(ERR_USAGE, -EINVAL, "--%s takes no value", def->name);
@@ -186,37 +164,51 @@ static int apply(struct options *options, const struct option_def *def, const ch
 
 static int parse(struct options *options, int argc, char *const argv[])
 {
-	bool seen[ARRAY_SIZE(defs)] = { 0 };
+	const struct command_def *command = &options_commands[0];
+	bool only_arguments = false;
+	uint64_t seen = 0;
 	int r, i = 1;
 
-	if (i < argc && strcmp(argv[i], "run") == 0)
-		i++;
-	if (i >= argc) {
-		r = err_set(ERR_USAGE, -EINVAL, "nothing is given to run");
+	for (unsigned k = 0; i < argc && k < options_command_count; k++) {
+		if (strcmp(argv[1], options_commands[k].name) == 0) {
+			command = &options_commands[k];
+			i = 2;
+		}
+	}
+	options->command = command->command;
+	if (i >= argc && !command->may_be_bare) {
+		r = err_set(ERR_USAGE, -EINVAL, "nothing is given to %s", command->name);
 		err_hint("tinyvmm --help has examples");
 		return r;
 	}
-	for (; i < argc && options->command == OPTIONS_RUN; i++) {
+	for (; i < argc && !options->help && !options->version; i++) {
 		const struct option_def *def;
 		const char *value;
+		uint64_t bit;
 
-		/* "--" ends the options, and nothing can follow them. */
-		if (strcmp(argv[i], "--") == 0 && i + 1 < argc)
-			return stray_argument(argv[i + 1]);
-		if (strcmp(argv[i], "--") == 0)
-			break;
-		if (argv[i][0] != '-')
-			return stray_argument(argv[i]);
+		if (strcmp(argv[i], "--") == 0 && !only_arguments) {
+			only_arguments = true;
+			continue;
+		}
+		if (argv[i][0] != '-' || only_arguments) {
+			if (!command->argument)
+				return stray_argument(argv[i], i == 1);
+			r = command->argument(options, argv[i]);
+			if (r < 0)
+				return r;
+			continue;
+		}
 		def = find_option(argv[i], &value);
 		if (!def)
 			return unknown_option(argv[i]);
 		/* What looks like the next option is no value: --disk=--odd-name says it is. */
 		if (def->value && !value && i + 1 < argc && strncmp(argv[i + 1], "--", 2) != 0)
 			value = argv[++i];
-		r = apply(options, def, value, seen[def - defs]);
+		bit = UINT64_C(1) << (def - options_defs);
+		r = apply(options, def, command, value, seen & bit);
 		if (r < 0)
 			return r;
-		seen[def - defs] = true;
+		seen |= bit;
 	}
 	return 0;
 }
@@ -226,6 +218,7 @@ int options_parse(int argc, char *const argv[], struct options *ret_options)
 	struct options *options = calloc(1, sizeof(*options));
 	int r;
 
+	assert(options_def_count <= DEFS_MAX);
 	if (!options)
 		return err_sys(ERR_LIMIT, -ENOMEM, "read the command line");
 	options->cpus = OPTIONS_CPUS_DEFAULT;

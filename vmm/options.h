@@ -32,8 +32,6 @@
 
 enum options_command {
 	OPTIONS_RUN,
-	OPTIONS_HELP,
-	OPTIONS_VERSION,
 };
 
 struct options_gpu {
@@ -51,6 +49,7 @@ struct options_disk {
 /* Some 130 KiB: best kept off a small stack. Strings are "" where an option was not given. */
 struct options {
 	enum options_command command;
+	bool help, version; /* asked for instead */
 	struct options_gpu gpus[OPTIONS_GPUS_MAX];
 	unsigned gpu_count;
 	struct options_disk disks[OPTIONS_DISKS_MAX];
@@ -69,7 +68,7 @@ struct options {
  */
 int MUST_CHECK options_parse(int argc, char *const argv[], struct options *ret_options);
 
-/* What --help prints; fits a screen of 80 x 24. */
-const char *options_help(void);
+/* What --help prints behind a command; fits a screen of 80 x 24. */
+const char *options_help(enum options_command command);
 
 #endif

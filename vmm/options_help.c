@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The text of --help: at most 23 lines of 79 characters, so that it fits a screen. */
+/* The texts of --help: at most 23 lines of 79 characters each, so that they fit a screen. */
 #include "options.h"
 
-const char *options_help(void)
-{
-	/* clang-format off */
-	return
+/* clang-format off */
+static const char run_help[] =
 "Usage: tinyvmm [run] [OPTION]...\n"
 "Run a virtual machine with real GPUs in it.\n"
 "\n"
@@ -28,5 +26,13 @@ const char *options_help(void)
 "  tinyvmm --gpu 01:00.0,rom=off --gpu 01:00.1 --disk a.img --disk seed.iso,ro\n"
 "\n"
 "See tinyvmm(1) for the rest.\n";
-	/* clang-format on */
+/* clang-format on */
+
+const char *options_help(enum options_command command)
+{
+	switch (command) {
+	case OPTIONS_RUN:
+		break;
+	}
+	return run_help;
 }

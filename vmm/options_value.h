@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The values of options that have a form of their own; between options.c and this file only. Each
- * adds to `options` what `value` says, which is not empty and shorter than PATH_MAX. -EINVAL, kind
- * ERR_USAGE, with the option's name and what it accepts in the error chain.
- */
+/* What values of options are made of; for the parsers of single options only. Pure. */
 #ifndef OPTIONS_VALUE_H
 #define OPTIONS_VALUE_H
 
 #include "options.h"
 
-int MUST_CHECK options_value_gpu(struct options *options, const char *value);
-int MUST_CHECK options_value_disk(struct options *options, const char *value);
-int MUST_CHECK options_value_cpus(struct options *options, const char *value);
-int MUST_CHECK options_value_memory(struct options *options, const char *value);
-int MUST_CHECK options_value_firmware(struct options *options, const char *value);
+/*
+ * Copies the next comma-separated part of *pos, whose text is shorter than PATH_MAX, and moves
+ * behind it. Two commas are one comma of the text. False when *pos is at its end (NULL).
+ */
+bool options_value_part(const char **pos, char part[PATH_MAX]);
+
+/* The text behind "key=", NULL if `part` is something else. */
+const char *options_value_property(const char *part, const char *key);
+
+/* Decimal digits and nothing else. */
+bool options_value_digits(const char *text, size_t len, uint64_t *ret_val);
 
 #endif

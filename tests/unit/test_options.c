@@ -27,8 +27,8 @@ static void describe(const struct options *o, char line[1024])
 	static const char *const levels[] = { "error", "quiet", "info", "verbose" };
 
 	line[0] = '\0';
-	if (o->command != OPTIONS_RUN) {
-		add(line, "%s", o->command == OPTIONS_HELP ? "help" : "version");
+	if (o->help || o->version) {
+		add(line, "%s", o->help ? "help" : "version");
 		return;
 	}
 	for (unsigned i = 0; i < o->gpu_count; i++) {
@@ -315,7 +315,7 @@ static void help_fits_a_screen_and_names_every_option(void **state)
 		"--gpu ",         "--disk ",       "--cpus ",     "--memory ",  "--firmware ",
 		"--firmware-log", "-v, --verbose", "-q, --quiet", "-h, --help", "-V, --version",
 	};
-	const char *help = options_help();
+	const char *help = options_help(OPTIONS_RUN);
 	unsigned lines = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -330,7 +330,7 @@ static void help_fits_a_screen_and_names_every_option(void **state)
 
 static void examples_of_the_help_are_good(void **state)
 {
-	const char *p = strstr(options_help(), "Examples:\n");
+	const char *p = strstr(options_help(OPTIONS_RUN), "Examples:\n");
 	unsigned examples = 0;
 	char words[256], line[1024];
 

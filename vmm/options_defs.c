@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tables of the command line; see options_defs.h. Main thread. */
+#include "options_defs.h"
+
+#include <errno.h>
+
+#include "core/err.h"
+
+static int parse_firmware_log(struct options *options, const char *value)
+{
+	strcpy(options->firmware_log, value);
+	return 0;
+}
+
+static int set_log_level(struct options *options, enum log_level level)
+{
+	if (options->log_level != LOG_INFO && options->log_level != level)
+		return err_set(ERR_USAGE, -EINVAL, "--verbose and --quiet exclude each other");
+	options->log_level = level;
+	return 0;
+}
+
+static int parse_verbose(struct options *options, const char *value)
+{
+	return set_log_level(options, LOG_DEBUG);
+}
+
+static int parse_quiet(struct options *options, const char *value)
+{
+	return set_log_level(options, LOG_WARN);
+}
+
+static int parse_help(struct options *options, const char *value)
+{
+	options->help = true;
+	return 0;
+}
+
+static int parse_version(struct options *options, const char *value)
+{
+	options->version = true;
+	return 0;
+}
+
+/* The first is meant where none is named. */
+const struct command_def options_commands[] = {
+	{ "run", OPTIONS_RUN, NULL, false },
+};
+
+const unsigned options_command_count = ARRAY_SIZE(options_commands);
+
+#define RUN FOR(OPTIONS_RUN)
+
+const struct option_def options_defs[] = {
+	{ "gpu", 0, RUN, "BDF[,rom=FILE|rom=off]", true, options_parse_gpu },
+	{ "disk", 0, RUN, "FILE[,ro][,serial=TEXT]", true, options_parse_disk },
+	{ "cpus", 0, RUN, "N", false, options_parse_cpus },
+	{ "memory", 0, RUN, "SIZE", false, options_parse_memory },
+	{ "firmware", 0, RUN, "CODE[,vars=FILE]", false, options_parse_firmware },
+	{ "firmware-log", 0, RUN, "FILE|-", false, parse_firmware_log },
+	{ "verbose", 'v', FOR_ALL, NULL, true, parse_verbose },
+	{ "quiet", 'q', FOR_ALL, NULL, true, parse_quiet },
+	{ "help", 'h', FOR_ALL, NULL, true, parse_help },
+	{ "version", 'V', FOR_ALL, NULL, true, parse_version },
+};
+
+const unsigned options_def_count = ARRAY_SIZE(options_defs);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tables of the command line, which options.c follows: commands, and options with the function
+ * that takes each one's value. A new option is a line in options_defs.c, its parser, a field in
+ * options.h and a line in options_help.c.
+ */
+#ifndef OPTIONS_DEFS_H
+#define OPTIONS_DEFS_H
+
+#include "options.h"
+
+struct command_def {
+	const char *name;
+	enum options_command command;
+	/* Takes an argument that is no option; NULL: there is none. */
+	int (*argument)(struct options *options, const char *value);
+	bool may_be_bare; /* means something without any argument or option */
+};
+
+/* Bits of option_def.commands. */
+#define FOR(command) (1u << (command))
+#define FOR_ALL      (~0u)
+
+struct option_def {
+	const char *name;
+	char letter;       /* its short form, or 0 */
+	unsigned commands; /* that take it */
+	const char *value; /* as the help shows it; NULL: takes none */
+	bool repeatable;   /* flags may be repeated, too: nothing can contradict */
+	/*
+	 * Adds to `options` what `value` says, which is not empty and shorter than PATH_MAX, or is
+	 * NULL for a flag. -EINVAL, kind ERR_USAGE, with the option's name and what it accepts in
+	 * the error chain.
+	 */
+	int (*parse)(struct options *options, const char *value);
+};
+
+extern const struct command_def options_commands[];
+extern const unsigned options_command_count;
+extern const struct option_def options_defs[];
+extern const unsigned options_def_count;
+
+/* options_device.c */
+int MUST_CHECK options_parse_gpu(struct options *options, const char *value);
+int MUST_CHECK options_parse_disk(struct options *options, const char *value);
+
+/* options_machine.c */
+int MUST_CHECK options_parse_cpus(struct options *options, const char *value);
+int MUST_CHECK options_parse_memory(struct options *options, const char *value);
+int MUST_CHECK options_parse_firmware(struct options *options, const char *value);
+
+#endif
