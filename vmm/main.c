@@ -24,7 +24,7 @@ int main(int argc, char *argv[])
 		return command_failed();
 	log_set_level(options.log_level);
 	if (options.help) {
-		fputs(options_help(options.command), stdout);
+		fputs(options_help(&options), stdout);
 		return 0;
 	}
 	if (options.version) {

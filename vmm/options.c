@@ -98,7 +98,7 @@ static int unknown_option(const char *arg)
 	if (near)
 		err_hint("did you mean --%s?", near->name);
 	else
-		err_hint("tinyvmm --help lists the options");
+		err_hint("tinyvmm run --help lists the options");
 	return r;
 }
 
@@ -114,7 +114,7 @@ static int stray_argument(const char *arg, bool first)
 	else if (near)
 		err_hint("did you mean the command %s?", near->name);
 	else
-		err_hint("a disk is given as --disk FILE; tinyvmm --help lists the options");
+		err_hint("a disk is given as --disk FILE; tinyvmm run --help lists the options");
 	return r;
 }
 
@@ -172,6 +172,7 @@ static int parse(struct options *options, int argc, char *const argv[])
 	for (unsigned k = 0; i < argc && k < options_command_count; k++) {
 		if (strcmp(argv[1], options_commands[k].name) == 0) {
 			command = &options_commands[k];
+			options->command_named = true;
 			i = 2;
 		}
 	}

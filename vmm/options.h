@@ -49,6 +49,7 @@ struct options_disk {
 /* Some 130 KiB: best kept off a small stack. Strings are "" where an option was not given. */
 struct options {
 	enum options_command command;
+	bool command_named; /* false: run, because nothing else was said */
 	bool help, version; /* asked for instead */
 	struct options_gpu gpus[OPTIONS_GPUS_MAX];
 	unsigned gpu_count;
@@ -68,7 +69,10 @@ struct options {
  */
 int MUST_CHECK options_parse(int argc, char *const argv[], struct options *ret_options);
 
-/* What --help prints behind a command; fits a screen of 80 x 24. */
-const char *options_help(enum options_command command);
+/*
+ * What --help prints: all that the named command takes, or the overview where none is named. Fits a
+ * screen of 80 x 24.
+ */
+const char *options_help(const struct options *options);
 
 #endif

@@ -3,9 +3,30 @@
 #include "options.h"
 
 /* clang-format off */
+static const char overview[] =
+"Usage: tinyvmm [COMMAND] [OPTION]...\n"
+"Run a virtual machine with real GPUs in it.\n"
+"\n"
+"Commands:\n"
+"  run          run a guest; meant where no command is named\n"
+"\n"
+"Most used options of run:\n"
+"  --gpu BDF           pass this PCI device through (lspci -D shows addresses)\n"
+"  --disk FILE         add a disk\n"
+"  --cpus N            virtual CPUs (default 2)\n"
+"  --memory SIZE       guest memory, as in 512M or 16G (default 4G)\n"
+"  -h, --help          show this text; behind a command, all that it takes\n"
+"  -V, --version       show the version\n"
+"\n"
+"Examples:\n"
+"  tinyvmm --disk ubuntu.img\n"
+"  tinyvmm --gpu 0000:01:00.0 --disk ubuntu.img --cpus 8 --memory 16G\n"
+"  tinyvmm --gpu 01:00.0,rom=off --gpu 01:00.1 --disk a.img --disk seed.iso,ro\n"
+"\n"
+"See tinyvmm(1) for the rest.\n";
+
 static const char run_help[] =
 "Usage: tinyvmm [run] [OPTION]...\n"
-"Run a virtual machine with real GPUs in it.\n"
 "\n"
 "  --gpu BDF[,rom=FILE|rom=off]    pass this PCI device through (up to 16)\n"
 "  --disk FILE[,ro][,serial=TEXT]  add a disk (up to 12)\n"
@@ -18,19 +39,14 @@ static const char run_help[] =
 "  -h, --help                      show this text\n"
 "  -V, --version                   show the version\n"
 "\n"
-"BDF is the device's address (lspci -D). A comma in a file name is written ',,'.\n"
-"\n"
-"Examples:\n"
-"  tinyvmm --disk ubuntu.img\n"
-"  tinyvmm --gpu 0000:01:00.0 --disk ubuntu.img --cpus 8 --memory 16G\n"
-"  tinyvmm --gpu 01:00.0,rom=off --gpu 01:00.1 --disk a.img --disk seed.iso,ro\n"
-"\n"
-"See tinyvmm(1) for the rest.\n";
+"BDF is the device's address (lspci -D). A comma in a file name is written ',,'.\n";
 /* clang-format on */
 
-const char *options_help(enum options_command command)
+const char *options_help(const struct options *options)
 {
-	switch (command) {
+	if (!options->command_named)
+		return overview;
+	switch (options->command) {
 	case OPTIONS_RUN:
 		break;
 	}

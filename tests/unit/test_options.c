@@ -8,6 +8,7 @@
 
 #include "core/err.h"
 #include "options.h"
+#include "options_defs.h"
 
 #define ARGS_MAX 64
 
@@ -139,13 +140,14 @@ static const struct golden good[] = {
 static const struct golden bad[] = {
 	{ "", "nothing is given to run; tinyvmm --help has examples" },
 	{ "run", "nothing is given to run; tinyvmm --help has examples" },
-	{ "a.img", "'a.img' belongs to no option; a disk is given as --disk FILE; tinyvmm --help "
-		   "lists the options" },
+	{ "a.img",
+	  "'a.img' belongs to no option; a disk is given as --disk FILE; tinyvmm run --help "
+	  "lists the options" },
 	{ "--cpus 2 01:00.0",
 	  "'01:00.0' belongs to no option; a device is given as --gpu 01:00.0" },
-	{ "--cpus 2 run", "'run' belongs to no option; a disk is given as --disk FILE; tinyvmm "
+	{ "--cpus 2 run", "'run' belongs to no option; a disk is given as --disk FILE; tinyvmm run "
 			  "--help lists the options" },
-	{ "-- a.img", "'a.img' belongs to no option; a disk is given as --disk FILE; tinyvmm "
+	{ "-- a.img", "'a.img' belongs to no option; a disk is given as --disk FILE; tinyvmm run "
 		      "--help lists the options" },
 
 	{ "--dsk a.img", "unknown option '--dsk'; did you mean --disk?" },
@@ -155,13 +157,13 @@ static const struct golden bad[] = {
 	{ "--cpu 4", "unknown option '--cpu'; did you mean --cpus?" },
 	{ "--gup 01:00.0", "unknown option '--gup'; did you mean --gpu?" },
 	{ "--firmware_log -", "unknown option '--firmware_log'; did you mean --firmware-log?" },
-	{ "--kernel x", "unknown option '--kernel'; tinyvmm --help lists the options" },
-	{ "-x", "unknown option '-x'; tinyvmm --help lists the options" },
-	{ "-", "unknown option '-'; tinyvmm --help lists the options" },
-	{ "--=x", "unknown option '--'; tinyvmm --help lists the options" },
-	{ "-vq", "unknown option '-vq'; tinyvmm --help lists the options" },
+	{ "--kernel x", "unknown option '--kernel'; tinyvmm run --help lists the options" },
+	{ "-x", "unknown option '-x'; tinyvmm run --help lists the options" },
+	{ "-", "unknown option '-'; tinyvmm run --help lists the options" },
+	{ "--=x", "unknown option '--'; tinyvmm run --help lists the options" },
+	{ "-vq", "unknown option '-vq'; tinyvmm run --help lists the options" },
 	{ "--this-is-a-very-long-option-that-nobody-has-thought-of",
-	  "unknown option '--this-is-a-very-long-option-that-nobody-has-thought-of'; tinyvmm "
+	  "unknown option '--this-is-a-very-long-option-that-nobody-has-thought-of'; tinyvmm run "
 	  "--help lists the options" },
 
 	{ "--disk", "--disk needs a value; write it as --disk FILE[,ro][,serial=TEXT]" },
@@ -309,18 +311,12 @@ static void value_too_long_for_a_path_is_refused(void **state)
 	assert_int_equal(strlen(options.disks[0].file), PATH_MAX - 1);
 }
 
-static void help_fits_a_screen_and_names_every_option(void **state)
+/* At most 23 lines of at most 79 characters, all ended. */
+static void assert_fits_a_screen(const char *text)
 {
-	static const char *const names[] = {
-		"--gpu ",         "--disk ",       "--cpus ",     "--memory ",  "--firmware ",
-		"--firmware-log", "-v, --verbose", "-q, --quiet", "-h, --help", "-V, --version",
-	};
-	const char *help = options_help(OPTIONS_RUN);
 	unsigned lines = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		assert_non_null(strstr(help, names[i]));
-	for (const char *p = help; *p; p += strcspn(p, "\n") + 1) {
+	for (const char *p = text; *p; p += strcspn(p, "\n") + 1) {
 		assert_in_range(strcspn(p, "\n"), 0, 79);
 		assert_true(p[strcspn(p, "\n")] == '\n');
 		lines++;
@@ -328,9 +324,48 @@ static void help_fits_a_screen_and_names_every_option(void **state)
 	assert_in_range(lines, 1, 23);
 }
 
+static const char *help_of(const char *command)
+{
+	char words[64], line[1024];
+
+	snprintf(words, sizeof(words), "%s --help", command);
+	assert_int_equal(parse(words + (*command ? 0 : 1), &options, line), 0);
+	assert_true(options.help);
+	return options_help(&options);
+}
+
+static void help_of_a_command_fits_a_screen_and_names_all_its_options(void **state)
+{
+	for (unsigned c = 0; c < options_command_count; c++) {
+		const struct command_def *command = &options_commands[c];
+		const char *help = help_of(command->name);
+		char name[64];
+
+		assert_fits_a_screen(help);
+		for (unsigned i = 0; i < options_def_count; i++) {
+			snprintf(name, sizeof(name), "--%s", options_defs[i].name);
+			if (options_defs[i].commands & FOR(command->command) && !strstr(help, name))
+				fail_msg("the help of %s lacks %s", command->name, name);
+		}
+	}
+}
+
+static void overview_fits_a_screen_and_names_all_commands(void **state)
+{
+	const char *help = help_of("");
+	char name[64];
+
+	assert_fits_a_screen(help);
+	for (unsigned c = 0; c < options_command_count; c++) {
+		snprintf(name, sizeof(name), "\n  %s ", options_commands[c].name);
+		if (!strstr(help, name))
+			fail_msg("the overview lacks %s", options_commands[c].name);
+	}
+}
+
 static void examples_of_the_help_are_good(void **state)
 {
-	const char *p = strstr(options_help(OPTIONS_RUN), "Examples:\n");
+	const char *p = strstr(help_of(""), "Examples:\n");
 	unsigned examples = 0;
 	char words[256], line[1024];
 
@@ -350,7 +385,8 @@ int main(void)
 		cmocka_unit_test(good_command_lines_mean_what_they_say),
 		cmocka_unit_test(bad_command_lines_are_told_why),
 		cmocka_unit_test(value_too_long_for_a_path_is_refused),
-		cmocka_unit_test(help_fits_a_screen_and_names_every_option),
+		cmocka_unit_test(help_of_a_command_fits_a_screen_and_names_all_its_options),
+		cmocka_unit_test(overview_fits_a_screen_and_names_all_commands),
 		cmocka_unit_test(examples_of_the_help_are_good),
 	};
 
