@@ -16,16 +16,10 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
-#include "vfio/host.h"
+#include "vfio/host_check.h"
 #include "vfio/host_holders.h"
 #include "vfio/host_lease.h"
 #include "vfio/host_sysfs.h"
-
-/* Base classes [PCI-CCAS 1 Class Codes]. */
-#define CLASS_DISPLAY     0x03
-#define CLASS_BRIDGE      0x06
-#define CLASS_ACCELERATOR 0x12
-#define CLASS_UNKNOWN     0xff
 
 /* A list for a message: "a, b, c", cut when it is full. */
 struct list {
@@ -50,13 +44,6 @@ static void PRINTF_LIKE(3, 4)
 	list->len += n > 0 ? (size_t)n : 0;
 }
 
-static unsigned base_class(const char *root, struct pci_addr addr)
-{
-	return (unsigned)host_sysfs_number(host_sysfs_device(root, addr, "class").s,
-					   CLASS_UNKNOWN << 16) >>
-	       16;
-}
-
 /* Names the devices that were probably meant. */
 static int no_such_device(const char *root, struct pci_addr addr)
 {
@@ -68,9 +55,7 @@ static int no_such_device(const char *root, struct pci_addr addr)
 		struct pci_addr other;
 
 		if (pci_addr_scan(names[i]->d_name, &other)) {
-			const unsigned class = base_class(root, other);
-
-			if (class == CLASS_DISPLAY || class == CLASS_ACCELERATOR)
+			if (host_sysfs_is_gpu(root, other))
 				list_add(&gpus, ", ", "%s", names[i]->d_name);
 		}
 		free(names[i]);
@@ -85,7 +70,7 @@ static int no_such_device(const char *root, struct pci_addr addr)
 	return r;
 }
 
-static int check_is_endpoint(const char *root, struct pci_addr addr)
+int host_check_endpoint(const char *root, struct pci_addr addr)
 {
 	const struct pci_addr_text name = pci_addr_text(addr);
 	int r, header;
@@ -93,7 +78,8 @@ static int check_is_endpoint(const char *root, struct pci_addr addr)
 	if (!host_sysfs_exists(host_sysfs_device(root, addr, "").s))
 		return no_such_device(root, addr);
 	header = host_sysfs_header_type(root, addr);
-	if (header == PCI_HEADER_TYPE_NORMAL && base_class(root, addr) != CLASS_BRIDGE)
+	if (header == PCI_HEADER_TYPE_NORMAL &&
+	    host_sysfs_base_class(root, addr) != PCI_CLASS_BRIDGE)
 		return 0;
 	if (header == -ENXIO) {
 		r = err_set(ERR_DEVICE, header, "%s does not answer: it reads as all ones", name.s);
@@ -108,7 +94,7 @@ static int check_is_endpoint(const char *root, struct pci_addr addr)
 }
 
 /* Taking a function from its driver takes its virtual functions away from whoever has them. */
-static int check_no_vfs(const char *root, struct pci_addr addr)
+int host_check_no_vfs(const char *root, struct pci_addr addr)
 {
 	const uint64_t vfs = host_sysfs_number(host_sysfs_device(root, addr, "sriov_numvfs").s, 0);
 	int r;
@@ -156,7 +142,18 @@ static bool any_iommu_group(const char *root)
 	return found;
 }
 
-static int check_iommu(const char *root, struct pci_addr addr, unsigned *ret_group)
+int host_check_has_iommu(const char *root)
+{
+	int r;
+
+	if (any_iommu_group(root))
+		return 0;
+	r = err_set(ERR_HOST, -ENODEV, "the host's IOMMU is off: it has no IOMMU groups");
+	hint_iommu(root);
+	return r;
+}
+
+int host_check_iommu(const char *root, struct pci_addr addr, unsigned *ret_group)
 {
 	char name[32];
 	int r = host_sysfs_group(root, addr, ret_group);
@@ -204,7 +201,7 @@ static bool member_is_harmless(const struct vfio_host *host, struct pci_addr mem
 }
 
 /* Names every device that keeps the group from being passed. */
-static int check_group(const struct vfio_host *host, const struct vfio_host_device *dev)
+int host_check_group(const struct vfio_host *host, const struct vfio_host_device *dev)
 {
 	const struct host_sysfs_path path =
 		host_sysfs_device(host->root, dev->addr, "iommu_group/devices");
@@ -239,7 +236,7 @@ static int check_group(const struct vfio_host *host, const struct vfio_host_devi
 }
 
 /* What stands between the device's present driver and vfio-pci. */
-static int check_driver(const struct vfio_host *host, const struct vfio_host_device *dev)
+int host_check_driver(const struct vfio_host *host, const struct vfio_host_device *dev)
 {
 	const struct host_sysfs_path override =
 		host_sysfs_device(host->root, dev->addr, "driver_override");
@@ -267,12 +264,23 @@ static int check_driver(const struct vfio_host *host, const struct vfio_host_dev
 		err_hint("stop them first; driver nvidia does not let go of a GPU in use");
 		return r;
 	}
+	return 0;
+}
+
+/* What the host loses, once the run has decided to take the device. */
+static void warn_of_loss(const struct vfio_host *host, const struct vfio_host_device *dev)
+{
+	const struct pci_addr_text addr = pci_addr_text(dev->addr);
+	char driver[VFIO_HOST_DRIVER_SIZE], holders[256];
+
+	host_sysfs_driver(host->root, dev->addr, driver);
+	if (host_sysfs_is_vfio(driver))
+		return;
+	host_holders_list(host->root, dev->addr, holders, sizeof(holders));
 	if (holders[0])
 		log_warn("%s is taken away from %s", addr.s, holders);
-	if (driver[0] &&
-	    host_sysfs_number(host_sysfs_device(host->root, dev->addr, "boot_vga").s, 0) == 1)
+	if (driver[0] && host_sysfs_is_boot_display(host->root, dev->addr))
 		log_warn("%s is the host's boot display: its screen goes dark", addr.s);
-	return 0;
 }
 
 int vfio_host_check(struct vfio_host *host, const struct pci_addr *addrs, unsigned count)
@@ -283,11 +291,11 @@ int vfio_host_check(struct vfio_host *host, const struct pci_addr *addrs, unsign
 	for (unsigned i = 0; i < count; i++) {
 		struct vfio_host_device dev = { .addr = addrs[i] };
 
-		r = check_is_endpoint(host->root, dev.addr);
+		r = host_check_endpoint(host->root, dev.addr);
 		if (r == 0)
-			r = check_no_vfs(host->root, dev.addr);
+			r = host_check_no_vfs(host->root, dev.addr);
 		if (r == 0)
-			r = check_iommu(host->root, dev.addr, &dev.group);
+			r = host_check_iommu(host->root, dev.addr, &dev.group);
 		if (r < 0)
 			goto fail;
 		host->devices[host->count++] = dev;
@@ -297,15 +305,17 @@ int vfio_host_check(struct vfio_host *host, const struct pci_addr *addrs, unsign
 	if (r < 0)
 		goto fail;
 	for (unsigned i = 0; i < count; i++) {
-		r = check_group(host, &host->devices[i]);
+		r = host_check_group(host, &host->devices[i]);
 		if (r < 0)
 			goto fail;
 	}
 	for (unsigned i = 0; i < count; i++) {
-		r = check_driver(host, &host->devices[i]);
+		r = host_check_driver(host, &host->devices[i]);
 		if (r < 0)
 			goto fail;
 	}
+	for (unsigned i = 0; i < count; i++)
+		warn_of_loss(host, &host->devices[i]);
 	return 0;
 
 fail:

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "core/err.h"
 #include "core/sys.h"
@@ -17,6 +18,29 @@
 struct lease {
 	char file[32], text[32];
 };
+
+static struct lease device_lease(struct pci_addr addr)
+{
+	struct lease lease;
+
+	strcpy(lease.file, pci_addr_text(addr).s);
+	strcpy(lease.text, lease.file);
+	return lease;
+}
+
+static struct lease group_lease(unsigned group)
+{
+	struct lease lease;
+
+	snprintf(lease.file, sizeof(lease.file), "iommu-group-%u", group);
+	snprintf(lease.text, sizeof(lease.text), "IOMMU group %u", group);
+	return lease;
+}
+
+static struct host_sysfs_path lease_path(const char *state_dir, const struct lease *lease)
+{
+	return host_sysfs_path(state_dir, "%s.lock", lease->file);
+}
 
 void host_lease_state_dir(const char *root, char buf[VFIO_HOST_PATH_SIZE])
 {
@@ -55,7 +79,7 @@ int host_lease_make_dir(const char *path)
 /* A lock that is waited for by nobody: at once or -EBUSY. */
 static int take_lock(const char *state_dir, const struct lease *lease, int *ret_fd)
 {
-	const struct host_sysfs_path path = host_sysfs_path(state_dir, "%s.lock", lease->file);
+	const struct host_sysfs_path path = lease_path(state_dir, lease);
 	CLEANUP(closep) int fd = sys_open(path.s, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 	char pid[16];
 	int r;
@@ -97,12 +121,9 @@ int host_lease_take(struct vfio_host *host)
 		return r;
 	for (unsigned i = 0; i < host->count; i++) {
 		const struct vfio_host_device *dev = &host->devices[i];
-		struct lease *device = &leases[n++], *group = &leases[n++];
 
-		strcpy(device->file, pci_addr_text(dev->addr).s);
-		strcpy(device->text, device->file);
-		snprintf(group->file, sizeof(group->file), "iommu-group-%u", dev->group);
-		snprintf(group->text, sizeof(group->text), "IOMMU group %u", dev->group);
+		leases[n++] = device_lease(dev->addr);
+		leases[n++] = group_lease(dev->group);
 	}
 	/* In one order, so that of two runs that start together one gets all. */
 	qsort(leases, n, sizeof(leases[0]), compare_leases);
@@ -125,4 +146,45 @@ void host_lease_drop(struct vfio_host *host)
 {
 	while (host->lease_count)
 		close(host->leases[--host->lease_count]);
+}
+
+/* A line of /proc/locks [proc_locks(5)]: "1: FLOCK  ADVISORY  WRITE 812 00:19:1093 0 EOF". */
+static int holder(const char *root, const char *state_dir, const struct lease *lease)
+{
+	char line[256];
+	struct stat st;
+	FILE *locks;
+	int found = 0;
+
+	if (stat(lease_path(state_dir, lease).s, &st) < 0)
+		return 0;
+	locks = fopen(host_sysfs_path(root, "proc/locks").s, "re");
+	while (locks && !found && fgets(line, sizeof(line), locks)) {
+		unsigned dev_major, dev_minor;
+		unsigned long long inode;
+		int pid;
+
+		if (sscanf(line, "%*u: FLOCK %*s WRITE %d %x:%x:%llu", &pid, &dev_major, &dev_minor,
+			   &inode) == 4 &&
+		    pid > 0 && inode == st.st_ino && dev_major == major(st.st_dev) &&
+		    dev_minor == minor(st.st_dev))
+			found = pid;
+	}
+	if (locks)
+		fclose(locks);
+	return found;
+}
+
+int host_lease_holder(const char *root, const char *state_dir, struct pci_addr addr)
+{
+	const struct lease lease = device_lease(addr);
+
+	return holder(root, state_dir, &lease);
+}
+
+int host_lease_group_holder(const char *root, const char *state_dir, unsigned group)
+{
+	const struct lease lease = group_lease(group);
+
+	return holder(root, state_dir, &lease);
 }

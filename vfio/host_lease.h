@@ -24,4 +24,11 @@ int MUST_CHECK host_lease_make_dir(const char *path);
 int MUST_CHECK host_lease_take(struct vfio_host *host);
 void host_lease_drop(struct vfio_host *host);
 
+/*
+ * The process of this user that has the device, or 0: for who only looks. It reads the kernel's
+ * list of locks, because trying to lock would get into the way of a run that starts now.
+ */
+int host_lease_holder(const char *root, const char *state_dir, struct pci_addr addr);
+int host_lease_group_holder(const char *root, const char *state_dir, unsigned group);
+
 #endif

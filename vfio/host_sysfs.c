@@ -117,6 +117,25 @@ uint64_t host_sysfs_number(const char *path, uint64_t missing)
 	return errno || end == text || *end ? missing : val;
 }
 
+unsigned host_sysfs_base_class(const char *root, struct pci_addr addr)
+{
+	return (unsigned)host_sysfs_number(host_sysfs_device(root, addr, "class").s,
+					   PCI_CLASS_NONE << 16) >>
+	       16;
+}
+
+bool host_sysfs_is_gpu(const char *root, struct pci_addr addr)
+{
+	const unsigned class = host_sysfs_base_class(root, addr);
+
+	return class == PCI_CLASS_DISPLAY || class == PCI_CLASS_ACCELERATOR;
+}
+
+bool host_sysfs_is_boot_display(const char *root, struct pci_addr addr)
+{
+	return host_sysfs_number(host_sysfs_device(root, addr, "boot_vga").s, 0) == 1;
+}
+
 int host_sysfs_header_type(const char *root, struct pci_addr addr)
 {
 	CLEANUP(closep) int fd = sys_open(host_sysfs_device(root, addr, "config").s, O_RDONLY, 0);

@@ -46,6 +46,21 @@ bool host_sysfs_group_in_use(const char *root, unsigned group);
 /* An attribute that holds one number, decimal or 0x...; `missing` if it cannot be read. */
 uint64_t host_sysfs_number(const char *path, uint64_t missing);
 
+/* Base classes [PCI-CCAS 1 Class Codes]. */
+enum pci_base_class {
+	PCI_CLASS_DISPLAY = 0x03,
+	PCI_CLASS_BRIDGE = 0x06,
+	PCI_CLASS_ACCELERATOR = 0x12,
+	PCI_CLASS_NONE = 0xff, /* of no class, or not to be read */
+};
+unsigned host_sysfs_base_class(const char *root, struct pci_addr addr);
+
+/* Displays, 3D controllers and accelerators. */
+bool host_sysfs_is_gpu(const char *root, struct pci_addr addr);
+
+/* The firmware's screen, and so the host's until a driver moves it. */
+bool host_sysfs_is_boot_display(const char *root, struct pci_addr addr);
+
 /* The header type without its multifunction bit, or a negative errno. */
 int MUST_CHECK host_sysfs_header_type(const char *root, struct pci_addr addr);
 

@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include "core/err.h"
 #include "core/log.h"
 #include "fake_sysfs.h"
-#include "vfio/host.h"
+#include "vfio/host_check.h"
+#include "vfio/host_lease.h"
 
 #define GPU     "0000:01:00.0"
 #define AUDIO   "0000:01:00.1"
@@ -333,11 +336,65 @@ static void state_directory_of_somebody_else_is_not_used(void **state)
 	assert_int_equal(host.count, 0);
 }
 
+/* The kernel's list of locks for a lock of our own, in a fake /proc. */
+static void list_lock(const char *file, int pid, const char *kind)
+{
+	char path[256];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/run/tinyvmm/%s", fs.root, file);
+	assert_int_equal(stat(path, &st), 0);
+	fake_sysfs_file(&fs, "proc/locks",
+			"1: POSIX  ADVISORY  WRITE 1 00:01:7 0 EOF\n"
+			"2: %s %d %02x:%02x:%llu 0 EOF\n"
+			"2: -> FLOCK  ADVISORY  WRITE 99 %02x:%02x:%llu 0 EOF\n",
+			kind, pid, major(st.st_dev), minor(st.st_dev),
+			(unsigned long long)st.st_ino, major(st.st_dev), minor(st.st_dev),
+			(unsigned long long)st.st_ino);
+}
+
+static void lease_holder_is_seen_without_locking(void **state)
+{
+	const char *dir = host.state_dir;
+	struct pci_addr gpu;
+
+	assert_true(pci_addr_scan(GPU, &gpu));
+	assert_int_equal(host_lease_holder(fs.root, dir, gpu), 0);
+	assert_int_equal(check(&host, OTHER, NULL), 0);
+	vfio_host_fini(&host);
+	assert_int_equal(check(&host, GPU, AUDIO), 0);
+	list_lock(GPU ".lock", 812, "FLOCK  ADVISORY  WRITE");
+	assert_int_equal(host_lease_holder(fs.root, dir, gpu), 812);
+	assert_int_equal(host_lease_group_holder(fs.root, dir, 7), 0);
+	list_lock("iommu-group-7.lock", 813, "FLOCK  ADVISORY  WRITE");
+	assert_int_equal(host_lease_group_holder(fs.root, dir, 7), 813);
+	assert_int_equal(host_lease_group_holder(fs.root, dir, 8), 0);
+	/* In another PID namespace; and a lock of another kind. */
+	list_lock(GPU ".lock", 0, "FLOCK  ADVISORY  WRITE");
+	assert_int_equal(host_lease_holder(fs.root, dir, gpu), 0);
+	list_lock(GPU ".lock", 812, "POSIX  ADVISORY  WRITE");
+	assert_int_equal(host_lease_holder(fs.root, dir, gpu), 0);
+}
+
+static void host_without_iommu_groups(void **state)
+{
+	assert_int_equal(host_check_has_iommu(fs.root), 0);
+	fake_sysfs_fini(&fs);
+	fake_sysfs_init(&fs);
+	fake_sysfs_file(&fs, "proc/cpuinfo", "vendor_id\t: AuthenticAMD\n");
+	assert_int_equal(host_check_has_iommu(fs.root), -ENODEV);
+	assert_int_equal(err_kind(), ERR_HOST);
+	assert_string_equal(err_text(), "the host's IOMMU is off: it has no IOMMU groups");
+	assert_non_null(strstr(err_hint_text(), "AMD-Vi"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(good_devices_pass_with_their_groups),
+		TEST(lease_holder_is_seen_without_locking),
+		TEST(host_without_iommu_groups),
 		TEST(no_devices_need_nothing),
 		TEST(missing_device_names_the_gpus),
 		TEST(missing_device_where_no_gpu_is),
