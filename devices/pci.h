@@ -55,8 +55,7 @@ struct pci_dev_ops {
 	/*
 	 * Decoding of BAR `n` began at dev->bars[n].addr, or ended. Always in pairs; a move is an
 	 * unmap and a map. The address is the guest's choice: it may collide with anything, and
-	 * then the BAR is not reached until it is moved or its decoding is switched off and on,
-	 * even if the other moves away.
+	 * then the BAR is not reached until one of the two moves away (bus_add_or_wait).
 	 */
 	void (*bar_map)(struct pci_dev *dev, unsigned n);
 	void (*bar_unmap)(struct pci_dev *dev, unsigned n);

@@ -118,7 +118,7 @@ static void virtio_bar_map(struct pci_dev *pci, unsigned n)
 	struct virtio_pci *vdev = virtio_pci_of(pci);
 
 	vdev->range.base = pci->bars[n].addr;
-	if (bus_add(pci->board->mmio, &vdev->range) < 0) {
+	if (bus_add_or_wait(pci->board->mmio, &vdev->range) < 0) {
 		log_guest("%s: BAR at 0x%llx collides with another device", pci->device.name,
 			  (unsigned long long)vdev->range.base);
 		return;
@@ -135,8 +135,6 @@ static void virtio_bar_unmap(struct pci_dev *pci, unsigned n)
 {
 	struct virtio_pci *vdev = virtio_pci_of(pci);
 
-	if (!vdev->range.added)
-		return;
 	for (unsigned i = 0; i < vdev->class->queues; i++)
 		vm_doorbell_remove(pci->board->vm, doorbell_gpa(vdev, i),
 				   vdev->queues[i].doorbell.fd);

@@ -92,7 +92,7 @@ static void load_from_device(struct vfio_rom *rom)
 static void map_slot(struct vfio_rom *rom)
 {
 	/* Without a slot the ROM is trapped, which is slow but right. */
-	if (rom->slot.mapped || !rom->range.added)
+	if (rom->slot.mapped || !bus_has(rom->pci->board->mmio, &rom->range))
 		return;
 	if (vm_slot_map(rom->pci->board->vm, &rom->slot, rom->range.base, rom->size, rom->data,
 			VM_SLOT_READONLY) < 0)
@@ -202,7 +202,7 @@ void vfio_rom_map(struct vfio_rom *rom)
 	const uint64_t addr = rom->pci->bars[PCI_BAR_ROM].addr;
 
 	rom->range.base = addr;
-	if (bus_add(rom->pci->board->mmio, &rom->range) < 0) {
+	if (bus_add_or_wait(rom->pci->board->mmio, &rom->range) < 0) {
 		log_guest("%s: its ROM cannot be at 0x%" PRIx64, rom->dev->bdf, addr);
 		return;
 	}

@@ -150,6 +150,53 @@ static void handler_may_move_its_range(void **state)
 	bus_fini(&bus);
 }
 
+static void range_waits_for_its_place(void **state)
+{
+	struct probe first = { 0 }, second = { 0 }, third = { 0 };
+	struct bus_range a = range_at(0x100, 0x10, &first), b = range_at(0x108, 0x10, &second);
+	struct bus_range c = range_at(0x104, 4, &third);
+	struct bus bus;
+
+	bus_init(&bus);
+	assert_int_equal(bus_add(&bus, &a), 0);
+	assert_int_equal(bus_add_or_wait(&bus, &b), -EEXIST);
+	assert_int_equal(bus_add_or_wait(&bus, &c), -EEXIST);
+	assert_false(bus_has(&bus, &b));
+	bus_write(&bus, 0x110, 4, 1);
+	assert_int_equal(second.writes, 0);
+	bus_remove(&bus, &a);
+	assert_true(bus_has(&bus, &b));
+	bus_write(&bus, 0x110, 4, 1);
+	bus_write(&bus, 0x104, 4, 1);
+	assert_int_equal(second.off, 8);
+	assert_int_equal(second.writes, 1);
+	assert_int_equal(third.writes, 1);
+	bus_fini(&bus);
+}
+
+static void who_waited_longest_comes_first(void **state)
+{
+	struct probe probe = { 0 };
+	struct bus_range a = range_at(0x100, 8, &probe), b = a, c = a, d = a;
+	struct bus bus;
+
+	bus_init(&bus);
+	assert_int_equal(bus_add(&bus, &a), 0);
+	assert_int_equal(bus_add_or_wait(&bus, &b), -EEXIST);
+	assert_int_equal(bus_add_or_wait(&bus, &c), -EEXIST);
+	assert_int_equal(bus_add_or_wait(&bus, &d), -EEXIST);
+	/* One that gives up its wait is not added later. */
+	bus_remove(&bus, &b);
+	bus_remove(&bus, &a);
+	assert_false(bus_has(&bus, &a));
+	assert_false(bus_has(&bus, &b));
+	assert_true(bus_has(&bus, &c));
+	assert_false(bus_has(&bus, &d));
+	bus_remove(&bus, &c);
+	assert_true(bus_has(&bus, &d));
+	bus_fini(&bus);
+}
+
 static void table_has_an_end(void **state)
 {
 	static struct bus_range many[BUS_RANGES_MAX + 1];
@@ -173,6 +220,8 @@ int main(void)
 		cmocka_unit_test(odd_lengths_are_split),
 		cmocka_unit_test(overlap_is_refused),
 		cmocka_unit_test(handler_may_move_its_range),
+		cmocka_unit_test(range_waits_for_its_place),
+		cmocka_unit_test(who_waited_longest_comes_first),
 		cmocka_unit_test(table_has_an_end),
 	};
 

@@ -36,30 +36,69 @@ static unsigned bus_lower_bound(const struct bus *bus, uint64_t addr)
 	return lo;
 }
 
-int bus_add(struct bus *bus, struct bus_range *range)
+static int bus_add_locked(struct bus *bus, struct bus_range *range)
 {
-	unsigned i;
-	int r = 0;
+	const unsigned i = bus_lower_bound(bus, range->base);
 
-	assert(range->ops && range->ops->read && range->ops->write && !range->added);
+	if (i < bus->count && bus->ranges[i]->base <= range->base + (range->size - 1))
+		return -EEXIST;
+	if (bus->count == BUS_RANGES_MAX)
+		return -ENOSPC;
+	memmove(&bus->ranges[i + 1], &bus->ranges[i], (bus->count - i) * sizeof(bus->ranges[0]));
+	bus->ranges[i] = range;
+	bus->count++;
+	range->added = true;
+	return 0;
+}
+
+static int bus_add_range(struct bus *bus, struct bus_range *range, bool wait)
+{
+	struct bus_range **end;
+	int r;
+
+	assert(range->ops && range->ops->read && range->ops->write && !range->added &&
+	       !range->waiting);
 	if (!range->size || range->size - 1 > UINT64_MAX - range->base)
 		return -EINVAL;
 
 	pthread_rwlock_wrlock(&bus->lock);
-	i = bus_lower_bound(bus, range->base);
-	if (i < bus->count && bus->ranges[i]->base <= range->base + (range->size - 1)) {
-		r = -EEXIST;
-	} else if (bus->count == BUS_RANGES_MAX) {
-		r = -ENOSPC;
-	} else {
-		memmove(&bus->ranges[i + 1], &bus->ranges[i],
-			(bus->count - i) * sizeof(bus->ranges[0]));
-		bus->ranges[i] = range;
-		bus->count++;
-		range->added = true;
+	r = bus_add_locked(bus, range);
+	if (r == -EEXIST && wait) {
+		for (end = &bus->waiting; *end; end = &(*end)->next)
+			;
+		*end = range;
+		range->next = NULL;
+		range->waiting = true;
 	}
 	pthread_rwlock_unlock(&bus->lock);
 	return r;
+}
+
+int bus_add(struct bus *bus, struct bus_range *range)
+{
+	return bus_add_range(bus, range, false);
+}
+
+int bus_add_or_wait(struct bus *bus, struct bus_range *range)
+{
+	return bus_add_range(bus, range, true);
+}
+
+/* After a range went: those that waited for its place. */
+static void bus_add_waiting(struct bus *bus)
+{
+	struct bus_range **link = &bus->waiting;
+
+	while (*link) {
+		struct bus_range *range = *link;
+
+		if (bus_add_locked(bus, range) < 0) {
+			link = &range->next;
+			continue;
+		}
+		range->waiting = false;
+		*link = range->next;
+	}
 }
 
 void bus_remove(struct bus *bus, struct bus_range *range)
@@ -73,8 +112,26 @@ void bus_remove(struct bus *bus, struct bus_range *range)
 		memmove(&bus->ranges[i], &bus->ranges[i + 1],
 			(bus->count - i) * sizeof(bus->ranges[0]));
 		range->added = false;
+		bus_add_waiting(bus);
+	} else if (range->waiting) {
+		struct bus_range **link = &bus->waiting;
+
+		while (*link != range)
+			link = &(*link)->next;
+		*link = range->next;
+		range->waiting = false;
 	}
 	pthread_rwlock_unlock(&bus->lock);
+}
+
+bool bus_has(struct bus *bus, const struct bus_range *range)
+{
+	bool added;
+
+	pthread_rwlock_rdlock(&bus->lock);
+	added = range->added;
+	pthread_rwlock_unlock(&bus->lock);
+	return added;
 }
 
 /* What an access needs of a range, copied out so that the lock can go. */

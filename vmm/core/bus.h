@@ -25,7 +25,9 @@ struct bus_range {
 	uint64_t base, size;
 	const struct bus_ops *ops;
 	void *dev;
-	bool added; /* the bus's lock */
+	/* The bus's lock. */
+	bool added, waiting;
+	struct bus_range *next; /* that waits */
 };
 
 #define BUS_RANGES_MAX 512
@@ -34,6 +36,7 @@ struct bus {
 	pthread_rwlock_t lock;
 	struct bus_range *ranges[BUS_RANGES_MAX]; /* sorted by base, never overlapping */
 	unsigned count;
+	struct bus_range *waiting; /* a list, the longest wait first */
 };
 
 void bus_init(struct bus *bus);
@@ -45,7 +48,14 @@ void bus_fini(struct bus *bus);
  * cause all three through a BAR, so none of them sets the error chain.
  */
 int MUST_CHECK bus_add(struct bus *bus, struct bus_range *range);
-void bus_remove(struct bus *bus, struct bus_range *range); /* not added: does nothing */
+/*
+ * The same for a range at an address of the guest's choice: one that overlaps another (-EEXIST) is
+ * added as soon as it does not any more.
+ */
+int MUST_CHECK bus_add_or_wait(struct bus *bus, struct bus_range *range);
+/* Not added: does nothing, but that it ends the wait. */
+void bus_remove(struct bus *bus, struct bus_range *range);
+bool bus_has(struct bus *bus, const struct bus_range *range); /* added, and not waiting */
 
 /* Any address, len 1..8. An access that no range covers whole reads all ones and writes nowhere. */
 uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned len);
