@@ -1,73 +1,96 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mapping and trapping the BARs of a passed-through device. Maps change on a vCPU's thread with the
- * device's lock held; trapped accesses take the lock for the MSI-X table only.
- * [PCI-3.0 6.2.5 Base Addresses], [PCIe-5.0 7.7.2 MSI-X Capability and Table Structure].
+ * Decoding and trapping the BARs of a passed-through device. Maps change on a vCPU's thread with
+ * the device's lock held; trapped accesses take the lock for the MSI-X table only. [PCI-3.0 6.2.5
+ * Base Addresses], [PCIe-5.0 7.7.2 MSI-X Capability and Table Structure].
  */
 #include "vfio/bar.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <sys/mman.h>
 
-#include "core/err.h"
 #include "core/log.h"
-
-static uint64_t host_page(void)
-{
-	return (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-/* Of the traps that touch [from, end): the pages of the one that begins first, in *ret_trap. */
-static bool first_trap(const struct vfio_area *traps, unsigned count, uint64_t page, uint64_t from,
-		       uint64_t end, struct vfio_area *ret_trap)
-{
-	bool found = false;
-
-	for (unsigned i = 0; i < count; i++) {
-		const uint64_t off = align_down(traps[i].off, page);
-		const uint64_t size = align_up(traps[i].off + traps[i].size, page) - off;
-
-		if (!ranges_overlap(off, size, from, end - from) || (found && ret_trap->off <= off))
-			continue;
-		*ret_trap = (struct vfio_area){ off, size };
-		found = true;
-	}
-	return found;
-}
-
-unsigned vfio_bar_split(const struct vfio_region *region, const struct vfio_area *traps,
-			unsigned trap_count, uint64_t page,
-			struct vfio_area ret_pieces[VFIO_BAR_PIECES_MAX])
-{
-	const struct vfio_area whole = { 0, region->size };
-	const struct vfio_area *areas = region->sparse ? region->areas : &whole;
-	const unsigned area_count = region->sparse ? region->area_count : 1;
-	unsigned count = 0;
-
-	if (!region->mmap || region->size < page)
-		return 0;
-	for (unsigned i = 0; i < area_count; i++) {
-		uint64_t from = align_up(areas[i].off, page);
-		const uint64_t end = align_down(areas[i].off + areas[i].size, page);
-
-		while (from < end && count < VFIO_BAR_PIECES_MAX) {
-			struct vfio_area trap = { end, 0 };
-
-			(void)first_trap(traps, trap_count, page, from, end, &trap);
-			if (trap.off > from)
-				ret_pieces[count++] = (struct vfio_area){ from, trap.off - from };
-			from = trap.off + trap.size;
-			if (!trap.size)
-				break;
-		}
-	}
-	return count;
-}
 
 static bool in_area(const struct vfio_area *area, uint64_t off)
 {
 	return off >= area->off && off - area->off < area->size;
+}
+
+static struct bus *bar_bus(const struct vfio_bars *bars, unsigned n)
+{
+	const struct board *board = bars->pci->board;
+
+	return bars->pci->bars[n].kind == PCI_BAR_IO ? board->pio : board->mmio;
+}
+
+static bool is_small(const struct vfio_bars *bars, unsigned n)
+{
+	return bars->pci->bars[n].size < vfio_host_page();
+}
+
+/* Others of the bus place their BARs under locks of their own: no page is known to be free then. */
+static bool alone_on_bus(const struct pci_dev *pci)
+{
+	for (unsigned i = 0; pci->bus && i < ARRAY_SIZE(pci->bus->devs); i++) {
+		if (pci->bus->devs[i] && pci->bus->devs[i] != pci)
+			return false;
+	}
+	return true;
+}
+
+/* True if the small BAR `n` begins a page in which nothing else of the device is decoded. */
+static bool has_own_page(const struct vfio_bars *bars, unsigned n)
+{
+	const struct pci_bar *bar = bars->pci->bars;
+	const uint64_t page = vfio_host_page();
+
+	if (bar[n].addr % page || !alone_on_bus(bars->pci))
+		return false;
+	for (unsigned i = 0; i <= PCI_BAR_ROM; i++) {
+		if (i != n && bar[i].mapped && bar[i].kind != PCI_BAR_IO &&
+		    align_down(bar[i].addr, page) == bar[n].addr)
+			return false;
+	}
+	return true;
+}
+
+/* The slots that BAR `n` lacks; pci->lock held. */
+static void map_slots(struct vfio_bars *bars, unsigned n, bool first)
+{
+	struct vfio_bar *bar = &bars->bar[n];
+	const uint64_t addr = bars->pci->bars[n].addr;
+	bool gaps = false;
+
+	if (bar->piece_count && is_small(bars, n) && !has_own_page(bars, n)) {
+		atomic_store(&bar->gaps, addr % vfio_host_page() == 0);
+		return;
+	}
+	for (unsigned i = 0; i < bar->piece_count; i++) {
+		struct vfio_bar_piece *piece = &bar->pieces[i];
+		int r;
+
+		if (piece->slot.mapped)
+			continue;
+		r = vm_slot_map(bars->pci->board->vm, &piece->slot, addr + piece->off, piece->size,
+				piece->hva, 0);
+		gaps |= r < 0;
+		if (r < 0 && first)
+			log_guest("%s: BAR %u is not mapped at 0x%" PRIx64 ": %s", bars->dev->bdf,
+				  n, addr + piece->off, strerror(-r));
+	}
+	atomic_store(&bar->gaps, gaps);
+}
+
+/* In a trapped access: what was in the way of a slot may have gone. */
+static void fill_gaps(struct vfio_bar *bar)
+{
+	struct vfio_bars *bars = bar->bars;
+
+	if (!atomic_load_explicit(&bar->gaps, memory_order_relaxed))
+		return;
+	pthread_mutex_lock(&bars->pci->lock);
+	if (atomic_load(&bar->gaps) && bus_has(bar_bus(bars, bar->n), &bar->range))
+		map_slots(bars, bar->n, false);
+	pthread_mutex_unlock(&bars->pci->lock);
 }
 
 static uint64_t bar_read(void *opaque, uint64_t off, unsigned len)
@@ -79,14 +102,18 @@ static uint64_t bar_read(void *opaque, uint64_t off, unsigned len)
 	const bool pba = m->msix && bar->n == m->pba_bar && in_area(&m->pba, off);
 	uint64_t val = 0;
 
+	fill_gaps(bar);
+	if (!table && !pba)
+		return off < bars->dev->regions[bar->n].size
+			       ? vfio_region_read(bars->dev, bar->n, off, len)
+			       : 0;
 	/*
 	 * A vector that was unmasked once pends in its eventfd, one that never was in the device:
 	 * the two together are what the guest would see.
 	 */
-	if (!table && (!pba || m->pba_is_real))
-		val = vfio_region_read(bars->dev, bar->n, off, len);
-	if (!table && !pba)
-		return val;
+	if (pba && m->device_pba_bar < PCI_BARS)
+		val = vfio_region_read(bars->dev, m->device_pba_bar,
+				       m->device_pba_off + (off - m->pba.off), len);
 	pthread_mutex_lock(&bars->pci->lock);
 	if (table)
 		val = pci_msix_table_read(m->msix, off - m->table.off, len);
@@ -102,6 +129,7 @@ static void bar_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
 	struct vfio_bars *bars = bar->bars;
 	const struct vfio_msix_layout *m = &bars->msix;
 
+	fill_gaps(bar);
 	if (m->msix && bar->n == m->table_bar && in_area(&m->table, off)) {
 		pthread_mutex_lock(&bars->pci->lock);
 		pci_msix_table_write(m->msix, off - m->table.off, len, val);
@@ -110,17 +138,12 @@ static void bar_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
 	}
 	if (m->msix && bar->n == m->pba_bar && in_area(&m->pba, off))
 		return; /* read-only */
+	if (off >= bars->dev->regions[bar->n].size)
+		return;
 	vfio_region_write(bars->dev, bar->n, off, len, val);
 }
 
 static const struct bus_ops bar_ops = { .read = bar_read, .write = bar_write };
-
-static struct bus *bar_bus(const struct vfio_bars *bars, unsigned n)
-{
-	const struct board *board = bars->pci->board;
-
-	return bars->pci->bars[n].kind == PCI_BAR_IO ? board->pio : board->mmio;
-}
 
 /*
  * What kind of BAR `n` is; VFIO shows its flags. The host may have found no room for one, I/O ports
@@ -138,6 +161,17 @@ static enum pci_bar_kind bar_kind(const struct vfio_region *region, unsigned n, 
 	return PCI_BAR_MEM32;
 }
 
+static void declare(struct vfio_bars *bars, unsigned n, enum pci_bar_kind kind, uint64_t size,
+		    bool prefetch)
+{
+	pci_bar_init(bars->pci, n, kind, size, prefetch);
+	bars->bar[n].range = (struct bus_range){
+		.size = size,
+		.ops = &bar_ops,
+		.dev = &bars->bar[n],
+	};
+}
+
 static void bar_init(struct vfio_bars *bars, unsigned n)
 {
 	const struct vfio_region *region = &bars->dev->regions[n];
@@ -151,13 +185,17 @@ static void bar_init(struct vfio_bars *bars, unsigned n)
 	bars->bar[n].n = n;
 	if (kind == PCI_BAR_NONE || (n && bars->pci->bars[n - 1].kind == PCI_BAR_MEM64))
 		return;
-	pci_bar_init(bars->pci, n, kind, pow2_ceil(MAX(region->size, least)),
-		     kind != PCI_BAR_IO && reg & PCI_BASE_ADDRESS_MEM_PREFETCH);
-	bars->bar[n].range = (struct bus_range){
-		.size = bars->pci->bars[n].size,
-		.ops = &bar_ops,
-		.dev = &bars->bar[n],
-	};
+	declare(bars, n, kind, pow2_ceil(MAX(region->size, least)),
+		kind != PCI_BAR_IO && reg & PCI_BASE_ADDRESS_MEM_PREFETCH);
+}
+
+void vfio_bar_extend(struct vfio_bars *bars, unsigned n, uint64_t size)
+{
+	const struct pci_bar old = bars->pci->bars[n];
+	const size_t len = old.kind == PCI_BAR_MEM64 ? 8 : 4;
+
+	memset(bars->pci->wmask + PCI_BASE_ADDRESS_0 + 4 * n, 0, len);
+	declare(bars, n, old.kind == PCI_BAR_NONE ? PCI_BAR_MEM32 : old.kind, size, old.prefetch);
 }
 
 void vfio_bars_init(struct vfio_bars *bars, struct pci_dev *pci, const struct vfio_device *dev)
@@ -167,148 +205,52 @@ void vfio_bars_init(struct vfio_bars *bars, struct pci_dev *pci, const struct vf
 		bar_init(bars, n);
 }
 
-/* Address space without memory, at `want` (which it replaces) or, if that is NULL, anywhere. */
-static void *reserve(void *want, uint64_t size)
-{
-	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-
-	return mmap(want, size, PROT_NONE, want ? flags | MAP_FIXED : flags, -1, 0);
-}
-
-/*
- * Address space for the whole BAR at an address that is congruent with any that the BAR can have,
- * modulo 1 GiB: then one entry of both page tables maps as much as the CPU can.
- */
-static int reserve_bar(struct vfio_bar *bar)
-{
-	const struct vfio_device *dev = bar->bars->dev;
-	const uint64_t size = align_up(dev->regions[bar->n].size, host_page());
-	const uint64_t align = MIN(size & -size, 1 * GiB);
-	uint8_t *p = reserve(NULL, size + align);
-	uint8_t *base;
-
-	if (p == MAP_FAILED)
-		return err_sys(ERR_LIMIT, -errno,
-			       "%s: address space for BAR %u, 0x%" PRIx64 " bytes", dev->bdf,
-			       bar->n, size);
-	base = (uint8_t *)align_up((uintptr_t)p, align);
-	if (base > p)
-		munmap(p, (size_t)(base - p));
-	munmap(base + size, (size_t)(p + align - base));
-	bar->map = base;
-	bar->map_size = size;
-	return 0;
-}
-
-static int mmap_bar(struct vfio_bar *bar)
-{
-	const struct vfio_bars *bars = bar->bars;
-	const struct vfio_msix_layout *m = &bars->msix;
-	const struct vfio_region *region = &bars->dev->regions[bar->n];
-	struct vfio_area traps[2], pieces[VFIO_BAR_PIECES_MAX];
-	unsigned trap_count = 0, count;
-	int r;
-
-	if (m->msix && m->table_bar == bar->n)
-		traps[trap_count++] = m->table;
-	if (m->msix && m->pba_bar == bar->n)
-		traps[trap_count++] = m->pba;
-	count = vfio_bar_split(region, traps, trap_count, host_page(), pieces);
-	if (!count)
-		return 0;
-	r = reserve_bar(bar);
-	if (r < 0)
-		return r;
-	for (unsigned i = 0; i < count; i++) {
-		void *want = (uint8_t *)bar->map + pieces[i].off;
-		void *p = mmap(want, pieces[i].size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-			       bars->dev->fd, (off_t)(region->offset + pieces[i].off));
-
-		if (p == MAP_FAILED && errno == EBUSY) {
-			/* Trapped reads would be refused in the same way, and read ones. */
-			err_set(ERR_DEVICE, -EBUSY, "%s: BAR %u is in use by the host itself",
-				bars->dev->bdf, bar->n);
-			err_hint("/proc/iomem says by what; a boot framebuffer goes away with the "
-				 "kernel option initcall_blacklist=sysfb_init");
-			return -EBUSY;
-		}
-		if (p == MAP_FAILED) {
-			log_warn("%s: BAR %u at 0x%" PRIx64 " cannot be mapped (%s): slow access",
-				 bars->dev->bdf, bar->n, pieces[i].off, strerror(errno));
-			/* The failed call may have left a hole, which must not become another's. */
-			(void)reserve(want, pieces[i].size);
-			continue;
-		}
-		bar->pieces[bar->piece_count++] = (struct vfio_bar_piece){
-			.off = pieces[i].off,
-			.size = pieces[i].size,
-			.hva = p,
-		};
-	}
-	return 0;
-}
-
-int vfio_bars_mmap(struct vfio_bars *bars, const struct vfio_msix_layout *msix)
-{
-	bars->msix = *msix;
-	for (unsigned n = 0; n < PCI_BARS; n++) {
-		const enum pci_bar_kind kind = bars->pci->bars[n].kind;
-		int r;
-
-		if (kind != PCI_BAR_MEM32 && kind != PCI_BAR_MEM64)
-			continue;
-		r = mmap_bar(&bars->bar[n]);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-void vfio_bars_fini(struct vfio_bars *bars)
-{
-	for (unsigned n = 0; n < PCI_BARS; n++) {
-		struct vfio_bar *bar = &bars->bar[n];
-
-		if (bar->map)
-			munmap(bar->map, bar->map_size);
-		bar->map = NULL;
-		bar->piece_count = 0;
-	}
-}
-
 void vfio_bar_map(struct vfio_bars *bars, unsigned n)
 {
 	struct vfio_bar *bar = &bars->bar[n];
 	const uint64_t addr = bars->pci->bars[n].addr;
-	struct vm *vm = bars->pci->board->vm;
 	int r;
 
 	if (bars->asleep)
 		return;
+	vfio_bars_share_page(bars, addr);
 	bar->range.base = addr;
-	r = bus_add(bar_bus(bars, n), &bar->range);
+	r = bus_add_or_wait(bar_bus(bars, n), &bar->range);
 	if (r < 0) {
 		log_guest("%s: BAR %u cannot be at 0x%" PRIx64 ": %s", bars->dev->bdf, n, addr,
 			  strerror(-r));
+		atomic_store(&bar->gaps, bar->piece_count > 0);
 		return;
 	}
-	for (unsigned i = 0; i < bar->piece_count; i++) {
-		struct vfio_bar_piece *piece = &bar->pieces[i];
-
-		r = vm_slot_map(vm, &piece->slot, addr + piece->off, piece->size, piece->hva, 0);
-		if (r < 0)
-			log_guest("%s: BAR %u is not mapped at 0x%" PRIx64 ": %s", bars->dev->bdf,
-				  n, addr + piece->off, strerror(-r));
-	}
+	map_slots(bars, n, true);
 }
 
-void vfio_bar_unmap(struct vfio_bars *bars, unsigned n)
+static void unmap_slots(struct vfio_bars *bars, unsigned n)
 {
 	struct vfio_bar *bar = &bars->bar[n];
 
 	for (unsigned i = 0; i < bar->piece_count; i++)
 		vm_slot_unmap(bars->pci->board->vm, &bar->pieces[i].slot);
-	bus_remove(bar_bus(bars, n), &bar->range);
+}
+
+void vfio_bar_unmap(struct vfio_bars *bars, unsigned n)
+{
+	atomic_store(&bars->bar[n].gaps, false);
+	unmap_slots(bars, n);
+	bus_remove(bar_bus(bars, n), &bars->bar[n].range);
+}
+
+void vfio_bars_share_page(struct vfio_bars *bars, uint64_t addr)
+{
+	for (unsigned n = 0; n < PCI_BARS; n++) {
+		const struct pci_bar *bar = &bars->pci->bars[n];
+
+		if (!bar->mapped || !is_small(bars, n) || !bars->bar[n].piece_count ||
+		    bar->addr != align_down(addr, vfio_host_page()) || bar->addr == addr)
+			continue;
+		unmap_slots(bars, n);
+		atomic_store(&bars->bar[n].gaps, true);
+	}
 }
 
 void vfio_bars_sleep(struct vfio_bars *bars)

@@ -42,9 +42,8 @@ static void add_areas(struct vfio_device *dev, unsigned index,
 }
 
 /*
- * Of the capabilities only the sparse areas matter. VFIO_REGION_INFO_CAP_MSIX_MAPPABLE allows to
- * map the MSI-X table with the registers around it; without it that page must be left out, and the
- * guest's accesses to the table have to be trapped in either case.
+ * Which areas may be mapped. VFIO_REGION_INFO_CAP_MSIX_MAPPABLE allows to map the MSI-X table with
+ * the registers around it; the guest's accesses to the table have to be trapped in either case.
  */
 static void parse_region_caps(struct vfio_device *dev, unsigned index,
 			      const struct vfio_region_info *info)
@@ -58,6 +57,8 @@ static void parse_region_caps(struct vfio_device *dev, unsigned index,
 			return;
 		if (cap->id == VFIO_REGION_INFO_CAP_SPARSE_MMAP)
 			add_areas(dev, index, cap, info->argsz - off);
+		if (cap->id == VFIO_REGION_INFO_CAP_MSIX_MAPPABLE)
+			dev->regions[index].msix_mappable = true;
 		off = cap->next;
 	}
 }
@@ -108,6 +109,7 @@ static int get_irq(struct vfio_device *dev, unsigned index)
 		return err_sys(ERR_DEVICE, r, "ask for interrupt %u", index);
 	if (info.flags & VFIO_IRQ_INFO_EVENTFD)
 		dev->irq_counts[index] = MIN(info.count, VFIO_IRQ_VECTORS_MAX);
+	dev->irq_noresize[index] = info.flags & VFIO_IRQ_INFO_NORESIZE;
 	return 0;
 }
 

@@ -26,7 +26,8 @@ struct vfio_region {
 	uint64_t size;   /* 0: not there */
 	uint64_t offset; /* in the device's fd */
 	bool mmap;
-	bool sparse; /* only `areas` may be mmapped */
+	bool sparse;        /* only `areas` may be mmapped */
+	bool msix_mappable; /* the MSI-X table in it as well */
 	unsigned area_count;
 	struct vfio_area areas[VFIO_AREAS_MAX];
 };
@@ -57,6 +58,7 @@ struct vfio_device {
 	bool clean;     /* reset, and not touched by a guest since */
 	struct vfio_region regions[VFIO_PCI_NUM_REGIONS];
 	uint32_t irq_counts[VFIO_PCI_NUM_IRQS];
+	bool irq_noresize[VFIO_PCI_NUM_IRQS]; /* vectors cannot be added while it is enabled */
 
 	struct loop *loop;
 	struct vfio_watch watches[VFIO_EVENTS];

@@ -17,16 +17,19 @@ void vfio_irq_msix_disable(struct vfio_irq *irq)
 }
 
 /*
- * Turns the device's MSI-X on with all vectors allocated and none armed: from here on vectors are
- * added one by one, and none is ever taken away and given back, which would lose interrupts.
+ * Turns the device's MSI-X on with no vector armed: from here on vectors are added one by one, and
+ * none is ever taken away and given back, which would lose interrupts. A host that cannot add one
+ * later (Linux before 6.5) allocates them all now, any other as the guest comes to need them.
  */
 static void msix_enable(struct vfio_irq *irq)
 {
+	const unsigned now = irq->dev->irq_noresize[VFIO_PCI_MSIX_IRQ_INDEX] ? irq->msix.count : 1;
+
 	if (irq->mode == VFIO_IRQ_INTX)
 		vfio_irq_intx_disable(irq);
 	if (irq->mode == VFIO_IRQ_MSI)
 		vfio_irq_msi_disable(irq);
-	if (vfio_irq_enable_vectors(irq, VFIO_PCI_MSIX_IRQ_INDEX, irq->msix.count, NULL) >= 0)
+	if (vfio_irq_enable_vectors(irq, VFIO_PCI_MSIX_IRQ_INDEX, now, NULL) >= 0)
 		irq->mode = VFIO_IRQ_MSIX;
 }
 
@@ -87,9 +90,11 @@ static bool msix_repair_pba(struct vfio_irq *irq, unsigned cap)
 {
 	struct vfio_msix_layout *l = &irq->layout;
 
-	l->pba_is_real = in_memory_bar(irq, l->pba_bar, &l->pba);
-	if (l->pba_is_real)
+	l->device_pba_bar = l->pba_bar;
+	l->device_pba_off = l->pba.off;
+	if (in_memory_bar(irq, l->pba_bar, &l->pba))
 		return true;
+	l->device_pba_bar = PCI_BARS;
 	l->pba_bar = l->table_bar;
 	l->pba.off = align_up(l->table.off + l->table.size, 8);
 	if (!in_memory_bar(irq, l->pba_bar, &l->pba))

@@ -18,6 +18,7 @@
 #include "vfio/device.h"
 #include "vfio/iommu.h"
 #include "vfio/irq.h"
+#include "vfio/msix_move.h"
 #include "vfio/rom.h"
 
 /* Files that a device takes besides one for each vector. */
@@ -45,10 +46,12 @@ static void bar_map(struct pci_dev *pci, unsigned n)
 {
 	struct vfio_pci *v = to_vfio_pci(pci);
 
-	if (n != PCI_BAR_ROM)
+	if (n != PCI_BAR_ROM) {
 		vfio_bar_map(&v->bars, n);
-	else if (!v->bars.asleep)
+	} else if (!v->bars.asleep) {
+		vfio_bars_share_page(&v->bars, pci->bars[n].addr);
 		vfio_rom_map(&v->rom);
+	}
 }
 
 static void bar_unmap(struct pci_dev *pci, unsigned n)
@@ -295,6 +298,7 @@ static int probe(struct vfio_pci *v, const struct board *board,
 	r = vfio_irq_init(&v->irq, &v->config);
 	if (r < 0)
 		return r;
+	vfio_msix_move(&v->irq.layout, &v->bars, v->config.msix);
 	r = vfio_rom_init(&v->rom, &v->pci, &v->dev, config->rom_file, config->rom_off);
 	if (r < 0)
 		return err_wrap(r, "%s", v->dev.bdf);

@@ -54,6 +54,23 @@ int __wrap_sys_open(const char *path, int flags, mode_t mode)
 	return __real_sys_open("/dev/null", O_RDWR, 0);
 }
 
+static int mappable_info(struct vfio_region_info *info)
+{
+	struct vfio_info_cap_header *cap = (void *)(info + 1);
+
+	info->flags |= VFIO_REGION_INFO_FLAG_CAPS;
+	info->cap_offset = 0;
+	if (info->argsz >= sizeof(*info) + sizeof(*cap)) {
+		info->cap_offset = sizeof(*info);
+		*cap = (struct vfio_info_cap_header){
+			.id = VFIO_REGION_INFO_CAP_MSIX_MAPPABLE,
+			.version = 1,
+		};
+	}
+	info->argsz = sizeof(*info) + sizeof(*cap);
+	return 0;
+}
+
 static int region_info(struct vfio_region_info *info)
 {
 	const struct fake_region *r = &fake.regions[info->index];
@@ -64,6 +81,8 @@ static int region_info(struct vfio_region_info *info)
 	info->size = r->size;
 	info->offset = FAKE_OFFSET(info->index);
 	info->flags = r->flags;
+	if (!r->area_count && r->msix_mappable)
+		return mappable_info(info);
 	if (!r->area_count)
 		return 0;
 	info->flags |= VFIO_REGION_INFO_FLAG_CAPS;
@@ -178,7 +197,7 @@ static int device_ioctl(unsigned long request, void *arg)
 	case VFIO_DEVICE_GET_REGION_INFO:
 		return region_info(arg);
 	case VFIO_DEVICE_GET_IRQ_INFO:
-		irq->flags = VFIO_IRQ_INFO_EVENTFD;
+		irq->flags = VFIO_IRQ_INFO_EVENTFD | fake.irq_flags;
 		irq->count = fake.irq_counts[irq->index];
 		return 0;
 	case VFIO_DEVICE_SET_IRQS:
@@ -332,6 +351,7 @@ void fake_vfio_init(struct fake_machine *m)
 			[VFIO_PCI_CONFIG_REGION_INDEX] = { .size = 4096, .flags = rw },
 		},
 		.irq_counts = { 1, 4, 16, 1, 1 },
+		.irq_flags = VFIO_IRQ_INFO_NORESIZE,
 		.group_flags = VFIO_GROUP_FLAGS_VIABLE,
 		.maps_left = 65535,
 	};

@@ -27,6 +27,7 @@ struct fake_region {
 	uint32_t flags;
 	unsigned area_count;
 	struct vfio_region_sparse_mmap_area areas[4];
+	bool msix_mappable; /* without areas */
 };
 
 struct fake_vfio {
@@ -34,12 +35,13 @@ struct fake_vfio {
 	uint32_t device_flags;
 	struct fake_region regions[VFIO_PCI_NUM_REGIONS];
 	uint32_t irq_counts[VFIO_PCI_NUM_IRQS];
+	uint32_t irq_flags;     /* besides VFIO_IRQ_INFO_EVENTFD */
 	unsigned vectors_given; /* by the host; 0: as many as asked for */
 
 	uint32_t group_flags;
 	int open_group_error, set_iommu_error, set_irqs_error, reset_error, map_error;
 	unsigned reset_error_times; /* after which a reset works; 0: it never does */
-	unsigned affected_count; /* by a reset of the bus; 0: it has none */
+	unsigned affected_count;    /* by a reset of the bus; 0: it has none */
 	struct vfio_pci_dependent_device affected[4];
 	unsigned range_count;
 	struct vfio_iova_range ranges[4];

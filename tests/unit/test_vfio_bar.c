@@ -35,12 +35,24 @@ static void region_without_mmap_is_trapped(void **state)
 	assert_int_equal(split(&region, NULL, 0, got), 0);
 }
 
-static void bar_below_a_page_is_trapped(void **state)
+static void bar_below_a_page_is_one_page(void **state)
 {
 	const struct vfio_region region = { .size = 256, .mmap = true };
+	const struct vfio_area elsewhere = { PAGE, 0x100 };
 	struct vfio_area got[VFIO_BAR_PIECES_MAX];
 
-	assert_int_equal(split(&region, NULL, 0, got), 0);
+	assert_int_equal(split(&region, NULL, 0, got), 1);
+	assert_area(&got[0], 0, PAGE);
+	assert_int_equal(split(&region, &elsewhere, 1, got), 1);
+}
+
+static void table_in_a_bar_below_a_page_is_trapped(void **state)
+{
+	const struct vfio_region region = { .size = 256, .mmap = true };
+	const struct vfio_area table = { 0x80, 0x20 };
+	struct vfio_area got[VFIO_BAR_PIECES_MAX];
+
+	assert_int_equal(split(&region, &table, 1, got), 0);
 }
 
 static void only_the_page_of_the_table_is_left_out(void **state)
@@ -140,7 +152,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_bar_is_one_piece),
 		cmocka_unit_test(region_without_mmap_is_trapped),
-		cmocka_unit_test(bar_below_a_page_is_trapped),
+		cmocka_unit_test(bar_below_a_page_is_one_page),
+		cmocka_unit_test(table_in_a_bar_below_a_page_is_trapped),
 		cmocka_unit_test(only_the_page_of_the_table_is_left_out),
 		cmocka_unit_test(table_over_a_page_boundary_leaves_out_both),
 		cmocka_unit_test(table_and_pending_bits_split_twice),

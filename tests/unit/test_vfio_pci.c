@@ -55,17 +55,6 @@ static void sizing_a_decoded_bar_moves_nothing(void **state)
 	assert_string_equal(fake.log, "");
 }
 
-static void host_view_is_congruent_with_the_bar(void **state)
-{
-	struct vfio_guest *f = *state;
-
-	fake.regions[2].size = 32 * MiB;
-	vfio_guest_start(f);
-	assert_int_equal(fake.last_slot.guest_phys_addr, VFIO_GUEST_BAR2);
-	assert_int_equal(fake.last_slot.memory_size, 32 * MiB);
-	assert_int_equal(fake.last_slot.userspace_addr % (32 * MiB), 0);
-}
-
 static void bar_that_the_host_did_not_place_is_absent(void **state)
 {
 	struct vfio_guest *f = *state;
@@ -252,7 +241,6 @@ int main(void)
 		TEST(bars_are_as_vfio_says),
 		TEST(slots_are_split_around_table_and_pending_bits),
 		TEST(sizing_a_decoded_bar_moves_nothing),
-		TEST(host_view_is_congruent_with_the_bar),
 		TEST(bar_that_the_host_did_not_place_is_absent),
 		TEST(command_reaches_the_device),
 		TEST(trapped_accesses_reach_the_region),

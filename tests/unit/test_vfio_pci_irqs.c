@@ -26,6 +26,19 @@ static void msix_vectors_are_armed_one_by_one(void **state)
 	assert_string_equal(fake.log, "msix[0+16]=- msix[3+1]=fd irqfd+ msix[5+1]=fd irqfd+");
 }
 
+static void msix_vectors_are_allocated_one_by_one_where_the_host_can(void **state)
+{
+	struct vfio_guest *f = *state;
+
+	fake.irq_flags = 0;
+	vfio_guest_start(f);
+	vfio_guest_config_write(f, FAKE_MSIX + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	assert_string_equal(fake.log, "msix[0+1]=-");
+	vfio_guest_set_vector(f, 7, false);
+	vfio_guest_set_vector(f, 0, false);
+	assert_string_equal(fake.log, "msix[0+1]=- msix[7+1]=fd irqfd+ msix[0+1]=fd irqfd+");
+}
+
 static void msix_mask_does_not_call_vfio(void **state)
 {
 	struct vfio_guest *f = *state;
@@ -232,6 +245,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(msix_vectors_are_armed_one_by_one),
+		TEST(msix_vectors_are_allocated_one_by_one_where_the_host_can),
 		TEST(msix_mask_does_not_call_vfio),
 		TEST(msix_disable_is_one_call),
 		TEST(msix_takes_what_the_host_has),
