@@ -90,8 +90,8 @@ static void check(int r)
 
 void guest_init(struct guest *guest, const uint8_t *image, unsigned cpus)
 {
-	const struct arch_cpu_config cpu = { .count = cpus, .phys_bits = GUEST_PHYS_BITS };
-
+	guest->cpu.count = cpus;
+	guest->cpu.phys_bits = GUEST_PHYS_BITS;
 	pthread_mutex_init(&guest->lock, NULL);
 	pthread_cond_init(&guest->reported, NULL);
 	bus_init(&guest->pio);
@@ -117,7 +117,7 @@ void guest_init(struct guest *guest, const uint8_t *image, unsigned cpus)
 	check(bus_add(&guest->pio, &guest->report_port));
 	check(bus_add(&guest->pio, &guest->irq_port));
 	guest->has_vcpus = true;
-	check(vcpus_init(&guest->vcpus, &guest->board, cpus, &cpu));
+	check(vcpus_init(&guest->vcpus, &guest->board, cpus, &guest->cpu));
 }
 
 int guest_teardown(void **state)

@@ -48,6 +48,9 @@ struct guest {
 	unsigned report_sizes[GUEST_REPORTS_MAX];
 	unsigned reports_made, reports_read;
 
+	/* What the vCPUs have beside their number and GUEST_PHYS_BITS. Set before guest_init. */
+	struct arch_cpu_config cpu;
+
 	/* The agent serves `vector`; on the vCPU's thread, before its EOI. Set before guest_start.
 	 */
 	void (*on_irq)(void *arg, unsigned vector);

@@ -12,6 +12,7 @@
 #define RACES        1000u
 #define RACES_MAX_MS 8000u
 
+#define LEAF_HYPERVISOR 0x40000000
 #define LEAF_ENCRYPTION 0x8000001f
 #define LEAF_SIZES      0x80000008
 
@@ -192,6 +193,69 @@ static void cpuid_describes_one_socket_of_cores(void **state)
 	assert_int_equal(regs[2] >> 12 & 0xf, 2);
 }
 
+/* The name in EBX, ECX and EDX; regs is what CPUID gave. */
+static void vendor_of(const uint32_t regs[4], char ret_name[13])
+{
+	memcpy(ret_name, regs + 1, 12);
+	ret_name[12] = '\0';
+}
+
+static void cpuid_tells_of_kvm(void **state)
+{
+	struct guest *guest = *state;
+	uint32_t regs[4];
+	char name[13];
+
+	agent_start(guest, 1);
+	agent_cpuid(guest, LEAF_HYPERVISOR, 0, regs);
+	vendor_of(regs, name);
+	assert_string_equal(name, "KVMKVMKVM");
+	assert_true(regs[0] > LEAF_HYPERVISOR);
+}
+
+static void cpuid_hides_the_hypervisor(void **state)
+{
+	struct guest *guest = *state;
+	uint32_t regs[4], last[4];
+
+	guest->cpu.hide_hypervisor = true;
+	agent_start(guest, 1);
+	agent_cpuid(guest, 1, 0, regs);
+	assert_false(regs[2] & 1u << 31); /* a hypervisor */
+	assert_true(regs[2] & 1u << 21);  /* x2APIC, still */
+	/* As real processors answer: Intel's with their last basic leaf, AMD's with zeroes. */
+	agent_cpuid(guest, 0, 0, regs);
+	agent_cpuid(guest, regs[0], 0, last);
+	for (uint32_t leaf = LEAF_HYPERVISOR; leaf <= LEAF_HYPERVISOR + 1; leaf++) {
+		agent_cpuid(guest, leaf, 0, regs);
+		if (regs[0] || regs[1] || regs[2] || regs[3])
+			assert_memory_equal(regs, last, sizeof(regs));
+	}
+}
+
+static void cpuid_tells_another_vendor_and_then_of_kvm(void **state)
+{
+	struct guest *guest = *state;
+	uint32_t regs[4];
+	char name[13];
+
+	guest->cpu.hypervisor_vendor = "Acme Inc";
+	agent_start(guest, 1);
+	agent_cpuid(guest, 1, 0, regs);
+	assert_true(regs[2] & 1u << 31); /* a hypervisor */
+	agent_cpuid(guest, LEAF_HYPERVISOR, 0, regs);
+	vendor_of(regs, name);
+	assert_string_equal(name, "Acme Inc");
+	assert_int_equal(regs[0], LEAF_HYPERVISOR);
+	/* Where Linux looks for KVM after the first place. */
+	agent_cpuid(guest, LEAF_HYPERVISOR + 0x100, 0, regs);
+	vendor_of(regs, name);
+	assert_string_equal(name, "KVMKVMKVM");
+	assert_int_equal(regs[0], LEAF_HYPERVISOR + 0x101);
+	agent_cpuid(guest, LEAF_HYPERVISOR + 0x101, 0, regs);
+	assert_true(regs[0] != 0); /* its features */
+}
+
 static void code_where_no_memory_is_asks_for_the_end(void **state)
 {
 	struct guest *guest = *state;
@@ -217,6 +281,9 @@ int main(void)
 		GUEST_TEST(cpuid_hides_memory_encryption),
 		GUEST_TEST(cpuid_has_the_address_width_of_the_configuration),
 		GUEST_TEST(cpuid_describes_one_socket_of_cores),
+		GUEST_TEST(cpuid_tells_of_kvm),
+		GUEST_TEST(cpuid_hides_the_hypervisor),
+		GUEST_TEST(cpuid_tells_another_vendor_and_then_of_kvm),
 		GUEST_TEST(code_where_no_memory_is_asks_for_the_end),
 	};
 

@@ -11,9 +11,16 @@
 struct vcpu;
 struct vm;
 
+/* Of the name that a hypervisor tells its guest. */
+#define ARCH_HYPERVISOR_VENDOR_MAX 12
+
 struct arch_cpu_config {
 	unsigned count;     /* vCPUs: one socket, a core each */
 	unsigned phys_bits; /* what the guest sees; at most the host's */
+	/* The CPU does not say that a hypervisor runs it; the guest has no paravirtual features. */
+	bool hide_hypervisor;
+	/* The name that the first hypervisor leaf tells; NULL: KVM's. */
+	const char *hypervisor_vendor;
 };
 
 /* The interrupt controllers and timers that KVM emulates. Before any vCPU exists. */

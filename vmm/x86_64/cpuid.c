@@ -32,6 +32,8 @@ enum cpuid_leaf {
 	LEAF_STRUCTURED = 0x7,
 	LEAF_TOPOLOGY = 0xb,
 	LEAF_TOPOLOGY_V2 = 0x1f,
+	LEAF_HYPERVISOR = 0x40000000, /* and what follows, up to LEAF_HYPERVISOR_LAST */
+	LEAF_HYPERVISOR_LAST = 0x4fffffff,
 	LEAF_EXT_FEATURES = 0x80000001,
 	LEAF_ADDRESS_SIZES = 0x80000008,
 	LEAF_AMD_CACHE = 0x8000001d,
@@ -64,6 +66,12 @@ enum cpuid_leaf {
 #define X1_ECX_CMP_LEGACY (1u << 1)
 #define X1_EDX_GIB_PAGES  (1u << 26)
 
+/*
+ * Guests that know several hypervisors look for each at every such step. [Linux: Documentation/
+ * virt/kvm/x86/cpuid.rst, arch/x86/include/asm/processor.h]
+ */
+#define HYPERVISOR_LEAVES_STEP 0x100u
+
 /* The number of APIC ID bits that `count` cores need. */
 static unsigned core_bits(unsigned count)
 {
@@ -79,6 +87,8 @@ static void cpuid_leaf_features(struct kvm_cpuid_entry2 *e, const struct vcpu *v
 	e->ebx |= vcpu->id << F1_EBX_APIC_ID_SHIFT | logical << F1_EBX_LOGICAL_SHIFT;
 	/* KVM emulates both with its local APIC but leaves the announcement to us. */
 	e->ecx |= F1_ECX_X2APIC | F1_ECX_HYPERVISOR;
+	if (config->hide_hypervisor)
+		e->ecx &= ~F1_ECX_HYPERVISOR;
 	if (vm_check_extension(vcpu->set->board->vm, KVM_CAP_TSC_DEADLINE_TIMER))
 		e->ecx |= F1_ECX_TSC_DEADLINE;
 	e->edx &= ~F1_EDX_HTT;
@@ -221,6 +231,50 @@ static void cpuid_complete_topology(struct kvm_cpuid2 *cpuid, uint32_t function)
 	}
 }
 
+static bool is_hypervisor_leaf(const struct kvm_cpuid_entry2 *e)
+{
+	return e->function >= LEAF_HYPERVISOR && e->function <= LEAF_HYPERVISOR_LAST;
+}
+
+static void cpuid_hide_hypervisor(struct kvm_cpuid2 *cpuid)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		if (!is_hypervisor_leaf(&cpuid->entries[i]))
+			cpuid->entries[kept++] = cpuid->entries[i];
+	}
+	cpuid->nent = kept;
+}
+
+/*
+ * The first leaf is all that a program sees that wants to know the hypervisor's name; KVM's own
+ * move up, to where a guest that has drivers for KVM still finds them.
+ */
+static void cpuid_set_vendor(struct kvm_cpuid2 *cpuid, const char *vendor)
+{
+	struct kvm_cpuid_entry2 first = { .function = LEAF_HYPERVISOR, .eax = LEAF_HYPERVISOR };
+	char name[ARCH_HYPERVISOR_VENDOR_MAX] = { 0 };
+
+	assert(strlen(vendor) <= sizeof(name));
+	if (cpuid->nent == CPUID_ENTRIES_MAX)
+		return;
+	memcpy(name, vendor, strlen(vendor));
+	memcpy(&first.ebx, name, 4);
+	memcpy(&first.ecx, name + 4, 4);
+	memcpy(&first.edx, name + 8, 4);
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+		if (!is_hypervisor_leaf(e))
+			continue;
+		if (e->function == LEAF_HYPERVISOR)
+			e->eax += HYPERVISOR_LEAVES_STEP; /* their last one */
+		e->function += HYPERVISOR_LEAVES_STEP;
+	}
+	cpuid->entries[cpuid->nent++] = first;
+}
+
 /* What KVM can give a guest on this host, with room to add to it. free() it. */
 static int cpuid_supported(const struct vm *vm, struct kvm_cpuid2 **ret_cpuid)
 {
@@ -260,6 +314,10 @@ int cpuid_apply(struct vcpu *vcpu, const struct arch_cpu_config *config)
 	cpuid_complete_topology(cpuid, LEAF_TOPOLOGY_V2);
 	for (uint32_t i = 0; i < cpuid->nent; i++)
 		cpuid_adjust(&cpuid->entries[i], vcpu, config, amd);
+	if (config->hide_hypervisor)
+		cpuid_hide_hypervisor(cpuid);
+	else if (config->hypervisor_vendor)
+		cpuid_set_vendor(cpuid, config->hypervisor_vendor);
 	r = sys_ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid);
 	if (r < 0)
 		err_sys(ERR_HOST, r, "set the CPU features of vCPU %u", vcpu->id);
