@@ -236,8 +236,11 @@ static int init_cpus(struct machine *machine)
 	struct arch_cpu_config config = {
 		.count = machine->options->cpus,
 		.phys_bits = machine->window.phys_bits,
+		.hide_hypervisor = machine->options->hide_hypervisor,
 	};
 
+	if (machine->options->hypervisor_vendor[0])
+		config.hypervisor_vendor = machine->options->hypervisor_vendor;
 	return vcpus_init(&machine->vcpus, &machine->board, config.count, &config);
 }
 

@@ -8,6 +8,7 @@
 
 #include <limits.h>
 
+#include "core/arch.h"
 #include "core/log.h"
 #include "core/util.h"
 #include "vfio/pci_addr.h"
@@ -29,6 +30,9 @@
 
 /* What a virtio disk can tell of its serial number [virtio-1.2 5.2.6 Device Operation]. */
 #define OPTIONS_SERIAL_MAX 20
+
+/* What a CPU can tell of its hypervisor's name. */
+#define OPTIONS_VENDOR_MAX ARCH_HYPERVISOR_VENDOR_MAX
 
 enum options_command {
 	OPTIONS_RUN,
@@ -56,10 +60,12 @@ struct options {
 	struct options_disk disks[OPTIONS_DISKS_MAX];
 	unsigned disk_count;
 	unsigned cpus;
-	uint64_t memory;              /* bytes */
-	char firmware_code[PATH_MAX]; /* "": search the host's */
-	char firmware_vars[PATH_MAX]; /* "": a fresh store that is not kept */
-	char firmware_log[PATH_MAX];  /* "-": standard error */
+	bool hide_hypervisor;
+	char hypervisor_vendor[OPTIONS_VENDOR_MAX + 1]; /* "": KVM's own */
+	uint64_t memory;                                /* bytes */
+	char firmware_code[PATH_MAX];                   /* "": search the host's */
+	char firmware_vars[PATH_MAX];                   /* "": a fresh store that is not kept */
+	char firmware_log[PATH_MAX];                    /* "-": standard error */
 	enum log_level log_level;
 };
 

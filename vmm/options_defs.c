@@ -55,6 +55,8 @@ const struct option_def options_defs[] = {
 	{ "gpu", 0, RUN, "BDF[,rom=FILE|rom=off]", true, options_parse_gpu },
 	{ "disk", 0, RUN, "FILE[,ro][,serial=TEXT]", true, options_parse_disk },
 	{ "cpus", 0, RUN, "N", false, options_parse_cpus },
+	{ "hide-hypervisor", 0, RUN, NULL, true, options_parse_hide_hypervisor },
+	{ "hypervisor-vendor", 0, RUN, "TEXT", false, options_parse_hypervisor_vendor },
 	{ "memory", 0, RUN, "SIZE", false, options_parse_memory },
 	{ "firmware", 0, RUN, "CODE[,vars=FILE]", false, options_parse_firmware },
 	{ "firmware-log", 0, RUN, "FILE|-", false, parse_firmware_log },

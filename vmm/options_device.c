@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options that add a device: --gpu and --disk. Pure. Main thread. */
-#include <ctype.h>
 #include <errno.h>
 
 #include "core/err.h"
@@ -51,13 +50,9 @@ int options_parse_gpu(struct options *options, const char *value)
 
 static int parse_serial(struct options_disk *disk, const char *serial)
 {
-	const size_t len = strlen(serial);
-	bool good = len >= 1 && len <= OPTIONS_SERIAL_MAX;
 	int r;
 
-	for (size_t i = 0; good && i < len; i++)
-		good = isascii((unsigned char)serial[i]) && isgraph((unsigned char)serial[i]);
-	if (!good) {
+	if (!options_value_visible(serial, OPTIONS_SERIAL_MAX)) {
 		r = err_set(ERR_USAGE, -EINVAL, "--disk %s: '%s' cannot be a serial number",
 			    disk->file, serial);
 		err_hint("serial=TEXT takes 1 to %u visible ASCII characters", OPTIONS_SERIAL_MAX);

@@ -32,6 +32,8 @@ static const char run_help[] =
 "  --disk FILE[,ro][,serial=TEXT]  add a disk (up to 12)\n"
 "  --cpus N                        virtual CPUs, 1 to 254 (default 2)\n"
 "  --memory SIZE                   guest memory, as in 512M or 16G (default 4G)\n"
+"  --hide-hypervisor               the CPU does not say that it is a virtual one\n"
+"  --hypervisor-vendor TEXT        ... or says this in place of KVM\n"
 "  --firmware CODE[,vars=FILE]     UEFI firmware, and where it keeps variables\n"
 "  --firmware-log FILE|-           what a debug build of the firmware says\n"
 "  -v, --verbose                   say more\n"

@@ -41,3 +41,13 @@ bool options_value_digits(const char *text, size_t len, uint64_t *ret_val)
 	*ret_val = val;
 	return true;
 }
+
+bool options_value_visible(const char *text, size_t max)
+{
+	const size_t len = strlen(text);
+	bool good = len >= 1 && len <= max;
+
+	for (size_t i = 0; good && i < len; i++)
+		good = isascii((unsigned char)text[i]) && isgraph((unsigned char)text[i]);
+	return good;
+}

@@ -17,4 +17,7 @@ const char *options_value_property(const char *part, const char *key);
 /* Decimal digits and nothing else. */
 bool options_value_digits(const char *text, size_t len, uint64_t *ret_val);
 
+/* 1 to `max` visible ASCII characters and nothing else. */
+bool options_value_visible(const char *text, size_t max);
+
 #endif

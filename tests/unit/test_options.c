@@ -42,6 +42,10 @@ static void describe(const struct options *o, char line[1024])
 		    o->disks[i].serial[0] ? " serial " : "", o->disks[i].serial);
 	}
 	add(line, "%u cpus, %lluM", o->cpus, (unsigned long long)(o->memory / MiB));
+	if (o->hide_hypervisor)
+		add(line, "; hidden");
+	if (o->hypervisor_vendor[0])
+		add(line, "; vendor '%s'", o->hypervisor_vendor);
 	if (o->firmware_code[0])
 		add(line, "; code '%s'", o->firmware_code);
 	if (o->firmware_vars[0])
@@ -108,6 +112,8 @@ static const struct golden good[] = {
 	{ "--cpus 1", "1 cpus, 4096M" },
 	{ "--cpus 254", "254 cpus, 4096M" },
 	{ "--cpus 08", "8 cpus, 4096M" },
+	{ "--hide-hypervisor", "2 cpus, 4096M; hidden" },
+	{ "--hypervisor-vendor AcmeAcmeAcme", "2 cpus, 4096M; vendor 'AcmeAcmeAcme'" },
 	{ "--memory 64M", "2 cpus, 64M" },
 	{ "--memory 65536K", "2 cpus, 64M" },
 	{ "--memory 16G", "2 cpus, 16384M" },
@@ -138,6 +144,16 @@ static const struct golden good[] = {
 };
 
 static const struct golden bad[] = {
+	{ "--hypervisor-vendor AcmeAcmeAcme1",
+	  "--hypervisor-vendor: 'AcmeAcmeAcme1' cannot be told; it takes 1 to 12 visible ASCII "
+	  "characters" },
+	{ "--hypervisor-vendor Ac\xc3\xa9",
+	  "--hypervisor-vendor: 'Ac\xc3\xa9' cannot be told; it takes 1 to 12 visible ASCII "
+	  "characters" },
+	{ "--hypervisor-vendor x --hide-hypervisor",
+	  "--hide-hypervisor and --hypervisor-vendor exclude each other" },
+	{ "--hide-hypervisor --hypervisor-vendor x",
+	  "--hide-hypervisor and --hypervisor-vendor exclude each other" },
 	{ "", "nothing is given to run; tinyvmm --help has examples" },
 	{ "run", "nothing is given to run; tinyvmm --help has examples" },
 	{ "a.img",
