@@ -275,11 +275,9 @@ static int blk_init(struct virtio_blk *blk, const struct board *board, struct lo
 {
 	uint64_t features = 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_BLK_SIZE |
 			    1ull << VIRTIO_BLK_F_FLUSH | 1ull << VIRTIO_BLK_F_TOPOLOGY;
-	int r = blk_file_open(&blk->file, options->path, options->read_only);
+	int r;
 
-	if (r < 0)
-		return r;
-	if (options->read_only)
+	if (blk->file.read_only)
 		features |= 1ull << VIRTIO_BLK_F_RO;
 	blk->config = (struct virtio_blk_config){
 		.capacity = htole64(blk->file.size / BLK_SECTOR),
@@ -307,8 +305,12 @@ int virtio_blk_create(const struct board *board, struct loop *loop,
 	struct virtio_blk *blk = calloc(1, sizeof(*blk));
 	int r;
 
-	if (!blk)
+	if (!blk) {
+		blk_file_close(options->file);
 		return err_sys(ERR_LIMIT, -ENOMEM, "disk '%s'", options->path);
+	}
+	blk->file = *options->file;
+	*options->file = (struct blk_file){ 0 };
 	r = blk_init(blk, board, loop, options);
 	if (r < 0) {
 		blk_destroy(&blk->vdev.pci.device);

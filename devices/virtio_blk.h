@@ -7,11 +7,12 @@
 
 #include "devices/pci.h"
 
+struct blk_file;
 struct loop;
 
 struct virtio_blk_options {
-	const char *path;
-	bool read_only;
+	const char *path;      /* for messages */
+	struct blk_file *file; /* opened from it; taken over and zeroed, also by a failure */
 	/* What the guest sees as the disk's serial number, cut after 20 bytes; NULL: made from
 	 * path. */
 	const char *serial;

@@ -99,7 +99,7 @@ static uint64_t status_number(const char *status, const char *field, int base)
  * Pinned pages count against RLIMIT_MEMLOCK of the process unless it has CAP_IPC_LOCK. Finding out
  * only from the kernel would take as long as zeroing all memory.
  */
-static int allow_pinning(uint64_t bytes)
+int vfio_iommu_allow_pinning(uint64_t bytes)
 {
 	char status[8192];
 	struct rlimit lim, want;
@@ -152,7 +152,7 @@ int vfio_iommu_map_ram(struct vfio_iommu *iommu, const struct guest_mem *mem)
 	r = check_limits(iommu, mem);
 	if (r < 0)
 		return r;
-	r = allow_pinning(guest_mem_size(mem));
+	r = vfio_iommu_allow_pinning(guest_mem_size(mem));
 	if (r < 0)
 		return r;
 

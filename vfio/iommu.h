@@ -57,10 +57,13 @@ struct vfio_iommu {
  */
 int MUST_CHECK vfio_type1_create(struct vm *vm, struct vfio_iommu **ret_iommu);
 
+/* Whether `bytes` of guest RAM may be pinned; the limit of locked memory is raised if need be. */
+int MUST_CHECK vfio_iommu_allow_pinning(uint64_t bytes);
+
 /*
  * Maps all guest RAM for DMA: once, after the last device was created and before the guest starts.
- * Pins it, which takes the time to zero all of it. The limit of locked memory is raised if need be,
- * and what cannot work is told before anything is pinned. With no device: does nothing.
+ * Pins it, which takes the time to zero all of it. What cannot work is told before anything is
+ * pinned. With no device: does nothing.
  */
 int MUST_CHECK vfio_iommu_map_ram(struct vfio_iommu *iommu, const struct guest_mem *mem);
 

@@ -121,20 +121,29 @@ static void rom_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
 
 static const struct bus_ops rom_ops = { .read = rom_read, .write = rom_write };
 
-static int load_file(const char *file, void **ret_data, size_t *ret_len)
+int vfio_rom_file_read(const char *path, struct vfio_rom_file *ret_file)
 {
-	int r = sys_read_file(file, ROM_SIZE_MAX, ret_data, ret_len);
+	struct vfio_rom_file file;
+	int r = sys_read_file(path, ROM_SIZE_MAX, &file.data, &file.len);
 
 	if (r == -EFBIG)
-		return err_set(ERR_FILE, r, "option ROM '%s' is larger than 16 MiB", file);
+		return err_set(ERR_FILE, r, "option ROM '%s' is larger than 16 MiB", path);
 	if (r < 0)
-		return err_sys(ERR_FILE, r, "read option ROM '%s'", file);
-	if (*ret_len >= 2 && has_signature(*ret_data))
+		return err_sys(ERR_FILE, r, "read option ROM '%s'", path);
+	if (file.len >= 2 && has_signature(file.data)) {
+		*ret_file = file;
 		return 0;
-	free(*ret_data);
-	err_set(ERR_FILE, -EINVAL, "'%s' is not an option ROM: it does not begin with 55 AA", file);
+	}
+	free(file.data);
+	err_set(ERR_FILE, -EINVAL, "'%s' is not an option ROM: it does not begin with 55 AA", path);
 	err_hint("dumps of some tools have a header before it, which must be cut off");
 	return -EINVAL;
+}
+
+void vfio_rom_file_free(struct vfio_rom_file *file)
+{
+	free(file->data);
+	*file = (struct vfio_rom_file){ 0 };
 }
 
 static int make_bar(struct vfio_rom *rom, uint64_t size)
@@ -151,26 +160,20 @@ static int make_bar(struct vfio_rom *rom, uint64_t size)
 	return 0;
 }
 
-static int init_from_file(struct vfio_rom *rom, const char *file)
+static int init_from_file(struct vfio_rom *rom, const struct vfio_rom_file *file)
 {
-	void *data;
-	size_t len;
-	int r = load_file(file, &data, &len);
+	int r = make_bar(rom, file->len);
 
 	if (r < 0)
 		return r;
-	r = make_bar(rom, len);
-	if (r >= 0) {
-		memset(rom->data, 0xff, rom->size);
-		memcpy(rom->data, data, len);
-		rom->loaded = true;
-	}
-	free(data);
-	return r;
+	memset(rom->data, 0xff, rom->size);
+	memcpy(rom->data, file->data, file->len);
+	rom->loaded = true;
+	return 0;
 }
 
 int vfio_rom_init(struct vfio_rom *rom, struct pci_dev *pci, const struct vfio_device *dev,
-		  const char *file, bool off)
+		  const struct vfio_rom_file *file, bool off)
 {
 	const struct vfio_region *region = &dev->regions[VFIO_PCI_ROM_REGION_INDEX];
 

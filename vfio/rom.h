@@ -23,12 +23,23 @@ struct vfio_rom {
 	struct vm_slot slot;
 };
 
+/* A copy of an option ROM from the user's file. */
+struct vfio_rom_file {
+	void *data;
+	size_t len; /* 0: none */
+};
+
+/* Says what is wrong with the file (kind ERR_FILE). Before any device is touched. */
+int MUST_CHECK vfio_rom_file_read(const char *path, struct vfio_rom_file *ret_file);
+void vfio_rom_file_free(struct vfio_rom_file *file);
+
 /*
- * Declares the ROM BAR, if there is a ROM: from `file` if that is not NULL, else the device's; none
- * if `off`. A file that cannot be read is an error, a device without a readable ROM is not.
+ * Declares the ROM BAR, if there is a ROM: a copy of `file` if that is not NULL, else the device's;
+ * none if `off`. A device without a readable ROM is no error.
  */
 int MUST_CHECK vfio_rom_init(struct vfio_rom *rom, struct pci_dev *pci,
-			     const struct vfio_device *dev, const char *file, bool off);
+			     const struct vfio_device *dev, const struct vfio_rom_file *file,
+			     bool off);
 /* After pci_dev_fini. */
 void vfio_rom_fini(struct vfio_rom *rom);
 

@@ -16,11 +16,12 @@
 struct loop;
 struct pci_dev;
 struct vfio_iommu;
+struct vfio_rom_file;
 
 struct vfio_pci_config {
-	const char *bdf;      /* "0000:01:00.0" */
-	const char *rom_file; /* the option ROM to show; NULL: the device's own */
-	bool rom_off;         /* show none */
+	const char *bdf;                      /* "0000:01:00.0" */
+	const struct vfio_rom_file *rom_file; /* the ROM to show, copied; NULL: the device's own */
+	bool rom_off;                         /* show none */
 };
 
 /*

@@ -131,21 +131,21 @@ static int end_status(const struct machine *machine, enum machine_end end)
 	return ERR_GUEST;
 }
 
-static int run_machine(struct machine *machine, const struct options *options, int signal_fd)
+static int machine_failed(const struct machine *machine)
+{
+	const int status = command_failed();
+
+	/* Not a failure: somebody ended it. */
+	return machine->end_signal ? STATUS_SIGNAL + machine->end_signal : status;
+}
+
+static int run_machine(struct machine *machine)
 {
 	enum machine_end end;
-	int status;
-	int r = machine_init(machine, options, signal_fd);
 
-	if (r < 0) {
-		status = command_failed();
-		/* Not a failure: somebody ended it. */
-		return machine->end_signal ? STATUS_SIGNAL + machine->end_signal : status;
-	}
-	r = machine_run(machine, &end);
-	status = r < 0 ? command_failed() : end_status(machine, end);
-	machine_fini(machine);
-	return status;
+	if (machine_build(machine) < 0)
+		return machine_failed(machine);
+	return machine_run(machine, &end) < 0 ? command_failed() : end_status(machine, end);
 }
 
 int cmd_run(const struct options *options)
@@ -167,10 +167,14 @@ int cmd_run(const struct options *options)
 	vfio_host_init(&host, "");
 	status = check_memory(options) < 0 || check_gpus(&host, options) < 0 ? command_failed() : 0;
 	recover_devices();
+	/* With the leases, and before any device is touched. */
+	if (status == 0 && machine_open(machine, options, signal_fd) < 0)
+		status = machine_failed(machine);
 	if (status == 0 && vfio_host_take(&host) < 0)
 		status = command_failed();
 	if (status == 0)
-		status = run_machine(machine, options, signal_fd);
+		status = run_machine(machine);
+	machine_fini(machine);
 	/* It said why; a run that leaves the host changed has not gone well. */
 	given_back = vfio_host_give_back(&host) == 0;
 	if (!given_back && status == 0)

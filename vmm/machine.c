@@ -260,19 +260,32 @@ static void fini_gpus(struct machine *machine)
 	machine->iommu = NULL;
 }
 
-/*
- * The machine's life: built from the first line to the last, torn down from the last to the first.
- * Before the `fini` of a step the devices that it added are destroyed. A `fini` is called for the
- * step that failed too.
- */
-static const struct {
+struct step {
 	const char *name; /* for --verbose */
 	int (*init)(struct machine *machine);
 	void (*fini)(struct machine *machine);
-} steps[] = {
+};
+
+/*
+ * The machine's life, in two parts: done from the first line to the last, undone from the last to
+ * the first. Before the `fini` of a step the devices that it added are destroyed. A `fini` is
+ * called for the step that failed too.
+ *
+ * The first part comes before the devices are taken from the host's drivers. All that a user can
+ * get wrong belongs there.
+ */
+static const struct step preflight[] = {
 	{ "main loop", init_main_loop, fini_main_loop },
-	{ "device loop", init_device_loop, fini_device_loop },
 	{ "virtual machine", init_vm, fini_vm },
+	{ "limit of locked memory", machine_check_pinning, NULL },
+	{ "disk images", machine_open_disks, machine_close_disks },
+	{ "option ROMs", machine_open_roms, machine_close_roms },
+	{ "firmware image", machine_open_firmware, machine_close_firmware },
+	{ "firmware log", machine_open_firmware_log, machine_close_firmware_log },
+};
+
+static const struct step building[] = {
+	{ "device loop", init_device_loop, fini_device_loop },
 	{ "memory", init_ram, fini_ram },
 	{ "chipset", machine_add_chipset, fini_pci },
 	{ "console", init_console, fini_console },
@@ -280,7 +293,7 @@ static const struct {
 	{ "disks", machine_add_disks, machine_remove_disks },
 	{ "address space", machine_plan_window, NULL },
 	{ "vCPUs", init_cpus, fini_cpus },
-	{ "firmware", machine_add_firmware, machine_remove_firmware },
+	{ "firmware", machine_add_firmware, NULL },
 	{ "memory for DMA", machine_map_dma, NULL },
 };
 
@@ -307,29 +320,30 @@ static double now_ms(void)
 
 static void machine_undo(struct machine *machine)
 {
-	unsigned step = --machine->step_count;
+	const unsigned nr = --machine->step_count;
+	const struct step *step =
+		nr < ARRAY_SIZE(preflight) ? &preflight[nr] : &building[nr - ARRAY_SIZE(preflight)];
 
-	while (machine->device_count > machine->step_devices[step]) {
+	while (machine->device_count > machine->step_devices[nr]) {
 		struct device *dev = machine->devices[--machine->device_count];
 
 		dev->ops->destroy(dev);
 	}
-	if (steps[step].fini)
-		steps[step].fini(machine);
+	if (step->fini)
+		step->fini(machine);
 }
 
-int machine_init(struct machine *machine, const struct options *options, int signal_fd)
+static int machine_do(struct machine *machine, const struct step *steps, unsigned count)
 {
-	_Static_assert(ARRAY_SIZE(steps) <= MACHINE_STEPS_MAX, "step_devices is too small");
+	_Static_assert(ARRAY_SIZE(preflight) + ARRAY_SIZE(building) <= MACHINE_STEPS_MAX,
+		       "step_devices is too small");
 	struct err_chain why;
 	int r = 0;
 
-	*machine = (struct machine){ .options = options, .signal_fd = signal_fd };
-	for (unsigned i = 0; i < ARRAY_SIZE(steps) && r == 0; i++) {
+	for (unsigned i = 0; i < count && r == 0; i++) {
 		const double start = now_ms();
 
-		machine->step_devices[i] = machine->device_count;
-		machine->step_count++;
+		machine->step_devices[machine->step_count++] = machine->device_count;
 		r = steps[i].init(machine);
 		if (r == 0)
 			r = machine_check_signals(machine);
@@ -342,6 +356,17 @@ int machine_init(struct machine *machine, const struct options *options, int sig
 		err_restore(&why);
 	}
 	return r;
+}
+
+int machine_open(struct machine *machine, const struct options *options, int signal_fd)
+{
+	*machine = (struct machine){ .options = options, .signal_fd = signal_fd };
+	return machine_do(machine, preflight, ARRAY_SIZE(preflight));
+}
+
+int machine_build(struct machine *machine)
+{
+	return machine_do(machine, building, ARRAY_SIZE(building));
 }
 
 int machine_run(struct machine *machine, enum machine_end *ret_end)

@@ -18,14 +18,16 @@
 #include "core/mem.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
+#include "devices/blk_file.h"
 #include "devices/pci_root.h"
 #include "firmware-loader/fw_image.h"
 #include "firmware-loader/fw_vars.h"
 #include "firmware-loader/mmio_window.h"
 #include "options.h"
+#include "vfio/rom.h"
 
 #define MACHINE_DEVICES_MAX 64
-#define MACHINE_STEPS_MAX   16
+#define MACHINE_STEPS_MAX   24
 
 struct fw_cfg;
 struct ich9_lpc;
@@ -58,7 +60,9 @@ struct machine {
 	struct pci_root pci;
 	struct ich9_lpc *lpc;
 	struct fw_cfg *fw_cfg;
-	struct vfio_iommu *iommu; /* NULL: no passed-through device */
+	struct vfio_iommu *iommu;                      /* NULL: no passed-through device */
+	struct blk_file disk_files[OPTIONS_DISKS_MAX]; /* until its device takes it over */
+	struct vfio_rom_file roms[OPTIONS_GPUS_MAX];
 	struct loop disk_loops[OPTIONS_DISKS_MAX];
 	unsigned disk_count;
 	struct pci_dev *gpus[OPTIONS_GPUS_MAX];
@@ -72,7 +76,7 @@ struct machine {
 	struct device *devices[MACHINE_DEVICES_MAX]; /* in the order of creation */
 	unsigned device_count;
 
-	unsigned step_count;                      /* of machine.c's steps, done */
+	unsigned step_count;                      /* of machine.c's tables, done */
 	unsigned step_devices[MACHINE_STEPS_MAX]; /* device_count before each */
 
 	int signal_fd;     /* borrowed */
@@ -82,10 +86,15 @@ struct machine {
 };
 
 /*
- * Builds everything up to the first instruction. `signal_fd` is a signalfd of the signals that end
- * a run. On failure the machine is as after machine_fini.
+ * Opens and checks all that the options name, and makes the VM: whatever can fail before a device
+ * is taken from its driver. Starts no thread and allocates no guest memory, so that the caller may
+ * fork. `signal_fd` is a signalfd of the signals that end a run. On failure, here and in
+ * machine_build, the machine is as after machine_fini.
  */
-int MUST_CHECK machine_init(struct machine *machine, const struct options *options, int signal_fd);
+int MUST_CHECK machine_open(struct machine *machine, const struct options *options, int signal_fd);
+
+/* Builds the rest, up to the first instruction. The devices are with vfio-pci. */
+int MUST_CHECK machine_build(struct machine *machine);
 
 /* Runs the guest until its end. */
 int MUST_CHECK machine_run(struct machine *machine, enum machine_end *ret_end);
@@ -97,6 +106,17 @@ void machine_fini(struct machine *machine);
 
 /* Takes over `dev`: reset with the machine, destroyed at its end. */
 void machine_add_device(struct machine *machine, struct device *dev);
+
+/* machine_preflight.c: what the options name, one function a kind of file. */
+int MUST_CHECK machine_open_disks(struct machine *machine);
+void machine_close_disks(struct machine *machine);
+int MUST_CHECK machine_open_roms(struct machine *machine);
+void machine_close_roms(struct machine *machine);
+int MUST_CHECK machine_check_pinning(struct machine *machine); /* the limit of locked memory */
+int MUST_CHECK machine_open_firmware(struct machine *machine);
+void machine_close_firmware(struct machine *machine);
+int MUST_CHECK machine_open_firmware_log(struct machine *machine);
+void machine_close_firmware_log(struct machine *machine);
 
 /* machine_devices.c: the chipset, then the devices of the options. */
 int MUST_CHECK machine_add_chipset(struct machine *machine);
@@ -110,6 +130,5 @@ int MUST_CHECK machine_map_dma(struct machine *machine);
 int MUST_CHECK machine_plan_window(struct machine *machine);
 /* and the flash, and all that firmware asks of fw_cfg. */
 int MUST_CHECK machine_add_firmware(struct machine *machine);
-void machine_remove_firmware(struct machine *machine); /* after its devices */
 
 #endif

@@ -137,7 +137,7 @@ static int add_gpu_slot(struct machine *machine, unsigned first, struct pci_brid
 			struct pci_addr_text bdf = pci_addr_text(gpu->addr);
 			const struct vfio_pci_config config = {
 				.bdf = bdf.s,
-				.rom_file = gpu->rom[0] ? gpu->rom : NULL,
+				.rom_file = gpu->rom[0] ? &machine->roms[i] : NULL,
 				.rom_off = gpu->rom_off,
 			};
 			struct pci_dev *dev;
@@ -189,7 +189,7 @@ static int add_disk(struct machine *machine, const struct options_disk *disk)
 	struct loop *loop = &machine->disk_loops[i];
 	const struct virtio_blk_options config = {
 		.path = disk->file,
-		.read_only = disk->readonly,
+		.file = &machine->disk_files[i],
 		.serial = disk->serial[0] ? disk->serial : NULL,
 	};
 	struct pci_dev *dev;

@@ -5,19 +5,16 @@
  * selects them.
  */
 #include <errno.h>
-#include <fcntl.h>
 
 #include "boot/acpi.h"
 #include "boot/smbios.h"
 #include "core/arch.h"
 #include "core/err.h"
 #include "core/log.h"
-#include "core/sys.h"
 #include "devices/debug_port.h"
 #include "devices/fw_cfg.h"
 #include "devices/ich9_lpc.h"
 #include "devices/pflash.h"
-#include "firmware-loader/fw_descriptor.h"
 #include "firmware-loader/fw_files.h"
 #include "machine.h"
 #include "x86_64/layout.h"
@@ -225,27 +222,6 @@ static int add_fw_cfg(struct machine *machine)
 	return add_fw_cfg_content(machine);
 }
 
-static int open_image(struct machine *machine)
-{
-	const struct options *options = machine->options;
-	struct fw_descriptor_dirs dirs;
-	const struct fw_search search = {
-		.descriptor_dirs = dirs.list,
-		.pairs = fw_image_known_pairs,
-	};
-	int r;
-
-	fw_descriptor_dirs_init(&dirs);
-	r = fw_image_open(options->firmware_code[0] ? options->firmware_code : NULL, &search,
-			  &machine->firmware);
-	if (r < 0)
-		return r;
-	log_debug("firmware %s", machine->firmware.code_path);
-	return fw_vars_open(&machine->firmware,
-			    options->firmware_vars[0] ? options->firmware_vars : NULL,
-			    &machine->vars);
-}
-
 static int add_flash(struct machine *machine)
 {
 	const struct fw_image *image = &machine->firmware;
@@ -277,42 +253,16 @@ static void firmware_log_line(void *opaque, const char *text)
 	fflush(log);
 }
 
-/* Not blocking, so that a FIFO that nobody reads is an error and not a hang. */
-static int open_firmware_log(const char *path, FILE **ret_log)
-{
-	int fd = sys_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK, 0666);
-	FILE *log;
-
-	if (fd < 0) {
-		err_sys(ERR_FILE, fd, "firmware log '%s'", path);
-		if (fd == -ENXIO)
-			err_hint("it is a FIFO that nobody reads yet");
-		return fd;
-	}
-	(void)fcntl(fd, F_SETFL, O_WRONLY);
-	log = fdopen(fd, "w");
-	if (!log) {
-		close(fd);
-		return err_sys(ERR_LIMIT, -ENOMEM, "firmware log '%s'", path);
-	}
-	*ret_log = log;
-	return 0;
-}
-
 /* The debug port exists only when somebody reads it: each character is an exit. */
 static int add_firmware_log(struct machine *machine)
 {
-	const char *path = machine->options->firmware_log;
 	struct device *dev;
-	int r = 0;
+	int r;
 
-	if (!path[0])
+	if (!machine->options->firmware_log[0])
 		return 0;
-	if (strcmp(path, "-") != 0)
-		r = open_firmware_log(path, &machine->firmware_log);
-	if (r == 0)
-		r = debug_port_create(&machine->board, PORT_DEBUG, firmware_log_line,
-				      machine->firmware_log, &dev);
+	r = debug_port_create(&machine->board, PORT_DEBUG, firmware_log_line, machine->firmware_log,
+			      &dev);
 	if (r == 0)
 		machine_add_device(machine, dev);
 	return r;
@@ -320,23 +270,11 @@ static int add_firmware_log(struct machine *machine)
 
 int machine_add_firmware(struct machine *machine)
 {
-	int r;
+	int r = add_flash(machine);
 
-	machine->vars.fd = -1;
-	r = open_image(machine);
-	if (r == 0)
-		r = add_flash(machine);
 	if (r == 0)
 		r = add_firmware_log(machine);
 	if (r == 0)
 		r = add_fw_cfg(machine);
 	return r;
-}
-
-void machine_remove_firmware(struct machine *machine)
-{
-	if (machine->firmware_log)
-		fclose(machine->firmware_log);
-	fw_vars_fini(&machine->vars);
-	fw_image_fini(&machine->firmware);
 }

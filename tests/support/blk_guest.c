@@ -11,6 +11,7 @@
 
 #include "cmocka_all.h"
 #include "core/log.h"
+#include "devices/blk_file.h"
 #include "devices/virtio_blk.h"
 
 #define RINGS   0x1000u
@@ -119,10 +120,13 @@ uint32_t blk_guest_features(struct blk_guest *f)
 
 int blk_guest_plug(struct blk_guest *f, bool read_only, const char *serial)
 {
-	const struct virtio_blk_options options = { f->path, read_only, serial };
+	struct blk_file file = { 0 };
+	const struct virtio_blk_options options = { f->path, &file, serial };
 	struct pci_dev *dev;
-	int r = virtio_blk_create(&f->guest.board, &f->guest.loop, &options, &dev);
+	int r = blk_file_open(&file, f->path, read_only);
 
+	if (r == 0)
+		r = virtio_blk_create(&f->guest.board, &f->guest.loop, &options, &dev);
 	if (r == 0)
 		virtio_guest_plug(&f->guest, dev);
 	return r;

@@ -6,14 +6,23 @@
 #include <stdlib.h>
 
 #include "cmocka_all.h"
+#include "vfio/rom.h"
 #include "vfio/vfio_pci.h"
 
 void vfio_guest_create_with(struct vfio_guest *f, const char *rom_file, bool rom_off)
 {
-	const struct vfio_pci_config config = { FAKE_BDF, rom_file, rom_off };
+	struct vfio_rom_file rom = { 0 };
+	const struct vfio_pci_config config = {
+		.bdf = FAKE_BDF,
+		.rom_file = rom_file ? &rom : NULL,
+		.rom_off = rom_off,
+	};
 
+	if (rom_file)
+		assert_int_equal(vfio_rom_file_read(rom_file, &rom), 0);
 	assert_int_equal(vfio_type1_create(&f->m.vm, &f->iommu), 0);
 	assert_int_equal(vfio_pci_create(&f->m.board, f->iommu, &config, &f->loop, &f->pci), 0);
+	vfio_rom_file_free(&rom);
 	pci_bus_add(&f->bus, f->pci, PCI_DEVFN(0, 0));
 	fake_clear_log();
 }

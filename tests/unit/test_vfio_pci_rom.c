@@ -6,7 +6,7 @@
 
 #include "cmocka_all.h"
 #include "core/err.h"
-#include "vfio/vfio_pci.h"
+#include "vfio/rom.h"
 #include "vfio_guest.h"
 
 static void put_rom(uint8_t *rom, size_t size, uint16_t device)
@@ -98,12 +98,10 @@ static void rom_off_has_no_bar(void **state)
 
 static void file_that_is_no_rom_is_refused(void **state)
 {
-	const struct vfio_pci_config config = { FAKE_BDF, "/proc/self/exe", false };
-	struct vfio_guest *f = *state;
+	struct vfio_rom_file file = { 0 };
 
-	assert_int_equal(vfio_type1_create(&f->m.vm, &f->iommu), 0);
-	assert_int_equal(vfio_pci_create(&f->m.board, f->iommu, &config, &f->loop, &f->pci),
-			 -EINVAL);
+	assert_int_equal(vfio_rom_file_read("/proc/self/exe", &file), -EINVAL);
+	assert_null(file.data);
 	assert_int_equal(err_kind(), ERR_FILE);
 }
 

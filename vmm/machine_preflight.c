@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the options name, opened and checked before any device is taken from its driver: a typo must
+ * not cost the host its display for a moment. What is opened here is what the machine uses later.
+ * Main thread; neither threads nor guest memory exist yet. The table of it is in machine.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "core/err.h"
+#include "core/log.h"
+#include "core/sys.h"
+#include "firmware-loader/fw_descriptor.h"
+#include "machine.h"
+#include "vfio/iommu.h"
+
+int machine_open_disks(struct machine *machine)
+{
+	const struct options *options = machine->options;
+	int r = 0;
+
+	for (unsigned i = 0; i < options->disk_count && r == 0; i++)
+		r = blk_file_open(&machine->disk_files[i], options->disks[i].file,
+				  options->disks[i].readonly);
+	return r;
+}
+
+void machine_close_disks(struct machine *machine)
+{
+	/* Those that a device has taken over are zeroed. */
+	for (unsigned i = 0; i < ARRAY_SIZE(machine->disk_files); i++)
+		blk_file_close(&machine->disk_files[i]);
+}
+
+int machine_open_roms(struct machine *machine)
+{
+	const struct options *options = machine->options;
+	int r = 0;
+
+	for (unsigned i = 0; i < options->gpu_count && r == 0; i++) {
+		if (options->gpus[i].rom[0])
+			r = vfio_rom_file_read(options->gpus[i].rom, &machine->roms[i]);
+		if (r < 0)
+			err_wrap(r, "%s", pci_addr_text(options->gpus[i].addr).s);
+	}
+	return r;
+}
+
+void machine_close_roms(struct machine *machine)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(machine->roms); i++)
+		vfio_rom_file_free(&machine->roms[i]);
+}
+
+int machine_check_pinning(struct machine *machine)
+{
+	const struct options *options = machine->options;
+
+	return options->gpu_count ? vfio_iommu_allow_pinning(options->memory) : 0;
+}
+
+int machine_open_firmware(struct machine *machine)
+{
+	const struct options *options = machine->options;
+	struct fw_descriptor_dirs dirs;
+	const struct fw_search search = {
+		.descriptor_dirs = dirs.list,
+		.pairs = fw_image_known_pairs,
+	};
+	int r;
+
+	machine->vars.fd = -1;
+	fw_descriptor_dirs_init(&dirs);
+	r = fw_image_open(options->firmware_code[0] ? options->firmware_code : NULL, &search,
+			  &machine->firmware);
+	if (r < 0)
+		return r;
+	log_debug("firmware %s", machine->firmware.code_path);
+	return fw_vars_open(&machine->firmware,
+			    options->firmware_vars[0] ? options->firmware_vars : NULL,
+			    &machine->vars);
+}
+
+void machine_close_firmware(struct machine *machine)
+{
+	fw_vars_fini(&machine->vars);
+	fw_image_fini(&machine->firmware);
+}
+
+/* Not blocking, so that a FIFO that nobody reads is an error and not a hang. */
+static int open_log(const char *path, FILE **ret_log)
+{
+	int fd = sys_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK, 0666);
+	FILE *log;
+
+	if (fd < 0) {
+		err_sys(ERR_FILE, fd, "firmware log '%s'", path);
+		if (fd == -ENXIO)
+			err_hint("it is a FIFO that nobody reads yet");
+		return fd;
+	}
+	(void)fcntl(fd, F_SETFL, O_WRONLY);
+	log = fdopen(fd, "w");
+	if (!log) {
+		close(fd);
+		return err_sys(ERR_LIMIT, -ENOMEM, "firmware log '%s'", path);
+	}
+	*ret_log = log;
+	return 0;
+}
+
+int machine_open_firmware_log(struct machine *machine)
+{
+	const char *path = machine->options->firmware_log;
+
+	/* "-" is standard error. */
+	return path[0] && strcmp(path, "-") != 0 ? open_log(path, &machine->firmware_log) : 0;
+}
+
+void machine_close_firmware_log(struct machine *machine)
+{
+	if (machine->firmware_log)
+		fclose(machine->firmware_log);
+}
