@@ -56,8 +56,17 @@ static inline void assert_messages(const char *text)
 static inline void init_host(struct vfio_host *h)
 {
 	vfio_host_init(h, fs.root);
-	h->limit_ms = 200;
-	h->bind_limit_ms = 200;
+	/* Far more than a loaded machine needs. */
+	h->limit_ms = 10000;
+	h->bind_limit_ms = 10000;
+}
+
+/* From now on `driver` does not answer ("hang", "slow"), and is not waited for very long. */
+static inline void let_hang(const char *driver, const char *manner)
+{
+	fake_sysfs_manner(&fs, driver, manner);
+	host.limit_ms = 200;
+	host.bind_limit_ms = 200;
 }
 
 static inline int setup(void **state)

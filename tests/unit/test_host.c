@@ -155,7 +155,7 @@ static void driver_that_hangs_is_given_up(void **state)
 	fake_sysfs_add_driver(&fs, "amdgpu");
 	fake_sysfs_unlink(&fs, "sys/bus/pci/devices/" GPU "/driver");
 	fake_sysfs_link(&fs, "sys/bus/pci/devices/" GPU "/driver", "../../drivers/amdgpu");
-	fake_sysfs_manner(&fs, "amdgpu", "hang");
+	let_hang("amdgpu", "hang");
 	check(&host, GPU, NULL);
 	messages[0] = '\0';
 	assert_int_equal(vfio_host_take(&host), -EBUSY);
@@ -173,7 +173,7 @@ static void driver_that_hangs_is_given_up(void **state)
 static void device_that_cannot_leave_vfio_is_given_up_once(void **state)
 {
 	check_and_take(GPU, NULL);
-	fake_sysfs_manner(&fs, "vfio-pci", "hang");
+	let_hang("vfio-pci", "hang");
 	assert_int_equal(vfio_host_give_back(&host), -ETIMEDOUT);
 	assert_messages(GPU " is not given back to nvidia: unbind it: a driver hangs\n");
 	assert_true(fake_sysfs_exists(&fs, JOURNAL GPU));
@@ -274,7 +274,7 @@ static void driver_that_is_slow_to_come_back_is_left_to_it(void **state)
 	unsigned count;
 
 	check_and_take(GPU, NULL);
-	fake_sysfs_manner(&fs, "nvidia", "slow");
+	let_hang("nvidia", "slow");
 	assert_int_equal(vfio_host_give_back(&host), -ETIMEDOUT);
 	assert_messages(GPU " is not given back to nvidia: bind it: nvidia is still binding "
 			    "(waited 0 s)\n");
@@ -290,7 +290,7 @@ static void driver_that_is_slow_to_come_back_is_left_to_it(void **state)
 
 static void vfio_that_is_slow_to_bind_is_told(void **state)
 {
-	fake_sysfs_manner(&fs, "vfio-pci", "slow");
+	let_hang("vfio-pci", "slow");
 	check(&host, GPU, NULL);
 	assert_int_equal(vfio_host_take(&host), -ETIMEDOUT);
 	assert_string_equal(err_text(), "vfio-pci is still binding " GPU " (waited 0 s)");
