@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "core/sys.h"
+#include "core/text.h"
 #include "vfio/host_sysfs.h"
 
 #define NODES_MAX 16
@@ -101,6 +102,7 @@ static void list(const char *root, const struct nodes *nodes, char *buf, size_t 
 		if (sys_read_text(host_sysfs_path(root, "proc/%.20s/comm", entry->d_name).s, name,
 				  sizeof(name)) < 0)
 			strcpy(name, "?");
+		text_clean(name);
 		n = snprintf(buf + len, size - len, "%s%s (pid %.20s)", len ? ", " : "", name,
 			     entry->d_name);
 		len += n > 0 ? (size_t)n : 0;

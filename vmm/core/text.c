@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Foreign text for terminals; see text.h. [RFC 3629 UTF-8], [Unicode 9.6 General Category]. */
+#include "core/text.h"
+
+#include <stdio.h>
+
+#define CODE_POINT_MAX 0x10ffff
+
+/* The smallest code point that needs so many bytes: a longer form of a smaller one is not UTF-8. */
+static const int32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+
+int32_t text_decode(const char *text, size_t *ret_len)
+{
+	const uint8_t *p = (const uint8_t *)text;
+	size_t len = p[0] < 0x80       ? 1
+		     : p[0] >> 5 == 6  ? 2
+		     : p[0] >> 4 == 14 ? 3
+		     : p[0] >> 3 == 30 ? 4
+				       : 0;
+	int32_t c;
+
+	*ret_len = 1;
+	if (!len)
+		return -1;
+	if (len == 1)
+		return p[0];
+	c = p[0] & (0x7f >> len);
+	for (size_t i = 1; i < len; i++) {
+		if (p[i] >> 6 != 2) /* a NUL ends it here, too */
+			return -1;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	if (c < smallest[len] || c > CODE_POINT_MAX || (c >= 0xd800 && c <= 0xdfff))
+		return -1;
+	*ret_len = len;
+	return c;
+}
+
+static bool is_harmless(int32_t c)
+{
+	static const struct {
+		int32_t first, last;
+	} harmful[] = {
+		{ 0x00, 0x1f },       /* C0 controls */
+		{ 0x7f, 0x9f },       /* DEL, C1 controls */
+		{ 0xad, 0xad },       /* soft hyphen */
+		{ 0x61c, 0x61c },     /* Arabic letter mark */
+		{ 0x200b, 0x200f },   /* zero width, direction marks */
+		{ 0x2028, 0x202e },   /* separators, embedding and override of direction */
+		{ 0x2060, 0x206f },   /* invisible operators, isolation of direction */
+		{ 0xfeff, 0xfeff },   /* zero width no-break space */
+		{ 0xe0000, 0xe007f }, /* tags */
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(harmful); i++) {
+		if (c >= harmful[i].first && c <= harmful[i].last)
+			return false;
+	}
+	return c >= 0;
+}
+
+void text_clean(char *text)
+{
+	char *to = text;
+
+	while (*text) {
+		size_t len;
+
+		if (is_harmless(text_decode(text, &len))) {
+			memmove(to, text, len);
+			to += len;
+		} else {
+			*to++ = '?';
+		}
+		text += len;
+	}
+	*to = '\0';
+}
+
+size_t text_bytes(const char *text, size_t width)
+{
+	size_t bytes = 0;
+
+	for (; width && text[bytes]; width--) {
+		size_t len;
+
+		(void)text_decode(text + bytes, &len);
+		bytes += len;
+	}
+	return bytes;
+}
+
+size_t text_width(const char *text)
+{
+	size_t width = 0;
+
+	while (*text) {
+		size_t len;
+
+		(void)text_decode(text, &len);
+		text += len;
+		width++;
+	}
+	return width;
+}
+
+struct text_size text_size(uint64_t bytes)
+{
+	static const char units[] = "\0KMGTPE";
+	struct text_size size;
+	unsigned unit = 0;
+
+	for (; bytes && bytes % KiB == 0; bytes /= KiB)
+		unit++;
+	snprintf(size.s, sizeof(size.s), "%llu%.1s", (unsigned long long)bytes, units + unit);
+	return size;
+}

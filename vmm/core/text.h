@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Text that was written by others (names of devices, processes and drivers) for terminals: what
+ * would steer one is taken out, and widths are counted in characters. UTF-8. Pure, any thread.
+ */
+#ifndef CORE_TEXT_H
+#define CORE_TEXT_H
+
+#include "core/util.h"
+
+/*
+ * Puts "?" in the place of every control character, of what changes the direction of text or is
+ * invisible, and of every byte that is not UTF-8. In place.
+ */
+void text_clean(char *text);
+
+/* Characters of clean text: each is taken to be one column wide. */
+size_t text_width(const char *text);
+
+/* Bytes of the first `width` characters of clean text, or of all of it. */
+size_t text_bytes(const char *text, size_t width);
+
+/*
+ * One character of any bytes: its code point and, in *ret_len, its length. -1 and 1 for a byte that
+ * is not UTF-8; 0 at the NUL.
+ */
+int32_t text_decode(const char *text, size_t *ret_len);
+
+/* "16G", "768M", "4K", "512": in the largest unit of which it is a whole number. */
+#define TEXT_SIZE_LEN 24
+struct text_size {
+	char s[TEXT_SIZE_LEN];
+};
+struct text_size text_size(uint64_t bytes);
+
+#endif
