@@ -200,6 +200,13 @@ static bool member_is_harmless(const struct vfio_host *host, struct pci_addr mem
 	       host_sysfs_header_type(host->root, member) > PCI_HEADER_TYPE_NORMAL;
 }
 
+bool host_check_blocks(const struct vfio_host *host, struct pci_addr member)
+{
+	char driver[VFIO_HOST_DRIVER_SIZE];
+
+	return !member_is_harmless(host, member, driver);
+}
+
 /* Names every device that keeps the group from being passed. */
 int host_check_group(const struct vfio_host *host, const struct vfio_host_device *dev)
 {

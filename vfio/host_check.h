@@ -20,6 +20,9 @@ int MUST_CHECK host_check_no_vfs(const char *root, struct pci_addr addr);
 /* Kind ERR_HOST if the host has no IOMMU at all, ERR_DEVICE if only this device has none. */
 int MUST_CHECK host_check_iommu(const char *root, struct pci_addr addr, unsigned *ret_group);
 
+/* The guest could not have the group while this member of it stays with its driver. */
+bool host_check_blocks(const struct vfio_host *host, struct pci_addr member);
+
 /* Its IOMMU group, when all devices of `host` are passed together. */
 int MUST_CHECK host_check_group(const struct vfio_host *host, const struct vfio_host_device *dev);
 

@@ -2,11 +2,9 @@
 /* The journal of changed devices; see host_journal.h. A file holds "driver=...\noverride=...\n". */
 #include "vfio/host_journal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "core/err.h"
 #include "core/sys.h"
@@ -112,41 +110,14 @@ int host_journal_remove(const char *state_dir, struct pci_addr addr)
 	return sync_dir(host_sysfs_path(state_dir, "journal").s);
 }
 
-static int compare_addrs(const void *a, const void *b)
-{
-	return pci_addr_compare(*(const struct pci_addr *)a, *(const struct pci_addr *)b);
-}
-
 int host_journal_list(const char *state_dir, struct pci_addr **ret_addrs, unsigned *ret_count)
 {
-	DIR *dir = opendir(host_sysfs_path(state_dir, "journal").s);
-	struct pci_addr *addrs = NULL, addr;
-	struct dirent *entry;
-	unsigned count = 0;
+	int r = host_sysfs_list(host_sysfs_path(state_dir, "journal").s, ret_addrs, ret_count);
 
-	if (!dir && errno != ENOENT)
-		return -errno;
-	while (dir && (entry = readdir(dir))) {
-		struct pci_addr *more;
-
-		if (!pci_addr_scan(entry->d_name, &addr))
-			continue;
-		more = reallocarray(addrs, count + 1, sizeof(*addrs));
-		if (!more)
-			goto fail;
-		addrs = more;
-		addrs[count++] = addr;
+	if (r == -ENOENT) {
+		*ret_addrs = NULL;
+		*ret_count = 0;
+		r = 0;
 	}
-	if (dir)
-		closedir(dir);
-	if (count)
-		qsort(addrs, count, sizeof(*addrs), compare_addrs);
-	*ret_addrs = addrs;
-	*ret_count = count;
-	return 0;
-
-fail:
-	closedir(dir);
-	free(addrs);
-	return -ENOMEM;
+	return r;
 }

@@ -2,6 +2,7 @@
 /* Reading sysfs; see host_sysfs.h. [linux Documentation/ABI/testing/sysfs-bus-pci] */
 #include "vfio/host_sysfs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -151,4 +152,42 @@ int host_sysfs_header_type(const char *root, struct pci_addr addr)
 	if (load_le(header + PCI_VENDOR_ID, 2) == ones(2))
 		return -ENXIO;
 	return header[PCI_HEADER_TYPE] & PCI_HEADER_TYPE_MASK;
+}
+
+static int compare_addrs(const void *a, const void *b)
+{
+	return pci_addr_compare(*(const struct pci_addr *)a, *(const struct pci_addr *)b);
+}
+
+int host_sysfs_list(const char *path, struct pci_addr **ret_addrs, unsigned *ret_count)
+{
+	DIR *dir = opendir(path);
+	struct pci_addr *addrs = NULL, addr;
+	struct dirent *entry;
+	unsigned count = 0;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		struct pci_addr *more;
+
+		if (!pci_addr_scan(entry->d_name, &addr))
+			continue;
+		more = reallocarray(addrs, count + 1, sizeof(*addrs));
+		if (!more)
+			goto fail;
+		addrs = more;
+		addrs[count++] = addr;
+	}
+	closedir(dir);
+	if (count)
+		qsort(addrs, count, sizeof(*addrs), compare_addrs);
+	*ret_addrs = addrs;
+	*ret_count = count;
+	return 0;
+
+fail:
+	closedir(dir);
+	free(addrs);
+	return -ENOMEM;
 }

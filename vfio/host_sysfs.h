@@ -61,6 +61,9 @@ bool host_sysfs_is_gpu(const char *root, struct pci_addr addr);
 /* The firmware's screen, and so the host's until a driver moves it. */
 bool host_sysfs_is_boot_display(const char *root, struct pci_addr addr);
 
+/* The entries of a directory that are PCI addresses, in the order of lspci; free() them. */
+int MUST_CHECK host_sysfs_list(const char *path, struct pci_addr **ret_addrs, unsigned *ret_count);
+
 /* The header type without its multifunction bit, or a negative errno. */
 int MUST_CHECK host_sysfs_header_type(const char *root, struct pci_addr addr);
 
