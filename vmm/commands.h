@@ -8,6 +8,9 @@ struct options;
 /* Runs one guest: checks the host, takes the devices, runs the machine, gives the devices back. */
 int cmd_run(const struct options *options);
 
+/* Shows the host's GPUs. */
+int cmd_list(const struct options *options);
+
 /* Prints the error chain as one line, with what to do about it; the exit status of its kind. */
 int command_failed(void);
 

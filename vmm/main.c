@@ -34,6 +34,8 @@ int main(int argc, char *argv[])
 	switch (options.command) {
 	case OPTIONS_RUN:
 		break;
+	case OPTIONS_LIST:
+		return cmd_list(&options);
 	}
 	return cmd_run(&options);
 }

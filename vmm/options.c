@@ -103,13 +103,15 @@ static int unknown_option(const char *arg)
 }
 
 /* An argument that belongs to no option; `first`: it stands where a command would. */
-static int stray_argument(const char *arg, bool first)
+static int stray_argument(const char *arg, const struct command_def *command, bool first)
 {
 	const struct command_def *near = first ? nearest_command(arg) : NULL;
 	struct pci_addr addr;
 	int r = err_set(ERR_USAGE, -EINVAL, "'%s' belongs to no option", arg);
 
-	if (pci_addr_scan(arg, &addr))
+	if (command->command != OPTIONS_RUN)
+		err_hint("tinyvmm %s --help lists what it takes", command->name);
+	else if (pci_addr_scan(arg, &addr))
 		err_hint("a device is given as --gpu %s", arg);
 	else if (near)
 		err_hint("did you mean the command %s?", near->name);
@@ -193,7 +195,7 @@ static int parse(struct options *options, int argc, char *const argv[])
 		}
 		if (argv[i][0] != '-' || only_arguments) {
 			if (!command->argument)
-				return stray_argument(argv[i], i == 1);
+				return stray_argument(argv[i], command, i == 1);
 			r = command->argument(options, argv[i]);
 			if (r < 0)
 				return r;

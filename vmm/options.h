@@ -36,6 +36,7 @@
 
 enum options_command {
 	OPTIONS_RUN,
+	OPTIONS_LIST,
 };
 
 struct options_gpu {
@@ -67,6 +68,7 @@ struct options {
 	char firmware_vars[PATH_MAX];                   /* "": a fresh store that is not kept */
 	char firmware_log[PATH_MAX];                    /* "-": standard error */
 	enum log_level log_level;
+	bool all, json; /* list */
 };
 
 /*

@@ -42,14 +42,28 @@ static int parse_version(struct options *options, const char *value)
 	return 0;
 }
 
+static int parse_all(struct options *options, const char *value)
+{
+	options->all = true;
+	return 0;
+}
+
+static int parse_json(struct options *options, const char *value)
+{
+	options->json = true;
+	return 0;
+}
+
 /* The first is meant where none is named. */
 const struct command_def options_commands[] = {
 	{ "run", OPTIONS_RUN, NULL, false },
+	{ "list", OPTIONS_LIST, NULL, true },
 };
 
 const unsigned options_command_count = ARRAY_SIZE(options_commands);
 
-#define RUN FOR(OPTIONS_RUN)
+#define RUN  FOR(OPTIONS_RUN)
+#define LIST FOR(OPTIONS_LIST)
 
 const struct option_def options_defs[] = {
 	{ "gpu", 0, RUN, "BDF[,rom=FILE|rom=off]", true, options_parse_gpu },
@@ -60,6 +74,8 @@ const struct option_def options_defs[] = {
 	{ "memory", 0, RUN, "SIZE", false, options_parse_memory },
 	{ "firmware", 0, RUN, "CODE[,vars=FILE]", false, options_parse_firmware },
 	{ "firmware-log", 0, RUN, "FILE|-", false, parse_firmware_log },
+	{ "all", 'a', LIST, NULL, true, parse_all },
+	{ "json", 0, LIST, NULL, true, parse_json },
 	{ "verbose", 'v', FOR_ALL, NULL, true, parse_verbose },
 	{ "quiet", 'q', FOR_ALL, NULL, true, parse_quiet },
 	{ "help", 'h', FOR_ALL, NULL, true, parse_help },

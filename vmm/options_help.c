@@ -9,6 +9,7 @@ static const char overview[] =
 "\n"
 "Commands:\n"
 "  run          run a guest; meant where no command is named\n"
+"  list         show the GPUs, and whether they can be passed through\n"
 "\n"
 "Most used options of run:\n"
 "  --gpu BDF           pass this PCI device through (lspci -D shows addresses)\n"
@@ -42,6 +43,23 @@ static const char run_help[] =
 "  -V, --version                   show the version\n"
 "\n"
 "BDF is the device's address (lspci -D). A comma in a file name is written ',,'.\n";
+
+static const char list_help[] =
+"Usage: tinyvmm list [OPTION]...\n"
+"Show the host's GPUs, and whether each can be passed through now. Changes\n"
+"nothing, and needs no root.\n"
+"\n"
+"  -a, --all                       every PCI device but bridges, not only GPUs\n"
+"  --json                          for programs: see docs/list-doctor.md\n"
+"  -v, --verbose                   say more\n"
+"  -q, --quiet                     only warnings and errors\n"
+"  -h, --help                      show this text\n"
+"  -V, --version                   show the version\n"
+"\n"
+"GROUP    the IOMMU group; in parentheses, who else is in it (.1: function 1)\n"
+"BARS     the device's memory; 256M/32G: could be resized up to 32G\n"
+"RESET    how the kernel can reset it\n"
+"STATE    ready, or what is missing\n";
 /* clang-format on */
 
 const char *options_help(const struct options *options)
@@ -51,6 +69,8 @@ const char *options_help(const struct options *options)
 	switch (options->command) {
 	case OPTIONS_RUN:
 		break;
+	case OPTIONS_LIST:
+		return list_help;
 	}
 	return run_help;
 }

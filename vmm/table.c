@@ -11,7 +11,6 @@
 #include "core/text.h"
 
 #define GAP             2u  /* between columns */
-#define INDENT          2u  /* of what goes below a row */
 #define WIDTH_UNKNOWN   80u /* of a terminal that does not say */
 #define PARAGRAPH_LEAST 20u /* characters in a line, however narrow the terminal */
 #define ELLIPSIS        "..."
@@ -133,7 +132,8 @@ static void print_row(const struct table *table, FILE *out, long row, const unsi
 	putc('\n', out);
 	for (unsigned c = 0; below && row >= 0 && c < table->column_count; c++) {
 		if (table->columns[c].own_line && widths[c])
-			fprintf(out, "%*s%s\n", (int)INDENT, "", cell(table, (size_t)row, c));
+			fprintf(out, "%*s%s\n", (int)(widths[0] + GAP), "",
+				cell(table, (size_t)row, c));
 	}
 }
 

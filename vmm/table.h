@@ -14,7 +14,8 @@ struct table_column {
 	const char *title;
 	unsigned shrink_to; /* may be cut down to so many characters; 0: never cut */
 	bool optional;      /* left out when every cell of it is "-" */
-	bool own_line;      /* goes below the row, indented, where the terminal is too narrow */
+	bool own_line; /* goes below the row, under the second column, where the terminal is too
+			  narrow */
 };
 
 struct table {

@@ -32,6 +32,10 @@ static void describe(const struct options *o, char line[1024])
 		add(line, "%s", o->help ? "help" : "version");
 		return;
 	}
+	if (o->command == OPTIONS_LIST) {
+		add(line, "list%s%s", o->all ? " all" : "", o->json ? " json" : "");
+		return;
+	}
 	for (unsigned i = 0; i < o->gpu_count; i++) {
 		add(line, "gpu %s%s%s%s; ", pci_addr_text(o->gpus[i].addr).s,
 		    o->gpus[i].rom_off ? " no rom" : "", o->gpus[i].rom[0] ? " rom " : "",
@@ -136,6 +140,10 @@ static const struct golden good[] = {
 	{ "run --help", "help" },
 	{ "--help --nonsense", "help" },
 	{ "--cpus 3 -V x", "version" },
+	{ "list", "list" },
+	{ "list -a --json", "list all json" },
+	{ "list --all", "list all" },
+	{ "list --help", "help" },
 	{ "--version", "version" },
 	{ "--gpu 0000:41:00.0,rom=off --gpu 41:00.1 --disk /dev/nvme0n1p3,serial=root --disk x,ro "
 	  "--cpus=16 --memory 64G --firmware CODE.fd,vars=VARS.fd --firmware-log fw.log -v",
@@ -165,6 +173,12 @@ static const struct golden bad[] = {
 			  "--help lists the options" },
 	{ "-- a.img", "'a.img' belongs to no option; a disk is given as --disk FILE; tinyvmm run "
 		      "--help lists the options" },
+
+	{ "list --cpus 2", "--cpus does not belong to the command list" },
+	{ "--json", "--json does not belong to the command run" },
+	{ "list 01:00.0",
+	  "'01:00.0' belongs to no option; tinyvmm list --help lists what it takes" },
+	{ "lits", "'lits' belongs to no option; did you mean the command list?" },
 
 	{ "--dsk a.img", "unknown option '--dsk'; did you mean --disk?" },
 	{ "--dsk=a.img", "unknown option '--dsk'; did you mean --disk?" },

@@ -80,11 +80,11 @@ static void very_narrow_terminal_gets_the_state_below(void **state)
 	add_row("0000:01:00.0", "GA102 [GeForce RTX 3090]", "0", "shared with 0000:02:00.0");
 	assert_prints(40, "ADDRESS       NAME                  NUMA\n"
 			  "0000:01:00.0  GA102 [GeForce RT...  0\n"
-			  "  shared with 0000:02:00.0\n");
+			  "              shared with 0000:02:00.0\n");
 	/* Narrower than what may be cut. */
 	assert_prints(10, "ADDRESS       NAME      NUMA\n"
 			  "0000:01:00.0  GA102...  0\n"
-			  "  shared with 0000:02:00.0\n");
+			  "              shared with 0000:02:00.0\n");
 }
 
 static void foreign_names_are_cleaned_and_counted_in_characters(void **state)
