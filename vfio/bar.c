@@ -76,6 +76,15 @@ static void map_slots(struct vfio_bars *bars, unsigned n, bool first)
 		if (r < 0 && first)
 			log_guest("%s: BAR %u is not mapped at 0x%" PRIx64 ": %s", bars->dev->bdf,
 				  n, addr + piece->off, strerror(-r));
+		if (r < 0)
+			continue; /* something else is there, for devices too */
+		piece->p2p = (struct vfio_p2p_range){
+			.dev = bars->dev,
+			.iova = addr + piece->off,
+			.size = piece->size,
+			.hva = piece->hva,
+		};
+		vfio_p2p_add(bars->dev->iommu->p2p, &piece->p2p);
 	}
 	atomic_store(&bar->gaps, gaps);
 }
@@ -229,8 +238,10 @@ static void unmap_slots(struct vfio_bars *bars, unsigned n)
 {
 	struct vfio_bar *bar = &bars->bar[n];
 
-	for (unsigned i = 0; i < bar->piece_count; i++)
+	for (unsigned i = 0; i < bar->piece_count; i++) {
+		vfio_p2p_remove(bars->dev->iommu->p2p, &bar->pieces[i].p2p);
 		vm_slot_unmap(bars->pci->board->vm, &bar->pieces[i].slot);
+	}
 }
 
 void vfio_bar_unmap(struct vfio_bars *bars, unsigned n)

@@ -21,6 +21,7 @@
 #include "devices/pci.h"
 #include "devices/pci_msix.h"
 #include "vfio/device.h"
+#include "vfio/p2p.h"
 
 static inline uint64_t vfio_host_page(void)
 {
@@ -46,6 +47,7 @@ struct vfio_bar_piece {
 	uint64_t off, size;
 	void *hva;
 	struct vm_slot slot;
+	struct vfio_p2p_range p2p; /* while mapped */
 };
 
 struct vfio_bar {

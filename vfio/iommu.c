@@ -17,6 +17,7 @@
 #include "core/log.h"
 #include "core/sys.h"
 #include "vfio/device.h"
+#include "vfio/p2p.h"
 
 #define RANGES_TEXT_SIZE 256
 
@@ -179,5 +180,6 @@ void vfio_iommu_destroy(struct vfio_iommu *iommu)
 		iommu->ops->unmap(iommu, iommu->mapped[iommu->mapped_count].iova,
 				  iommu->mapped[iommu->mapped_count].size);
 	}
+	vfio_p2p_destroy(iommu->p2p);
 	iommu->ops->destroy(iommu);
 }

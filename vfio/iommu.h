@@ -14,6 +14,7 @@
 
 struct vfio_device;
 struct vfio_iommu;
+struct vfio_p2p;
 struct vm;
 
 #define VFIO_IOVA_RANGES_MAX 64u
@@ -44,6 +45,8 @@ struct vfio_iommu_ops {
 
 struct vfio_iommu {
 	const struct vfio_iommu_ops *ops;
+	bool maps_bars;              /* ops->map takes the memory of a device, too, on any thread */
+	struct vfio_p2p *p2p;        /* NULL: BARs are not mapped for DMA */
 	struct vfio_device *devices; /* a list, kept by vfio_device_open and _close */
 	unsigned mapped_count;
 	struct {

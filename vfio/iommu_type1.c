@@ -392,6 +392,7 @@ int vfio_type1_create(struct vm *vm, struct vfio_iommu **ret_iommu)
 	if (!t)
 		return err_sys(ERR_LIMIT, -ENOMEM, "IOMMU");
 	t->iommu.ops = &type1_ops;
+	t->iommu.maps_bars = true;
 	t->kvm_vfio = -1;
 	r = t->container = open_container();
 	if (r >= 0)

@@ -19,6 +19,7 @@
 #include "vfio/iommu.h"
 #include "vfio/irq.h"
 #include "vfio/msix_move.h"
+#include "vfio/p2p.h"
 #include "vfio/rom.h"
 
 /* Files that a device takes besides one for each vector. */
@@ -131,6 +132,7 @@ static void quiesce(struct vfio_pci *v)
 	pci_config_write(&v->pci, PCI_COMMAND, 2, 0);
 	force_d0(v);
 	vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, 0);
+	vfio_p2p_set_master(v->dev.iommu->p2p, &v->dev, false);
 }
 
 /* As on real hardware, a function-level reset takes everything that the guest configured along. */
@@ -202,6 +204,7 @@ static void write_command(struct vfio_pci *v, unsigned off, unsigned len, uint32
 		pci_config_write(&v->pci, off, len, val);
 		vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, command);
 	}
+	vfio_p2p_set_master(v->dev.iommu->p2p, &v->dev, command & PCI_COMMAND_MASTER);
 }
 
 static void config_write(struct pci_dev *pci, unsigned off, unsigned len, uint32_t val)
