@@ -302,6 +302,11 @@ static int probe(struct vfio_pci *v, const struct board *board,
 	if (r < 0)
 		return r;
 	vfio_msix_move(&v->irq.layout, &v->bars, v->config.msix);
+	if (config->clique.kind == VFIO_CLIQUE_ID) {
+		r = vfio_clique_add(&v->config, config->clique.id);
+		if (r < 0)
+			return err_wrap(r, "%s", v->dev.bdf);
+	}
 	r = vfio_rom_init(&v->rom, &v->pci, &v->dev, config->rom_file, config->rom_off);
 	if (r < 0)
 		return err_wrap(r, "%s", v->dev.bdf);

@@ -12,6 +12,7 @@
 
 #include "core/device.h"
 #include "core/util.h"
+#include "vfio/clique.h"
 
 struct loop;
 struct pci_dev;
@@ -22,6 +23,7 @@ struct vfio_pci_config {
 	const char *bdf;                      /* "0000:01:00.0" */
 	const struct vfio_rom_file *rom_file; /* the ROM to show, copied; NULL: the device's own */
 	bool rom_off;                         /* show none */
+	struct vfio_clique clique;            /* _NONE or _ID; _AUTO counts as _NONE */
 };
 
 /*
