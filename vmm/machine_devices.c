@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "core/err.h"
+#include "core/log.h"
 #include "devices/ich9_lpc.h"
 #include "devices/pci_bridge.h"
 #include "devices/q35_host.h"
@@ -122,7 +123,8 @@ static bool given(const struct options *options, struct pci_addr addr)
  * they have on the host if function 0 is among them, because a slot without one is not there
  * [PCI-3.0 6.1]; otherwise they are counted from 0.
  */
-static int add_gpu_slot(struct machine *machine, unsigned first, struct pci_bridge *port)
+static int add_gpu_slot(struct machine *machine, unsigned first, struct pci_bridge *port,
+			const struct vfio_clique_member *cliques)
 {
 	const struct options *options = machine->options;
 	struct pci_addr addr = options->gpus[first].addr;
@@ -139,6 +141,7 @@ static int add_gpu_slot(struct machine *machine, unsigned first, struct pci_brid
 				.bdf = bdf.s,
 				.rom_file = gpu->rom[0] ? &machine->roms[i] : NULL,
 				.rom_off = gpu->rom_off,
+				.clique = cliques[i].clique,
 			};
 			struct pci_dev *dev;
 			int r;
@@ -158,8 +161,29 @@ static int add_gpu_slot(struct machine *machine, unsigned first, struct pci_brid
 	return 0;
 }
 
+/* What the user left open: nothing can be reached without peer to peer. */
+static void choose_cliques(const struct machine *machine, struct vfio_clique_member *ret_members)
+{
+	const struct options *options = machine->options;
+	bool p2p = options->p2p != VFIO_P2P_OFF && machine->iommu->maps_bars;
+	bool any = false;
+
+	for (unsigned i = 0; i < options->gpu_count; i++) {
+		ret_members[i].addr = options->gpus[i].addr;
+		ret_members[i].clique = options->gpus[i].clique;
+		any |= ret_members[i].clique.kind == VFIO_CLIQUE_ID;
+	}
+	if (any && !p2p)
+		log_warn("there is no peer to peer: GPUs of a clique cannot reach each other");
+	if (any && options->hide_hypervisor)
+		log_warn("--hide-hypervisor: NVIDIA's driver does not look for a clique");
+	if (p2p && !options->hide_hypervisor)
+		vfio_clique_choose("", ret_members, options->gpu_count);
+}
+
 int machine_add_gpus(struct machine *machine)
 {
+	struct vfio_clique_member cliques[OPTIONS_GPUS_MAX];
 	const struct options *options = machine->options;
 	unsigned ports = 0;
 	int r;
@@ -167,6 +191,8 @@ int machine_add_gpus(struct machine *machine)
 	if (options->gpu_count == 0)
 		return 0;
 	r = vfio_type1_create(&machine->vm, &machine->iommu);
+	if (r == 0)
+		choose_cliques(machine, cliques);
 	for (unsigned i = 0; i < options->gpu_count && r == 0; i++) {
 		struct pci_bridge *port;
 		bool seen = false;
@@ -177,8 +203,10 @@ int machine_add_gpus(struct machine *machine)
 			continue;
 		r = add_root_port(machine, ports++, &port);
 		if (r == 0)
-			r = add_gpu_slot(machine, i, port);
+			r = add_gpu_slot(machine, i, port, cliques);
 	}
+	if (r == 0)
+		r = vfio_p2p_init(machine->iommu, options->p2p, machine->gpus, machine->gpu_count);
 	return r;
 }
 

@@ -11,6 +11,8 @@
 #include "core/arch.h"
 #include "core/log.h"
 #include "core/util.h"
+#include "vfio/clique.h"
+#include "vfio/p2p.h"
 #include "vfio/pci_addr.h"
 
 #define OPTIONS_GPUS_MAX  16
@@ -41,6 +43,7 @@ enum options_command {
 
 struct options_gpu {
 	struct pci_addr addr;
+	struct vfio_clique clique;
 	bool rom_off;       /* the guest sees no expansion ROM */
 	char rom[PATH_MAX]; /* file in place of the device's own ROM; "": none */
 };
@@ -58,6 +61,7 @@ struct options {
 	bool help, version; /* asked for instead */
 	struct options_gpu gpus[OPTIONS_GPUS_MAX];
 	unsigned gpu_count;
+	enum vfio_p2p_mode p2p;
 	struct options_disk disks[OPTIONS_DISKS_MAX];
 	unsigned disk_count;
 	unsigned cpus;

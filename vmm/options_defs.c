@@ -66,7 +66,8 @@ const unsigned options_command_count = ARRAY_SIZE(options_commands);
 #define LIST FOR(OPTIONS_LIST)
 
 const struct option_def options_defs[] = {
-	{ "gpu", 0, RUN, "BDF[,rom=FILE|rom=off]", true, options_parse_gpu },
+	{ "gpu", 0, RUN, "BDF[,PROPERTY=VALUE]...", true, options_parse_gpu },
+	{ "p2p", 0, RUN, "on|off|auto", false, options_parse_p2p },
 	{ "disk", 0, RUN, "FILE[,ro][,serial=TEXT]", true, options_parse_disk },
 	{ "cpus", 0, RUN, "N", false, options_parse_cpus },
 	{ "hide-hypervisor", 0, RUN, NULL, true, options_parse_hide_hypervisor },

@@ -1,16 +1,77 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options that add a device: --gpu and --disk. Pure. Main thread. */
+/* The options that add devices. Pure. Main thread. */
 #include <errno.h>
 
 #include "core/err.h"
 #include "options_defs.h"
 #include "options_value.h"
 
+static int parse_rom(struct options_gpu *gpu, const char *rom)
+{
+	int r;
+
+	if (gpu->rom_off || gpu->rom[0]) {
+		r = err_set(ERR_USAGE, -EINVAL, "--gpu %s: rom is given twice",
+			    pci_addr_text(gpu->addr).s);
+		err_hint("it takes rom=FILE or rom=off, not both");
+		return r;
+	}
+	if (strcmp(rom, "off") == 0)
+		gpu->rom_off = true;
+	else
+		strcpy(gpu->rom, rom);
+	return 0;
+}
+
+static int parse_clique(struct options_gpu *gpu, const char *clique)
+{
+	uint64_t id;
+	int r;
+
+	if (gpu->clique.kind != VFIO_CLIQUE_AUTO)
+		return err_set(ERR_USAGE, -EINVAL, "--gpu %s: clique is given twice",
+			       pci_addr_text(gpu->addr).s);
+	if (strcmp(clique, "off") == 0) {
+		gpu->clique.kind = VFIO_CLIQUE_NONE;
+		return 0;
+	}
+	if (!options_value_digits(clique, strlen(clique), &id) || id >= VFIO_CLIQUES) {
+		r = err_set(ERR_USAGE, -EINVAL, "--gpu %s: '%s' is no clique",
+			    pci_addr_text(gpu->addr).s, clique);
+		err_hint("clique= takes a number from 0 to %u, or off", VFIO_CLIQUES - 1);
+		return r;
+	}
+	gpu->clique = (struct vfio_clique){ VFIO_CLIQUE_ID, (unsigned)id };
+	return 0;
+}
+
+static int parse_gpu_property(struct options_gpu *gpu, const char *part)
+{
+	static const struct {
+		const char *key;
+		int (*parse)(struct options_gpu *gpu, const char *value);
+	} properties[] = {
+		{ "rom", parse_rom },
+		{ "clique", parse_clique },
+	};
+	int r;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(properties); i++) {
+		const char *value = options_value_property(part, properties[i].key);
+
+		if (value && *value)
+			return properties[i].parse(gpu, value);
+	}
+	r = err_set(ERR_USAGE, -EINVAL, "--gpu %s: '%s' is not understood",
+		    pci_addr_text(gpu->addr).s, part);
+	err_hint("it takes rom=FILE or rom=off, and clique=N or clique=off");
+	return r;
+}
+
 int options_parse_gpu(struct options *options, const char *value)
 {
 	struct options_gpu *gpu = &options->gpus[options->gpu_count];
 	char part[PATH_MAX];
-	const char *rom;
 	int r;
 
 	if (options->gpu_count == OPTIONS_GPUS_MAX)
@@ -26,26 +87,29 @@ int options_parse_gpu(struct options *options, const char *value)
 				       pci_addr_text(gpu->addr).s);
 	}
 	while (options_value_part(&value, part)) {
-		rom = options_value_property(part, "rom");
-		if (!rom || !*rom) {
-			r = err_set(ERR_USAGE, -EINVAL, "--gpu %s: '%s' is not understood",
-				    pci_addr_text(gpu->addr).s, part);
-			err_hint("it takes rom=FILE or rom=off");
+		r = parse_gpu_property(gpu, part);
+		if (r < 0)
 			return r;
-		}
-		if (gpu->rom_off || gpu->rom[0]) {
-			r = err_set(ERR_USAGE, -EINVAL, "--gpu %s: rom is given twice",
-				    pci_addr_text(gpu->addr).s);
-			err_hint("it takes rom=FILE or rom=off, not both");
-			return r;
-		}
-		if (strcmp(rom, "off") == 0)
-			gpu->rom_off = true;
-		else
-			strcpy(gpu->rom, rom);
 	}
 	options->gpu_count++;
 	return 0;
+}
+
+int options_parse_p2p(struct options *options, const char *value)
+{
+	static const char *const modes[] = {
+		[VFIO_P2P_AUTO] = "auto",
+		[VFIO_P2P_ON] = "on",
+		[VFIO_P2P_OFF] = "off",
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(value, modes[i]) == 0) {
+			options->p2p = i;
+			return 0;
+		}
+	}
+	return err_set(ERR_USAGE, -EINVAL, "--p2p: '%s' is none of on, off and auto", value);
 }
 
 static int parse_serial(struct options_disk *disk, const char *serial)

@@ -29,7 +29,10 @@ static const char overview[] =
 static const char run_help[] =
 "Usage: tinyvmm [run] [OPTION]...\n"
 "\n"
-"  --gpu BDF[,rom=FILE|rom=off]    pass this PCI device through (up to 16)\n"
+"  --gpu BDF[,PROPERTY=VALUE]...   pass this PCI device through (up to 16)\n"
+"      rom=FILE|off                  it shows this option ROM, or none\n"
+"      clique=N|off                  NVIDIA: GPUs of a clique reach each other\n"
+"  --p2p on|off|auto               devices reach each other's memory\n"
 "  --disk FILE[,ro][,serial=TEXT]  add a disk (up to 12)\n"
 "  --cpus N                        virtual CPUs, 1 to 254 (default 2)\n"
 "  --memory SIZE                   guest memory, as in 512M or 16G (default 4G)\n"

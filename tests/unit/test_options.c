@@ -37,10 +37,19 @@ static void describe(const struct options *o, char line[1024])
 		return;
 	}
 	for (unsigned i = 0; i < o->gpu_count; i++) {
-		add(line, "gpu %s%s%s%s; ", pci_addr_text(o->gpus[i].addr).s,
+		const struct vfio_clique *clique = &o->gpus[i].clique;
+
+		add(line, "gpu %s%s%s%s", pci_addr_text(o->gpus[i].addr).s,
 		    o->gpus[i].rom_off ? " no rom" : "", o->gpus[i].rom[0] ? " rom " : "",
 		    o->gpus[i].rom);
+		if (clique->kind == VFIO_CLIQUE_NONE)
+			add(line, " no clique");
+		if (clique->kind == VFIO_CLIQUE_ID)
+			add(line, " clique %u", clique->id);
+		add(line, "; ");
 	}
+	if (o->p2p != VFIO_P2P_AUTO)
+		add(line, "p2p %s; ", o->p2p == VFIO_P2P_ON ? "on" : "off");
 	for (unsigned i = 0; i < o->disk_count; i++) {
 		add(line, "disk '%s'%s%s%s; ", o->disks[i].file, o->disks[i].readonly ? " ro" : "",
 		    o->disks[i].serial[0] ? " serial " : "", o->disks[i].serial);
@@ -113,6 +122,13 @@ static const struct golden good[] = {
 	{ "--gpu 01:00.0,rom=a,,b=c", "gpu 0000:01:00.0 rom a,b=c; 2 cpus, 4096M" },
 	{ "--gpu 01:00.0 --gpu 01:00.1", "gpu 0000:01:00.0; gpu 0000:01:00.1; 2 cpus, 4096M" },
 
+	{ "--gpu 01:00.0,clique=0", "gpu 0000:01:00.0 clique 0; 2 cpus, 4096M" },
+	{ "--gpu 01:00.0,clique=15,rom=off", "gpu 0000:01:00.0 no rom clique 15; 2 cpus, 4096M" },
+	{ "--gpu 01:00.0,clique=off", "gpu 0000:01:00.0 no clique; 2 cpus, 4096M" },
+	{ "--p2p on", "p2p on; 2 cpus, 4096M" },
+	{ "--p2p off", "p2p off; 2 cpus, 4096M" },
+	{ "--p2p auto", "2 cpus, 4096M" },
+
 	{ "--cpus 1", "1 cpus, 4096M" },
 	{ "--cpus 254", "254 cpus, 4096M" },
 	{ "--cpus 08", "8 cpus, 4096M" },
@@ -152,6 +168,13 @@ static const struct golden good[] = {
 };
 
 static const struct golden bad[] = {
+	{ "--gpu 01:00.0,clique=16",
+	  "--gpu 0000:01:00.0: '16' is no clique; clique= takes a number from 0 to 15, or off" },
+	{ "--gpu 01:00.0,clique=-1",
+	  "--gpu 0000:01:00.0: '-1' is no clique; clique= takes a number from 0 to 15, or off" },
+	{ "--gpu 01:00.0,clique=1,clique=off", "--gpu 0000:01:00.0: clique is given twice" },
+	{ "--gpu 01:00.0,clique=off,clique=off", "--gpu 0000:01:00.0: clique is given twice" },
+	{ "--p2p yes", "--p2p: 'yes' is none of on, off and auto" },
 	{ "--hypervisor-vendor AcmeAcmeAcme1",
 	  "--hypervisor-vendor: 'AcmeAcmeAcme1' cannot be told; it takes 1 to 12 visible ASCII "
 	  "characters" },
@@ -198,7 +221,7 @@ static const struct golden bad[] = {
 
 	{ "--disk", "--disk needs a value; write it as --disk FILE[,ro][,serial=TEXT]" },
 	{ "--disk=", "--disk needs a value; write it as --disk FILE[,ro][,serial=TEXT]" },
-	{ "--gpu --disk a", "--gpu needs a value; write it as --gpu BDF[,rom=FILE|rom=off]" },
+	{ "--gpu --disk a", "--gpu needs a value; write it as --gpu BDF[,PROPERTY=VALUE]..." },
 	{ "--cpus", "--cpus needs a value; write it as --cpus N" },
 	{ "--memory", "--memory needs a value; write it as --memory SIZE" },
 	{ "--firmware", "--firmware needs a value; write it as --firmware CODE[,vars=FILE]" },
@@ -217,14 +240,14 @@ static const struct golden bad[] = {
 	{ "--gpu ,rom=off",
 	  "--gpu: '' is not a PCI address; write it as 0000:01:00.0 (see lspci -D)" },
 	{ "--gpu 01:00.0 --gpu 0000:01:00.0", "--gpu: 0000:01:00.0 is given twice" },
-	{ "--gpu 01:00.0,rom",
-	  "--gpu 0000:01:00.0: 'rom' is not understood; it takes rom=FILE or rom=off" },
-	{ "--gpu 01:00.0,rom=",
-	  "--gpu 0000:01:00.0: 'rom=' is not understood; it takes rom=FILE or rom=off" },
-	{ "--gpu 01:00.0,",
-	  "--gpu 0000:01:00.0: '' is not understood; it takes rom=FILE or rom=off" },
-	{ "--gpu 01:00.0,vga=on",
-	  "--gpu 0000:01:00.0: 'vga=on' is not understood; it takes rom=FILE or rom=off" },
+	{ "--gpu 01:00.0,rom", "--gpu 0000:01:00.0: 'rom' is not understood; it takes rom=FILE or "
+			       "rom=off, and clique=N or clique=off" },
+	{ "--gpu 01:00.0,rom=", "--gpu 0000:01:00.0: 'rom=' is not understood; it takes rom=FILE "
+				"or rom=off, and clique=N or clique=off" },
+	{ "--gpu 01:00.0,", "--gpu 0000:01:00.0: '' is not understood; it takes rom=FILE or "
+			    "rom=off, and clique=N or clique=off" },
+	{ "--gpu 01:00.0,vga=on", "--gpu 0000:01:00.0: 'vga=on' is not understood; it takes "
+				  "rom=FILE or rom=off, and clique=N or clique=off" },
 	{ "--gpu 01:00.0,rom=off,rom=a",
 	  "--gpu 0000:01:00.0: rom is given twice; it takes rom=FILE or rom=off, not both" },
 	{ "--gpu 01:00.0,rom=a,rom=off",
