@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * For a guest of the lab: drives the teaching device `edu` from a process, as root, since Linux has
- * no driver for it. edu-test BDF prints what it found and ends with status 0 if all of it is right.
+ * no driver for it. edu-test BDF prints what it found and ends with status 0 if all of it is right;
+ * edu-test BDF PEER N, whether DMA to BAR N of another device arrives there: status 0 if so.
  * Registers: [qemu docs/specs/edu.rst]. The device must be with uio_pci_generic, which tells a
  * process of INTx, but knows no MSI: for those, the message is written to the capability here, with
  * a vector that Linux counts in /proc/interrupts and nothing else in a guest uses (PIN).
@@ -286,6 +287,62 @@ static void check_dma(void)
 	puts("DMA: both ways right");
 }
 
+/* Where BAR `n` of a device begins, by its sysfs file: a line a BAR, its first and last address. */
+static uint64_t bar_address(const char *peer, unsigned n)
+{
+	unsigned long long first = 0;
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource", peer);
+	f = fopen(path, "re");
+	for (unsigned i = 0; f && i <= n; i++) {
+		if (fscanf(f, "%llx %*x %*x", &first) != 1)
+			first = 0;
+	}
+	if (!first)
+		die("%s has no BAR %u", peer, n);
+	fclose(f);
+	return first;
+}
+
+/* Random bytes by way of the device into memory of another one; the end is polled for. */
+static void check_peer(const char *peer, const char *bar_number)
+{
+	const unsigned n = (unsigned)atoi(bar_number);
+	int random = open_file(O_RDONLY, "/dev/%s", "urandom");
+	const uint64_t to = bar_address(peer, n);
+	volatile uint8_t *memory;
+	uint8_t *out = dma_page();
+	char path[64];
+	unsigned wrong = 0;
+
+	snprintf(path, sizeof(path), "%s/resource%u", peer, n);
+	memory = mmap(NULL, DMA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      open_file(O_RDWR | O_SYNC, "/sys/bus/pci/devices/%s", path), 0);
+	if (memory == MAP_FAILED)
+		die("map BAR %u of %s: %s", n, peer, strerror(errno));
+	if (read(random, out, DMA_SIZE) != DMA_SIZE)
+		die("read /dev/urandom: %s", strerror(errno));
+	for (unsigned pass = 0; pass < 2; pass++) {
+		*(volatile uint64_t *)(bar + EDU_DMA_FROM) =
+			pass ? EDU_BUFFER : physical_address(out);
+		*(volatile uint64_t *)(bar + EDU_DMA_TO) = pass ? to : EDU_BUFFER;
+		reg_write(EDU_DMA_COUNT, DMA_SIZE);
+		reg_write(EDU_DMA_COMMAND, DMA_START | (pass ? DMA_TO_RAM : 0));
+		for (unsigned ms = 0; reg_read(EDU_DMA_COMMAND) & DMA_START; ms += 10) {
+			if (ms > WAIT_MS)
+				die("the transfer does not end");
+			sleep_ms(10);
+		}
+	}
+	for (unsigned i = 0; i < DMA_SIZE; i++)
+		wrong += memory[i] != out[i];
+	printf("peer: %u of %u bytes at 0x%llx are not what was sent\n", wrong, DMA_SIZE,
+	       (unsigned long long)to);
+	exit(wrong ? 1 : 0);
+}
+
 static void find_msi(void)
 {
 	for (msi = config_read(PCI_CAPABILITY_LIST) & 0xfc; msi;
@@ -301,14 +358,13 @@ int main(int argc, char *argv[])
 	void *map;
 	int fd;
 
-	if (argc != 2) {
-		fputs("usage: edu-test BDF\n", stderr);
+	if (argc != 2 && argc != 4) {
+		fputs("usage: edu-test BDF [PEER BAR]\n", stderr);
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	bdf = argv[1];
 	config = open_file(O_RDWR, "/sys/bus/pci/devices/%s/config", bdf);
-	uio = open_file(O_RDWR, "/dev/%s", "uio0");
 	fd = open_file(O_RDWR | O_SYNC, "/sys/bus/pci/devices/%s/resource0", bdf);
 	map = mmap(NULL, EDU_BAR_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
@@ -318,6 +374,9 @@ int main(int argc, char *argv[])
 	config_write(PCI_COMMAND,
 		     config_read(PCI_COMMAND) | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 
+	if (argc == 4)
+		check_peer(argv[2], argv[3]);
+	uio = open_file(O_RDWR, "/dev/%s", "uio0");
 	check_registers();
 	check_intx(20);
 	check_msi((unsigned)sysconf(_SC_NPROCESSORS_ONLN), 20);
