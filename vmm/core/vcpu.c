@@ -112,7 +112,7 @@ static enum vcpu_next vcpu_handle_exit(struct vcpu *vcpu)
 	}
 }
 
-/* Waits while a pause lasts. False when the thread has to end. */
+/* Waits while a pause or a hold lasts. False when the thread has to end. */
 static bool vcpu_park(struct vcpu *vcpu, bool wait_for_pause)
 {
 	struct vcpus *set = vcpu->set;
@@ -121,10 +121,10 @@ static bool vcpu_park(struct vcpu *vcpu, bool wait_for_pause)
 	pthread_mutex_lock(&set->lock);
 	while (wait_for_pause && !set->pausing && !set->stopping)
 		pthread_cond_wait(&set->changed, &set->lock);
-	if (set->pausing) {
+	if (set->pausing || vcpu->held) {
 		set->running--;
 		pthread_cond_broadcast(&set->changed);
-		while (set->pausing && !set->stopping)
+		while ((set->pausing || vcpu->held) && !set->stopping)
 			pthread_cond_wait(&set->changed, &set->lock);
 		set->running++;
 	}
@@ -134,6 +134,21 @@ static bool vcpu_park(struct vcpu *vcpu, bool wait_for_pause)
 		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&set->lock);
 	return go_on;
+}
+
+/*
+ * A handler asked for a hold. KVM_RUN still has to finish the instruction, and with immediate_exit
+ * does no more than that, so that a held vCPU has no half an access: it can be reset.
+ */
+static void vcpu_hold(struct vcpu *vcpu)
+{
+	struct vcpus *set = vcpu->set;
+
+	pthread_mutex_lock(&set->lock);
+	vcpu->held = !set->released;
+	if (vcpu->held)
+		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&set->lock);
 }
 
 static void *vcpu_thread(void *arg)
@@ -157,6 +172,8 @@ static void *vcpu_thread(void *arg)
 		} else if (vcpu_handle_exit(vcpu) == VCPU_WAIT) {
 			go_on = vcpu_park(vcpu, true);
 		}
+		if (vm_take_hold())
+			vcpu_hold(vcpu);
 	}
 	pthread_mutex_lock(&vcpu->set->lock);
 	vcpu->set->alive--;
@@ -304,8 +321,22 @@ void vcpus_pause(struct vcpus *set)
 void vcpus_reset(struct vcpus *set)
 {
 	assert(set->pausing);
+	pthread_mutex_lock(&set->lock);
+	for (unsigned i = 0; i < set->count; i++)
+		set->vcpus[i].held = false;
+	pthread_mutex_unlock(&set->lock);
 	for (unsigned i = 0; i < set->count; i++)
 		arch_vcpu_reset(&set->vcpus[i]);
+}
+
+void vcpus_release(struct vcpus *set)
+{
+	pthread_mutex_lock(&set->lock);
+	set->released = true;
+	for (unsigned i = 0; i < set->count; i++)
+		set->vcpus[i].held = false;
+	pthread_cond_broadcast(&set->changed);
+	pthread_mutex_unlock(&set->lock);
 }
 
 void vcpus_resume(struct vcpus *set)

@@ -28,6 +28,7 @@ struct vcpu {
 	struct vcpus *set;
 	pthread_t thread;
 	bool started;
+	bool held; /* until vcpus_release; guarded by the set's lock */
 	struct vcpu_counts counts;
 };
 
@@ -38,7 +39,8 @@ struct vcpus {
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t changed;
 	bool pausing, stopping;
-	unsigned running; /* threads that are not waiting for a pause to end */
+	bool released;    /* nothing is held any more, for good */
+	unsigned running; /* threads that are not waiting for a pause or a hold to end */
 	unsigned alive;   /* threads that have not ended */
 };
 
@@ -54,6 +56,7 @@ int MUST_CHECK vcpus_start(struct vcpus *set);
 void vcpus_pause(struct vcpus *set); /* returns when no vCPU runs guest code or a handler */
 void vcpus_reset(struct vcpus *set); /* paused: back to the state after power-on */
 void vcpus_resume(struct vcpus *set);
-void vcpus_stop(struct vcpus *set); /* ends and joins the threads; the vCPUs stay */
+void vcpus_release(struct vcpus *set); /* what vm_hold_vcpu holds goes on, now and ever after */
+void vcpus_stop(struct vcpus *set);    /* ends and joins the threads; the vCPUs stay */
 
 #endif

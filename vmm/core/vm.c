@@ -211,3 +211,19 @@ void vm_request(struct vm *vm, enum vm_request request)
 		;
 	sys_eventfd_signal(vm->request_fd);
 }
+
+/* Of the calling thread: only a vCPU's ever looks at it. */
+static _Thread_local bool hold_wanted;
+
+void vm_hold_vcpu(void)
+{
+	hold_wanted = true;
+}
+
+bool vm_take_hold(void)
+{
+	const bool wanted = hold_wanted;
+
+	hold_wanted = false;
+	return wanted;
+}

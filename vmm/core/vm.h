@@ -70,4 +70,14 @@ void vm_doorbell_remove(struct vm *vm, uint64_t gpa, int fd);
 /* Asks the main loop to act. Any thread, a vCPU's handler above all. */
 void vm_request(struct vm *vm, enum vm_request request);
 
+/*
+ * For a handler on a vCPU, when the host is not ready for what the guest does after this access:
+ * the vCPU runs no guest code until vcpus_release. It waits without a lock and outside of the
+ * handler, so that it can be paused, reset and ended meanwhile; the other vCPUs run on. On another
+ * thread: does nothing.
+ */
+void vm_hold_vcpu(void);
+/* For the vCPU's loop: whether a handler called that since the last time. */
+bool vm_take_hold(void);
+
 #endif
