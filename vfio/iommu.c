@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Mapping guest RAM for DMA, whatever the IOMMU interface: what the IOMMU cannot do and what the
- * limit of locked memory forbids is found and told before anything is pinned. Main thread.
+ * limit of locked memory forbids is found and told before anything is pinned. Main thread, but for
+ * the mapping itself (pin.c).
  */
 #include "vfio/iommu.h"
 
@@ -20,6 +21,9 @@
 #include "vfio/p2p.h"
 
 #define RANGES_TEXT_SIZE 256
+
+/* See vfio_iommu_check_ram. */
+#define SLICE_MIN (256 * MiB)
 
 /* "0x0-0xfedfffff, 0xfef00000-0x7fffffffff" */
 static void ranges_text(const struct vfio_iommu_limits *limits, char *buf)
@@ -61,6 +65,19 @@ static int check_range(const struct vfio_iommu_limits *limits, const struct mem_
 	return -ERANGE;
 }
 
+/* How many slices of `size` all banks make; slices begin at multiples of their size. */
+static uint64_t count_slices(const struct guest_mem *mem, uint64_t size)
+{
+	uint64_t count = 0;
+
+	for (unsigned i = 0; i < mem->count; i++) {
+		const struct mem_bank *bank = &mem->banks[i];
+
+		count += (bank->gpa + bank->size - 1) / size - bank->gpa / size + 1;
+	}
+	return count;
+}
+
 static int check_limits(struct vfio_iommu *iommu, const struct guest_mem *mem)
 {
 	struct vfio_iommu_limits limits;
@@ -85,6 +102,9 @@ static int check_limits(struct vfio_iommu *iommu, const struct guest_mem *mem)
 		if (r < 0)
 			return r;
 	}
+	iommu->slice_size = MAX(SLICE_MIN, mem->page_size);
+	while (count_slices(mem, iommu->slice_size) > limits.maps_left)
+		iommu->slice_size *= 2;
 	return 0;
 }
 
@@ -142,32 +162,34 @@ static void warn_unclean(const struct vfio_iommu *iommu)
 	}
 }
 
-int vfio_iommu_map_ram(struct vfio_iommu *iommu, const struct guest_mem *mem)
+int vfio_iommu_check_ram(struct vfio_iommu *iommu, const struct guest_mem *mem)
 {
 	int r;
 
 	assert(!iommu->mapped_count);
-	if (!iommu->devices)
-		return 0;
 	warn_unclean(iommu);
 	r = check_limits(iommu, mem);
 	if (r < 0)
 		return r;
-	r = vfio_iommu_allow_pinning(guest_mem_size(mem));
+	return vfio_iommu_allow_pinning(guest_mem_size(mem));
+}
+
+int vfio_iommu_map(struct vfio_iommu *iommu, const struct mem_bank *part)
+{
+	const unsigned n = iommu->mapped_count;
+	int r = iommu->ops->map(iommu, part->gpa, part->size, part->hva);
+
 	if (r < 0)
-		return r;
-
-	for (unsigned i = 0; i < mem->count; i++) {
-		const struct mem_bank *bank = &mem->banks[i];
-
-		r = iommu->ops->map(iommu, bank->gpa, bank->size, bank->hva);
-		if (r < 0)
-			return err_wrap(r,
-					"map guest memory at 0x%" PRIx64 "-0x%" PRIx64 " for DMA",
-					bank->gpa, bank->gpa + (bank->size - 1));
-		iommu->mapped[iommu->mapped_count].iova = bank->gpa;
-		iommu->mapped[iommu->mapped_count++].size = bank->size;
+		return err_wrap(r, "map guest memory at 0x%" PRIx64 "-0x%" PRIx64 " for DMA",
+				part->gpa, part->gpa + (part->size - 1));
+	if (n && iommu->mapped[n - 1].iova + iommu->mapped[n - 1].size == part->gpa) {
+		iommu->mapped[n - 1].size += part->size;
+		return 0;
 	}
+	assert(n < ARRAY_SIZE(iommu->mapped));
+	iommu->mapped[n].iova = part->gpa;
+	iommu->mapped[n].size = part->size;
+	iommu->mapped_count++;
 	return 0;
 }
 

@@ -2,7 +2,8 @@
 /*
  * The IOMMU that stands between passed-through devices and guest RAM, whichever kernel interface
  * drives it: devices are opened through it, and guest RAM is mapped for all of them at once, guest
- * physical address = I/O virtual address. Main thread only. [Linux: include/uapi/linux/vfio.h].
+ * physical address = I/O virtual address. Main thread, but for vfio_iommu_map, which is the pinning
+ * thread's (pin.h). [Linux: include/uapi/linux/vfio.h].
  */
 #ifndef VFIO_IOMMU_H
 #define VFIO_IOMMU_H
@@ -48,6 +49,7 @@ struct vfio_iommu {
 	bool maps_bars;              /* ops->map takes the memory of a device, too, on any thread */
 	struct vfio_p2p *p2p;        /* NULL: BARs are not mapped for DMA */
 	struct vfio_device *devices; /* a list, kept by vfio_device_open and _close */
+	uint64_t slice_size; /* a power of two: how much to map at once; by vfio_iommu_check_ram */
 	unsigned mapped_count;
 	struct {
 		uint64_t iova, size;
@@ -64,11 +66,19 @@ int MUST_CHECK vfio_type1_create(struct vm *vm, struct vfio_iommu **ret_iommu);
 int MUST_CHECK vfio_iommu_allow_pinning(uint64_t bytes);
 
 /*
- * Maps all guest RAM for DMA: once, after the last device was created and before the guest starts.
- * Pins it, which takes the time to zero all of it. What cannot work is told before anything is
- * pinned. With no device: does nothing.
+ * Checks that all guest RAM can be mapped for DMA: once, after the last device was created and
+ * before the guest starts. What cannot work is told before anything is pinned.
+ *
+ * Decides how much is mapped at once, too: slices of 256 MiB, or of a huge page if that is more. A
+ * bank in one piece would be fewer mappings, but a mapping cannot be interrupted: in slices, the
+ * end of a run waits for one of them, one is mapped while the pages of the next are still being
+ * zeroed, and there is progress to tell. The IOMMU's tables are the same: no page is as large. If
+ * the IOMMU allows too few mappings, slices are larger, up to a bank each.
  */
-int MUST_CHECK vfio_iommu_map_ram(struct vfio_iommu *iommu, const struct guest_mem *mem);
+int MUST_CHECK vfio_iommu_check_ram(struct vfio_iommu *iommu, const struct guest_mem *mem);
+
+/* Maps `part` of a bank, which pins it. Parts come in the order of their addresses. */
+int MUST_CHECK vfio_iommu_map(struct vfio_iommu *iommu, const struct mem_bank *part);
 
 /* Unmaps the RAM. After the last device was destroyed, before guest RAM goes. NULL is fine. */
 void vfio_iommu_destroy(struct vfio_iommu *iommu);

@@ -33,6 +33,7 @@ struct vfio_pci {
 	struct vfio_irq irq;
 	struct vfio_rom rom;
 	bool pci_ready;         /* pci_dev_init was called */
+	bool dma_allowed;       /* guest memory is mapped; guarded by pci.lock */
 	bool told[VFIO_EVENTS]; /* main thread */
 };
 
@@ -192,11 +193,18 @@ static uint16_t new_command(const struct pci_dev *pci, unsigned off, unsigned le
 /*
  * The kernel takes the pages of all BARs away while the device's memory decoding is off, so that
  * the slots must go before and come after.
+ *
+ * While guest memory is not all mapped, the device must not become a bus master. The guest, which
+ * may have it work right after this write, is held until vfio_pci_allow_dma has made it one.
  */
 static void write_command(struct vfio_pci *v, unsigned off, unsigned len, uint32_t val)
 {
-	const uint16_t command = new_command(&v->pci, off, len, val);
+	uint16_t command = new_command(&v->pci, off, len, val);
 
+	if (command & PCI_COMMAND_MASTER && !v->dma_allowed) {
+		command &= (uint16_t)~PCI_COMMAND_MASTER;
+		vm_hold_vcpu();
+	}
 	if (command & PCI_COMMAND_MEMORY) {
 		vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, command);
 		pci_config_write(&v->pci, off, len, val);
@@ -205,6 +213,19 @@ static void write_command(struct vfio_pci *v, unsigned off, unsigned len, uint32
 		vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, command);
 	}
 	vfio_p2p_set_master(v->dev.iommu->p2p, &v->dev, command & PCI_COMMAND_MASTER);
+}
+
+void vfio_pci_allow_dma(struct pci_dev *pci)
+{
+	struct vfio_pci *v = to_vfio_pci(pci);
+
+	pthread_mutex_lock(&pci->lock);
+	v->dma_allowed = true;
+	if (pci_command(pci) & PCI_COMMAND_MASTER) {
+		vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, pci_command(pci));
+		vfio_p2p_set_master(v->dev.iommu->p2p, &v->dev, true);
+	}
+	pthread_mutex_unlock(&pci->lock);
 }
 
 static void config_write(struct pci_dev *pci, unsigned off, unsigned len, uint32_t val)
@@ -316,7 +337,7 @@ static int probe(struct vfio_pci *v, const struct board *board,
 /*
  * The first reset. The kernel did it at open if it has a good one; a reset of the bus may have to
  * wait until the last device of that bus is open, and resets the earlier ones as well. What is not
- * clean in the end, vfio_iommu_map_ram tells.
+ * clean in the end, vfio_iommu_check_ram tells. However it left the device, that is no bus master.
  */
 static void reset_before_use(struct vfio_pci *v)
 {
@@ -324,6 +345,7 @@ static void reset_before_use(struct vfio_pci *v)
 	quiesce(v);
 	if (vfio_device_reset(&v->dev, false) < 0)
 		log_debug("%s", err_text());
+	vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, 0);
 }
 
 int vfio_pci_create(const struct board *board, struct vfio_iommu *iommu,

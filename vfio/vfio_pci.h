@@ -4,8 +4,9 @@
  * bound to vfio-pci, and its place in the guest is below a root port.
  *
  * Order of a run: vfio_type1_create, vfio_pci_create for each device, pci_bus_add,
- * vfio_iommu_map_ram, the guest; then device.destroy of each, vfio_iommu_destroy, and only then
- * may guest RAM go. The devices are reset before and after.
+ * vfio_iommu_check_ram, the guest, vfio_pin_start, vfio_pci_allow_dma once all is pinned; then
+ * vfio_pin_stop, device.destroy of each, vfio_iommu_destroy, and only then may guest RAM go. The
+ * devices are reset before and after.
  */
 #ifndef VFIO_VFIO_PCI_H
 #define VFIO_VFIO_PCI_H
@@ -35,5 +36,12 @@ struct vfio_pci_config {
 int MUST_CHECK vfio_pci_create(const struct board *board, struct vfio_iommu *iommu,
 			       const struct vfio_pci_config *config, struct loop *main_loop,
 			       struct pci_dev **ret);
+
+/*
+ * All guest memory is mapped: the device may be a bus master from now on, and is one at once if the
+ * guest has switched that on. A vCPU that did so before is held (vm_hold_vcpu) until the caller's
+ * vcpus_release. Any thread.
+ */
+void vfio_pci_allow_dma(struct pci_dev *pci);
 
 #endif

@@ -125,6 +125,9 @@ static int end_status(const struct machine *machine, enum machine_end end)
 		return STATUS_SIGNAL + machine->end_signal;
 	case MACHINE_DEVICE_LOST:
 		return ERR_DEVICE;
+	case MACHINE_FAILED:
+		err_restore(&machine->failure);
+		return command_failed();
 	case MACHINE_CRASHED:
 		break;
 	}

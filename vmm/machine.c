@@ -26,7 +26,7 @@ void machine_add_device(struct machine *machine, struct device *dev)
 	machine->devices[machine->device_count++] = dev;
 }
 
-static void machine_end(struct machine *machine, enum machine_end end)
+void machine_end(struct machine *machine, enum machine_end end)
 {
 	machine->end = end;
 	loop_stop(&machine->loop);
@@ -294,7 +294,7 @@ static const struct step building[] = {
 	{ "address space", machine_plan_window, NULL },
 	{ "vCPUs", init_cpus, fini_cpus },
 	{ "firmware", machine_add_firmware, NULL },
-	{ "memory for DMA", machine_map_dma, NULL },
+	{ "memory for DMA", machine_init_dma, machine_fini_dma },
 };
 
 /* A signal that came while the machine was being built ends it between two steps. */
@@ -377,8 +377,12 @@ int machine_run(struct machine *machine, enum machine_end *ret_end)
 		r = vcpus_start(&machine->vcpus);
 	if (r < 0)
 		return r;
-	loop_run(&machine->loop);
+	r = machine_start_dma(machine);
+	if (r == 0)
+		loop_run(&machine->loop);
 	vcpus_stop(&machine->vcpus);
+	if (r < 0)
+		return r;
 	*ret_end = machine->end;
 	return 0;
 }

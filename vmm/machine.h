@@ -13,6 +13,7 @@
 #include "console.h"
 #include "core/bus.h"
 #include "core/device.h"
+#include "core/err.h"
 #include "core/irq.h"
 #include "core/loop.h"
 #include "core/mem.h"
@@ -33,6 +34,7 @@ struct fw_cfg;
 struct ich9_lpc;
 struct vfio_host;
 struct vfio_iommu;
+struct vfio_pin;
 
 /* How a run ended. */
 enum machine_end {
@@ -41,6 +43,7 @@ enum machine_end {
 	MACHINE_QUIT,        /* ended from the console's escape key */
 	MACHINE_KILLED,      /* a second signal */
 	MACHINE_DEVICE_LOST, /* a passed-through device failed or was taken away; told already */
+	MACHINE_FAILED,      /* the host could not go on; `failure` says why */
 };
 
 struct machine {
@@ -60,7 +63,9 @@ struct machine {
 	struct pci_root pci;
 	struct ich9_lpc *lpc;
 	struct fw_cfg *fw_cfg;
-	struct vfio_iommu *iommu;                      /* NULL: no passed-through device */
+	struct vfio_iommu *iommu; /* NULL: no passed-through device */
+	struct vfio_pin *pin;     /* NULL: not begun */
+	struct loop_source pinned;
 	struct blk_file disk_files[OPTIONS_DISKS_MAX]; /* until its device takes it over */
 	struct vfio_rom_file roms[OPTIONS_GPUS_MAX];
 	struct loop disk_loops[OPTIONS_DISKS_MAX];
@@ -83,6 +88,7 @@ struct machine {
 	bool asked_to_end; /* a first signal came */
 	enum machine_end end;
 	int end_signal;
+	struct err_chain failure; /* of MACHINE_FAILED */
 };
 
 /*
@@ -104,6 +110,8 @@ void machine_fini(struct machine *machine);
 
 /* For the files that build the machine's parts. */
 
+/* Ends machine_run. */
+void machine_end(struct machine *machine, enum machine_end end);
 /* Takes over `dev`: reset with the machine, destroyed at its end. */
 void machine_add_device(struct machine *machine, struct device *dev);
 
@@ -123,8 +131,14 @@ int MUST_CHECK machine_add_chipset(struct machine *machine);
 int MUST_CHECK machine_add_gpus(struct machine *machine);
 int MUST_CHECK machine_add_disks(struct machine *machine);
 void machine_remove_disks(struct machine *machine); /* their loops, after the devices */
-/* Guest RAM becomes reachable for the passed-through devices. */
-int MUST_CHECK machine_map_dma(struct machine *machine);
+
+/*
+ * machine_dma.c: guest RAM becomes reachable for the passed-through devices. What can be wrong is
+ * found before the guest starts, the work is done while it runs.
+ */
+int MUST_CHECK machine_init_dma(struct machine *machine);
+int MUST_CHECK machine_start_dma(struct machine *machine);
+void machine_fini_dma(struct machine *machine); /* ends the work, before the devices go */
 
 /* machine_firmware.c: the address width that the BARs and the firmware need, */
 int MUST_CHECK machine_plan_window(struct machine *machine);

@@ -257,8 +257,3 @@ void machine_remove_disks(struct machine *machine)
 		loop_fini(loop);
 	}
 }
-
-int machine_map_dma(struct machine *machine)
-{
-	return machine->iommu ? vfio_iommu_map_ram(machine->iommu, &machine->mem) : 0;
-}

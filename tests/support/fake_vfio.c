@@ -19,19 +19,24 @@ int __real_sys_open(const char *path, int flags, mode_t mode);
 int __wrap_sys_open(const char *path, int flags, mode_t mode);
 bool __wrap_host_sysfs_link_name(const char *path, char *buf);
 
+static pthread_mutex_t note_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static void note(const char *fmt, ...) PRINTF_LIKE(1, 2);
 static void note(const char *fmt, ...)
 {
-	size_t len = strlen(fake.log);
+	size_t len;
 	va_list ap;
 
-	if (len + 2 >= sizeof(fake.log))
-		return;
-	if (len)
-		fake.log[len++] = ' ';
-	va_start(ap, fmt);
-	vsnprintf(fake.log + len, sizeof(fake.log) - len, fmt, ap);
-	va_end(ap);
+	pthread_mutex_lock(&note_lock);
+	len = strlen(fake.log);
+	if (len + 2 < sizeof(fake.log)) {
+		if (len)
+			fake.log[len++] = ' ';
+		va_start(ap, fmt);
+		vsnprintf(fake.log + len, sizeof(fake.log) - len, fmt, ap);
+		va_end(ap);
+	}
+	pthread_mutex_unlock(&note_lock);
 }
 
 void fake_clear_log(void)
@@ -204,6 +209,8 @@ static int device_ioctl(unsigned long request, void *arg)
 		return set_irqs(arg);
 	case VFIO_DEVICE_RESET:
 		note("reset(command=0x%x)", fake_config(PCI_COMMAND, 2));
+		if (fake.command_after_reset)
+			fake_set_config(PCI_COMMAND, 2, fake.command_after_reset);
 		if (fake.reset_error_times && --fake.reset_error_times == 0) {
 			int error = fake.reset_error;
 
@@ -254,6 +261,8 @@ int __wrap_sys_ioctl(int fd, unsigned long request, void *arg)
 		if (fcntl(fd, F_GET_SEALS) >= 0)
 			return device_ioctl(request, arg);
 		note("dma+0x%llx/0x%llx", map->iova, map->size);
+		if (fake.on_map)
+			fake.on_map(map);
 		return fake.map_error;
 	case VFIO_IOMMU_UNMAP_DMA:
 		note("dma-");

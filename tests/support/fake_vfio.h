@@ -40,8 +40,10 @@ struct fake_vfio {
 
 	uint32_t group_flags;
 	int open_group_error, set_iommu_error, set_irqs_error, reset_error, map_error;
-	unsigned reset_error_times; /* after which a reset works; 0: it never does */
-	unsigned affected_count;    /* by a reset of the bus; 0: it has none */
+	unsigned reset_error_times;   /* after which a reset works; 0: it never does */
+	uint16_t command_after_reset; /* that the device has by itself; 0: untouched */
+	void (*on_map)(const struct vfio_iommu_type1_dma_map *map); /* may wait */
+	unsigned affected_count; /* by a reset of the bus; 0: it has none */
 	struct vfio_pci_dependent_device affected[4];
 	unsigned range_count;
 	struct vfio_iova_range ranges[4];
@@ -51,7 +53,7 @@ struct fake_vfio {
 	/*
 	 * "msix[0+16]=-" all unarmed, "msix[3+1]=fd", "msix-off", "intx-unmask", "irqfd+",
 	 * "irqfd-", "resample+", "slot+0xADDR/0xSIZE", "slot-", "reset", "hot-reset",
-	 * "dma+0xADDR/0xSIZE", ...
+	 * "dma+0xADDR/0xSIZE", "dma-", ...
 	 */
 	char log[8192];
 };

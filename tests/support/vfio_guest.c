@@ -24,6 +24,8 @@ void vfio_guest_create_with(struct vfio_guest *f, const char *rom_file, bool rom
 	assert_int_equal(vfio_pci_create(&f->m.board, f->iommu, &config, &f->loop, &f->pci), 0);
 	vfio_rom_file_free(&rom);
 	pci_bus_add(&f->bus, f->pci, PCI_DEVFN(0, 0));
+	if (!f->memory_later)
+		vfio_pci_allow_dma(f->pci);
 	fake_clear_log();
 }
 

@@ -22,6 +22,7 @@ struct vfio_guest {
 	struct pci_bus bus;
 	struct vfio_iommu *iommu;
 	struct pci_dev *pci;
+	bool memory_later; /* do not say at creation that guest memory is mapped */
 };
 
 /* For cmocka; *state is the guest, without the device yet. */

@@ -2,6 +2,9 @@
 /* Guest RAM banks: what mem_ptr gives out and refuses. */
 #include "cmocka_all.h"
 
+#include <errno.h>
+#include <sys/mman.h>
+
 #include "core/mem.h"
 
 #define LOW_SIZE  (4 * MiB)
@@ -74,6 +77,58 @@ static void host_address_is_congruent_for_huge_pages(void **state)
 				 mem->banks[i].gpa % (2 * MiB));
 }
 
+/* Kernels before 5.14 do not know how to fetch pages without a write. */
+static bool old_kernel;
+int __real_madvise(void *p, size_t len, int advice);
+int __wrap_madvise(void *p, size_t len, int advice);
+int __wrap_madvise(void *p, size_t len, int advice)
+{
+	if (old_kernel && advice > MADV_DONTDUMP && advice != MADV_DODUMP) {
+		errno = EINVAL;
+		return -1;
+	}
+	return __real_madvise(p, len, advice);
+}
+
+static unsigned pages_present(uint8_t *p, size_t len)
+{
+	unsigned char in_core[HIGH_SIZE / 4096];
+	unsigned count = 0;
+
+	assert_int_equal(mincore(p, len, in_core), 0);
+	for (size_t i = 0; i < len / 4096; i++)
+		count += in_core[i] & 1;
+	return count;
+}
+
+static void populates(struct guest_mem *mem)
+{
+	uint8_t *p = mem->banks[1].hva;
+
+	/* What an earlier test left. */
+	assert_int_equal(madvise(p, HIGH_SIZE, MADV_DONTNEED), 0);
+	assert_int_equal(madvise(p, HIGH_SIZE, MADV_NOHUGEPAGE), 0);
+	p[5 * 4096] = 0xa5;
+	assert_int_equal(pages_present(p, HIGH_SIZE), 1);
+	mem_populate(mem, p, HIGH_SIZE / 2);
+	assert_int_equal(pages_present(p, HIGH_SIZE / 2), HIGH_SIZE / 2 / 4096);
+	assert_int_equal(pages_present(p + HIGH_SIZE / 2, HIGH_SIZE / 2), 0);
+	assert_int_equal(p[5 * 4096], 0xa5);
+	assert_int_equal(p[6 * 4096], 0);
+}
+
+static void populating_fetches_pages_and_keeps_what_is_in_use(void **state)
+{
+	populates(*state);
+}
+
+static void populating_works_on_older_kernels(void **state)
+{
+	old_kernel = true;
+	populates(*state);
+	old_kernel = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -82,6 +137,8 @@ int main(void)
 		cmocka_unit_test(length_that_wraps_is_refused),
 		cmocka_unit_test(copies_in_and_out),
 		cmocka_unit_test(host_address_is_congruent_for_huge_pages),
+		cmocka_unit_test(populating_fetches_pages_and_keeps_what_is_in_use),
+		cmocka_unit_test(populating_works_on_older_kernels),
 	};
 
 	return cmocka_run_group_tests_name("mem", tests, two_banks, no_banks);

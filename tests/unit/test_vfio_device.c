@@ -256,25 +256,6 @@ static void add_ram(struct fixture *f)
 	assert_int_equal(guest_mem_add(&f->m.mem, 4 * GiB, 4 * MiB), 0);
 }
 
-static void one_mapping_a_bank(void **state)
-{
-	struct fixture *f = *state;
-
-	open_device(f);
-	add_ram(f);
-	assert_int_equal(vfio_iommu_map_ram(f->iommu, &f->m.mem), 0);
-	assert_string_equal(fake.log, "dma+0x0/0x200000 dma+0x100000000/0x400000");
-}
-
-static void no_device_no_mapping(void **state)
-{
-	struct fixture *f = *state;
-
-	add_ram(f);
-	assert_int_equal(vfio_iommu_map_ram(f->iommu, &f->m.mem), 0);
-	assert_string_equal(fake.log, "");
-}
-
 static void ram_beyond_the_iommu_is_refused_before_pinning(void **state)
 {
 	struct fixture *f = *state;
@@ -284,7 +265,7 @@ static void ram_beyond_the_iommu_is_refused_before_pinning(void **state)
 	fake.range_count = 2;
 	open_device(f);
 	add_ram(f);
-	assert_int_equal(vfio_iommu_map_ram(f->iommu, &f->m.mem), -ERANGE);
+	assert_int_equal(vfio_iommu_check_ram(f->iommu, &f->m.mem), -ERANGE);
 	assert_string_equal(fake.log, "");
 	assert_int_equal(err_kind(), ERR_LIMIT);
 	assert_non_null(strstr(err_text(), "0x100000000-0x1003fffff"));
@@ -300,7 +281,7 @@ static void ram_in_a_reserved_range_is_refused(void **state)
 	fake.range_count = 2;
 	open_device(f);
 	add_ram(f);
-	assert_int_equal(vfio_iommu_map_ram(f->iommu, &f->m.mem), -ERANGE);
+	assert_int_equal(vfio_iommu_check_ram(f->iommu, &f->m.mem), -ERANGE);
 	assert_int_equal(err_kind(), ERR_HOST);
 	assert_non_null(strstr(err_hint_text(), "reserved_regions"));
 }
@@ -312,7 +293,7 @@ static void too_many_mappings_are_refused(void **state)
 	fake.maps_left = 1;
 	open_device(f);
 	add_ram(f);
-	assert_int_equal(vfio_iommu_map_ram(f->iommu, &f->m.mem), -ENOSPC);
+	assert_int_equal(vfio_iommu_check_ram(f->iommu, &f->m.mem), -ENOSPC);
 	assert_int_equal(err_kind(), ERR_LIMIT);
 }
 
@@ -323,7 +304,7 @@ static void locked_memory_limit_is_raised(void **state)
 	f->memlock = (struct rlimit){ 64 * KiB, 64 * KiB };
 	open_device(f);
 	add_ram(f);
-	assert_int_equal(vfio_iommu_map_ram(f->iommu, &f->m.mem), 0);
+	assert_int_equal(vfio_iommu_check_ram(f->iommu, &f->m.mem), 0);
 	/* The guest's memory and what was locked before. */
 	assert_int_equal(f->memlock.rlim_cur, 7 * MiB);
 }
@@ -336,21 +317,10 @@ static void locked_memory_limit_names_the_number(void **state)
 	open_device(f);
 	add_ram(f);
 	f->setrlimit_error = -EPERM;
-	assert_int_equal(vfio_iommu_map_ram(f->iommu, &f->m.mem), -ENOMEM);
+	assert_int_equal(vfio_iommu_check_ram(f->iommu, &f->m.mem), -ENOMEM);
 	assert_string_equal(fake.log, "");
 	assert_int_equal(err_kind(), ERR_LIMIT);
 	assert_non_null(strstr(err_hint_text(), "ulimit -l 7168"));
-}
-
-static void failed_mapping_names_the_range(void **state)
-{
-	struct fixture *f = *state;
-
-	fake.map_error = -EFAULT;
-	open_device(f);
-	add_ram(f);
-	assert_int_equal(vfio_iommu_map_ram(f->iommu, &f->m.mem), -EFAULT);
-	assert_non_null(strstr(err_text(), "0x0-0x1fffff"));
 }
 
 /* --- events --- */
@@ -399,14 +369,11 @@ int main(void)
 		T(reset_alone_spares_the_bus),
 		T(reset_waits_for_whoever_has_the_device_locked),
 		T(device_without_any_reset),
-		T(one_mapping_a_bank),
-		T(no_device_no_mapping),
 		T(ram_beyond_the_iommu_is_refused_before_pinning),
 		T(ram_in_a_reserved_range_is_refused),
 		T(too_many_mappings_are_refused),
 		T(locked_memory_limit_is_raised),
 		T(locked_memory_limit_names_the_number),
-		T(failed_mapping_names_the_range),
 		T(events_of_the_host_are_delivered),
 	};
 

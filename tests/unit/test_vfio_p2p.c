@@ -47,6 +47,8 @@ static struct pair create(void **state, enum vfio_p2p_mode mode)
 	devs[0] = f->pci;
 	devs[1] = p.other;
 	assert_int_equal(vfio_p2p_init(f->iommu, mode, devs, 2), 0);
+	if (!f->memory_later)
+		vfio_pci_allow_dma(p.other);
 	vfio_guest_place_bars(f);
 	write_other(&p, PCI_BASE_ADDRESS_0, 4, 0xc8000000);
 	write_other(&p, PCI_BASE_ADDRESS_2, 4, (uint32_t)OTHER_BAR2);
@@ -76,6 +78,23 @@ static void bars_are_mapped_when_two_devices_are_bus_masters(void **state)
 	assert_non_null(strstr(fake.log, "dma+0x4000000000/0x100000"));
 	assert_non_null(strstr(fake.log, "dma+0xc0000000/0x8000"));
 	assert_non_null(strstr(fake.log, "dma+0xc000a000/0x6000"));
+	assert_non_null(strstr(fake.log, "dma+0x4800000000/0x100000"));
+	destroy(&p);
+}
+
+static void bars_are_mapped_after_all_guest_memory(void **state)
+{
+	struct vfio_guest *f = *state;
+	struct pair p;
+
+	f->memory_later = true;
+	p = create(state, VFIO_P2P_AUTO);
+	vfio_guest_config_write(p.f, PCI_COMMAND, 2, MASTER);
+	write_other(&p, PCI_COMMAND, 2, MASTER);
+	vfio_pci_allow_dma(p.f->pci);
+	assert_null(strstr(fake.log, "dma"));
+	vfio_pci_allow_dma(p.other);
+	assert_non_null(strstr(fake.log, "dma+0x4000000000/0x100000"));
 	assert_non_null(strstr(fake.log, "dma+0x4800000000/0x100000"));
 	destroy(&p);
 }
@@ -255,6 +274,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(bars_are_mapped_when_two_devices_are_bus_masters),
+		T(bars_are_mapped_after_all_guest_memory),
 		T(bars_are_unmapped_before_they_stop_being_decoded),
 		T(moving_a_bar_moves_its_mapping),
 		T(sizing_maps_nothing),

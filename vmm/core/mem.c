@@ -75,6 +75,26 @@ uint64_t guest_mem_size(const struct guest_mem *mem)
 	return sum;
 }
 
+/* Linux 5.14; the headers of older systems lack it. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+void mem_populate(const struct guest_mem *mem, uint8_t *p, uint64_t len)
+{
+	const uint64_t step = MAX(mem->page_size, (uint64_t)sysconf(_SC_PAGESIZE));
+
+	if (madvise(p, len, MADV_POPULATE_WRITE) == 0 || errno != EINVAL)
+		return;
+	/* An older kernel: a write to each page that changes nothing, not even in a race. */
+	for (uint64_t off = 0; off < len; off += step) {
+		uint8_t now = __atomic_load_n(p + off, __ATOMIC_RELAXED);
+
+		(void)__atomic_compare_exchange_n(p + off, &now, now, false, __ATOMIC_RELAXED,
+						  __ATOMIC_RELAXED);
+	}
+}
+
 void *mem_ptr(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
 {
 	for (unsigned i = 0; i < mem->count; i++) {

@@ -22,6 +22,7 @@ struct mem_bank {
 struct guest_mem {
 	struct mem_bank banks[GUEST_MEM_BANKS_MAX];
 	unsigned count;
+	uint64_t page_size; /* of reserved huge pages; 0: ordinary memory */
 };
 
 void guest_mem_init(struct guest_mem *mem);
@@ -35,6 +36,13 @@ void guest_mem_fini(struct guest_mem *mem);
 int MUST_CHECK guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size);
 
 uint64_t guest_mem_size(const struct guest_mem *mem); /* the sum of all banks */
+
+/*
+ * Gives `len` bytes at `p`, whole pages of a bank, the pages behind them, zeroed. What is in use
+ * already stays as it is, even if the guest writes to it meanwhile. A page that cannot be had is
+ * left to its first use. Any thread, several at once on different parts.
+ */
+void mem_populate(const struct guest_mem *mem, uint8_t *p, uint64_t len);
 
 /* The host address of [gpa, gpa + len), or NULL unless the whole range lies in one bank. */
 void *mem_ptr(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
