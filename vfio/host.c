@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/sys.h"
 #include "vfio/host_bind.h"
+#include "vfio/host_check.h"
 #include "vfio/host_child.h"
 #include "vfio/host_holders.h"
 #include "vfio/host_journal.h"
@@ -31,6 +32,7 @@ void vfio_host_init(struct vfio_host *host, const char *root)
 	host_lease_state_dir(root, host->state_dir);
 	host->limit_ms = VFIO_HOST_LIMIT_MS;
 	host->bind_limit_ms = VFIO_HOST_BIND_LIMIT_MS;
+	host->signal_fd = -1;
 }
 
 void vfio_host_fini(struct vfio_host *host)
@@ -151,7 +153,7 @@ static int wait_for_node(const struct vfio_host *host, const struct vfio_host_de
  */
 static bool find_before(struct vfio_host *host, struct vfio_host_device *dev, const char *driver)
 {
-	int r = host_journal_read(host->state_dir, dev->addr, &dev->before);
+	int r = host_journal_read(host->state_dir, HOST_JOURNAL_TAKEN, dev->addr, &dev->before);
 
 	if (r == 0 && (!driver[0] || host_sysfs_is_vfio(driver))) {
 		log_info("%s was left behind by an earlier run; before that, %s had it",
@@ -177,7 +179,8 @@ static int take(struct vfio_host *host, struct vfio_host_device *dev)
 	host_sysfs_driver(host->root, dev->addr, driver);
 	left_behind = find_before(host, dev, driver);
 	if (!host_sysfs_is_vfio(driver) || left_behind) {
-		r = host_journal_write(host->state_dir, dev->addr, &dev->before);
+		r = host_journal_write(host->state_dir, HOST_JOURNAL_TAKEN, dev->addr,
+				       &dev->before);
 		if (r < 0)
 			return r;
 		dev->taken = true;
@@ -196,7 +199,7 @@ static int take(struct vfio_host *host, struct vfio_host_device *dev)
  * Leases say nothing of programs that know none. What a killed run left with VFIO may have been
  * given to such a program since, and unbinding it would take it from under a running guest.
  */
-static int check_unused(const struct vfio_host *host, const struct vfio_host_device *dev)
+int host_check_unused(const struct vfio_host *host, const struct vfio_host_device *dev)
 {
 	char holders[256];
 	int r;
@@ -219,7 +222,7 @@ int vfio_host_take(struct vfio_host *host)
 	for (unsigned i = 0; i < host->count; i++) {
 		char driver[VFIO_HOST_DRIVER_SIZE];
 
-		r = check_unused(host, &host->devices[i]);
+		r = host_check_unused(host, &host->devices[i]);
 		if (r < 0)
 			return r;
 		host_sysfs_driver(host->root, host->devices[i].addr, driver);

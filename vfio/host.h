@@ -10,6 +10,8 @@
 #ifndef VFIO_HOST_H
 #define VFIO_HOST_H
 
+#include <sys/types.h>
+
 #include "core/util.h"
 #include "vfio/pci_addr.h"
 
@@ -27,6 +29,8 @@
 struct vfio_host_before {
 	char driver[VFIO_HOST_DRIVER_SIZE];
 	char override[VFIO_HOST_DRIVER_SIZE]; /* driver_override */
+	bool node_given;                      /* /dev/vfio/GROUP has been given to a user; */
+	unsigned node_uid, node_gid;          /* before that it was theirs */
 };
 
 struct vfio_host_device {
@@ -41,6 +45,10 @@ struct vfio_host {
 	char root[VFIO_HOST_PATH_SIZE];      /* in front of /sys, /proc and /dev: "" but in tests */
 	char state_dir[VFIO_HOST_PATH_SIZE]; /* leases and journal; "" if there is no place */
 	unsigned limit_ms, bind_limit_ms;
+	unsigned wait_ms; /* for another tinyvmm's lease; 0: not at all */
+	int signal_fd;    /* borrowed; what can be read from it ends that wait; -1: none */
+	bool plain;       /* a device is given as BDF, not as --gpu BDF: for hints */
+	bool brief;       /* the leases are held for moments only: others wait for them */
 	struct vfio_host_device devices[VFIO_HOST_DEVICES_MAX]; /* in the order of _check */
 	unsigned count;
 	int leases[2 * VFIO_HOST_DEVICES_MAX]; /* locked fds: the devices and their groups */
@@ -56,7 +64,8 @@ void vfio_host_fini(struct vfio_host *host);
 /*
  * Whether all `count` devices (at most VFIO_HOST_DEVICES_MAX) can be passed to one guest, and
  * leases them, so that no other run of this user can have them or a device of their IOMMU groups.
- * Changes no device. -EBUSY, with the other's pid, when another run has one.
+ * Changes no device. -EBUSY, with the other's pid, when another run has one, and still has after
+ * wait_ms; -EINTR when signal_fd ended the wait.
  */
 int MUST_CHECK vfio_host_check(struct vfio_host *host, const struct pci_addr *addrs,
 			       unsigned count);
@@ -78,6 +87,28 @@ int MUST_CHECK vfio_host_take(struct vfio_host *host);
  * reason of the exit, so failures are logged and not added to it; the first one is returned.
  */
 int vfio_host_give_back(struct vfio_host *host);
+
+/*
+ * Takes the checked devices as vfio_host_take does, and leaves them with vfio-pci for good: a later
+ * vfio_host_take of any user leaves them there, and recovery too. With `owner` their
+ * /dev/vfio/GROUP is given to that user. What is bound already stays so. On failure those that were
+ * taken here have been given back.
+ */
+int MUST_CHECK vfio_host_bind(struct vfio_host *host, const uid_t *owner);
+
+/*
+ * Leases devices for vfio_host_release, in place of vfio_host_check: their groups may be as they
+ * are.
+ */
+int MUST_CHECK vfio_host_lease(struct vfio_host *host, const struct pci_addr *addrs,
+			       unsigned count);
+
+/*
+ * Undoes vfio_host_bind: marks the leased devices as taken, for vfio_host_give_back to bring them
+ * to the drivers that they had. One that was bound to VFIO by somebody else goes at once to whom
+ * the bus finds. -EBUSY when a program has a device's group open.
+ */
+int MUST_CHECK vfio_host_release(struct vfio_host *host);
 
 /*
  * Gives back every device that an earlier run of this user left behind because it was killed, and

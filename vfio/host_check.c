@@ -16,6 +16,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
+#include "vfio/host_bind.h"
 #include "vfio/host_check.h"
 #include "vfio/host_holders.h"
 #include "vfio/host_lease.h"
@@ -70,13 +71,19 @@ static int no_such_device(const char *root, struct pci_addr addr)
 	return r;
 }
 
+int host_check_present(const char *root, struct pci_addr addr)
+{
+	return host_sysfs_exists(host_sysfs_device(root, addr, "").s) ? 0
+								      : no_such_device(root, addr);
+}
+
 int host_check_endpoint(const char *root, struct pci_addr addr)
 {
 	const struct pci_addr_text name = pci_addr_text(addr);
-	int r, header;
+	int r = host_check_present(root, addr), header;
 
-	if (!host_sysfs_exists(host_sysfs_device(root, addr, "").s))
-		return no_such_device(root, addr);
+	if (r < 0)
+		return r;
 	header = host_sysfs_header_type(root, addr);
 	if (header == PCI_HEADER_TYPE_NORMAL &&
 	    host_sysfs_base_class(root, addr) != PCI_CLASS_BRIDGE)
@@ -226,7 +233,8 @@ int host_check_group(const struct vfio_host *host, const struct vfio_host_device
 		if (pci_addr_scan(names[i]->d_name, &member) &&
 		    !member_is_harmless(host, member, driver)) {
 			list_add(&blockers, ", ", "%s (%s)", names[i]->d_name, driver);
-			list_add(&options, " ", "--gpu %s", names[i]->d_name);
+			list_add(&options, " ", "%s%s", host->plain ? "" : "--gpu ",
+				 names[i]->d_name);
 			same_card &= pci_addr_same_slot(member, dev->addr);
 		}
 		free(names[i]);
@@ -243,24 +251,39 @@ int host_check_group(const struct vfio_host *host, const struct vfio_host_device
 }
 
 /* What stands between the device's present driver and vfio-pci. */
-int host_check_driver(const struct vfio_host *host, const struct vfio_host_device *dev)
+int host_check_may_move(const struct vfio_host *host, const struct vfio_host_device *dev,
+			const char *what)
 {
 	const struct host_sysfs_path override =
 		host_sysfs_device(host->root, dev->addr, "driver_override");
 	const struct pci_addr_text addr = pci_addr_text(dev->addr);
-	char driver[VFIO_HOST_DRIVER_SIZE], holders[256];
+	int r;
+
+	if (faccessat(AT_FDCWD, override.s, W_OK, AT_EACCESS) == 0)
+		return 0;
+	r = err_sys(ERR_HOST, -errno, "%s cannot be %s", addr.s, what);
+	if (host->plain)
+		err_hint("run as root");
+	else
+		err_hint("run as root, or let root bind it for you: sudo tinyvmm bind %s --user "
+			 "$USER",
+			 addr.s);
+	return r;
+}
+
+int host_check_driver(const struct vfio_host *host, const struct vfio_host_device *dev)
+{
+	const struct pci_addr_text addr = pci_addr_text(dev->addr);
+	char driver[VFIO_HOST_DRIVER_SIZE], holders[256], what[VFIO_HOST_DRIVER_SIZE + 32];
 	int r;
 
 	host_sysfs_driver(host->root, dev->addr, driver);
 	if (host_sysfs_is_vfio(driver))
 		return 0;
-	if (faccessat(AT_FDCWD, override.s, W_OK, AT_EACCESS) < 0) {
-		r = err_sys(ERR_HOST, -errno, "%s cannot be moved from %s to vfio-pci", addr.s,
-			    driver[0] ? driver : "no driver");
-		err_hint("run as root, or let root bind it to vfio-pci and give you /dev/vfio/%u",
-			 dev->group);
+	snprintf(what, sizeof(what), "moved from %s to vfio-pci", host_bind_name(driver));
+	r = host_check_may_move(host, dev, what);
+	if (r < 0)
 		return r;
-	}
 	host_holders_list(host->root, dev->addr, holders, sizeof(holders));
 	/*
 	 * NVIDIA's driver waits for its users for ever, and with some versions only a reboot ends

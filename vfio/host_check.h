@@ -12,6 +12,9 @@
 /* Some device of the host is behind an IOMMU. */
 int MUST_CHECK host_check_has_iommu(const char *root);
 
+/* There is such a PCI device. */
+int MUST_CHECK host_check_present(const char *root, struct pci_addr addr);
+
 /* It exists, answers, and is no bridge. */
 int MUST_CHECK host_check_endpoint(const char *root, struct pci_addr addr);
 
@@ -25,6 +28,13 @@ bool host_check_blocks(const struct vfio_host *host, struct pci_addr member);
 
 /* Its IOMMU group, when all devices of `host` are passed together. */
 int MUST_CHECK host_check_group(const struct vfio_host *host, const struct vfio_host_device *dev);
+
+/* No program, of whatever user, has it open through VFIO. */
+int MUST_CHECK host_check_unused(const struct vfio_host *host, const struct vfio_host_device *dev);
+
+/* This user may write what changes its driver; `what` is to be done, as in "cannot be moved". */
+int MUST_CHECK host_check_may_move(const struct vfio_host *host, const struct vfio_host_device *dev,
+				   const char *what);
 
 /* This user may move it, and its driver would let it go. */
 int MUST_CHECK host_check_driver(const struct vfio_host *host, const struct vfio_host_device *dev);

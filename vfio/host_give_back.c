@@ -25,6 +25,17 @@ static int restore_override(struct vfio_host *host, struct vfio_host_device *dev
 									   : dev->before.override);
 }
 
+/* The file stays while another device of the group is with VFIO. */
+static void restore_node(const struct vfio_host *host, const struct vfio_host_device *dev)
+{
+	const struct host_sysfs_path node = host_sysfs_path(host->root, "dev/vfio/%u", dev->group);
+
+	if (dev->before.node_given &&
+	    chown(node.s, dev->before.node_uid, dev->before.node_gid) < 0 && errno != ENOENT)
+		log_warn("%s stays with the user that it was given to: %s", node.s,
+			 strerror(errno));
+}
+
 static bool has_driver(const struct vfio_host *host, const char *driver)
 {
 	return host_sysfs_exists(host_sysfs_path(host->root, "sys/bus/pci/drivers/%s", driver).s);
@@ -81,6 +92,7 @@ static int give_back(struct vfio_host *host, struct vfio_host_device *dev)
 		return -EBUSY;
 	}
 	host_sysfs_driver(host->root, dev->addr, now);
+	restore_node(host, dev);
 	if (host_sysfs_is_vfio(now)) {
 		r = host_bind_unbind(host, dev, now);
 		host_sysfs_driver(host->root, dev->addr, now);
@@ -99,13 +111,13 @@ static int give_back(struct vfio_host *host, struct vfio_host_device *dev)
 	}
 	if (r == 0) {
 		step = "clear the journal";
-		r = host_journal_remove(host->state_dir, dev->addr);
+		r = host_journal_remove(host->state_dir, HOST_JOURNAL_TAKEN, dev->addr);
 	}
 	/* Unplugged while the guest had it, perhaps just now: nothing to give back. */
 	if (r < 0 && !host_sysfs_exists(host_sysfs_device(host->root, dev->addr, "").s)) {
 		log_info("%s is gone", addr.s);
 		dev->taken = false;
-		return host_journal_remove(host->state_dir, dev->addr);
+		return host_journal_remove(host->state_dir, HOST_JOURNAL_TAKEN, dev->addr);
 	}
 	if (r < 0) {
 		/* Where trying again would change nothing, the journal remembers. */
@@ -143,7 +155,7 @@ int vfio_host_give_back(struct vfio_host *host)
 static int recover_leased(struct vfio_host *host, struct vfio_host_device *dev, bool *ret_done)
 {
 	char now[VFIO_HOST_DRIVER_SIZE];
-	int r = host_journal_read(host->state_dir, dev->addr, &dev->before);
+	int r = host_journal_read(host->state_dir, HOST_JOURNAL_TAKEN, dev->addr, &dev->before);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r; /* its run ended, and gave it back, just now */
@@ -151,7 +163,7 @@ static int recover_leased(struct vfio_host *host, struct vfio_host_device *dev, 
 	if (now[0] && !host_sysfs_is_vfio(now) && strcmp(now, dev->before.driver) != 0) {
 		log_info("%s was left behind by an earlier run, and given to %s since",
 			 pci_addr_text(dev->addr).s, now);
-		return host_journal_remove(host->state_dir, dev->addr);
+		return host_journal_remove(host->state_dir, HOST_JOURNAL_TAKEN, dev->addr);
 	}
 	if (host_sysfs_group_in_use(host->root, dev->group)) {
 		log_info("%s was left behind by an earlier run, but another program uses its "
@@ -176,18 +188,16 @@ static int recover(const char *root, struct pci_addr addr, bool *ret_done)
 	dev->addr = addr;
 	if (!host_sysfs_exists(host_sysfs_device(root, addr, "").s)) {
 		/* Unplugged: nothing to give back. */
-		return host_journal_remove(host.state_dir, addr);
+		return host_journal_remove(host.state_dir, HOST_JOURNAL_TAKEN, addr);
 	}
 	r = host_sysfs_group(root, addr, &dev->group);
 	if (r < 0)
 		return r;
 	host.count = 1;
-	r = host_lease_take(&host);
-	if (r == -EBUSY) {
-		/* In use, so its run gives it back. */
-		err_clear();
-		return 0;
-	}
+	host.brief = true;
+	r = host_lease_try(&host);
+	if (r == -EBUSY)
+		return 0; /* in use, so its run gives it back */
 	if (r == 0)
 		r = recover_leased(&host, dev, ret_done);
 	host_lease_drop(&host);
@@ -203,7 +213,7 @@ int vfio_host_recover(const char *root, unsigned *ret_count)
 
 	*ret_count = 0;
 	host_lease_state_dir(root, state_dir);
-	first = host_journal_list(state_dir, &addrs, &n);
+	first = host_journal_list(state_dir, HOST_JOURNAL_TAKEN, &addrs, &n);
 	if (first < 0) {
 		log_error("read the journal in %s: %s", state_dir, strerror(-first));
 		return first;

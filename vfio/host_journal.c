@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The journal of changed devices; see host_journal.h. A file holds "driver=...\noverride=...\n". */
+/*
+ * The journal of changed devices; see host_journal.h. A file holds "driver=...\noverride=...\n",
+ * and "node=UID:GID\n" if the device's file was given to a user.
+ */
 #include "vfio/host_journal.h"
 
 #include <errno.h>
@@ -13,11 +16,23 @@
 
 #define KEY_DRIVER   "driver="
 #define KEY_OVERRIDE "override="
-#define TEXT_SIZE    (2 * VFIO_HOST_DRIVER_SIZE + sizeof(KEY_DRIVER) + sizeof(KEY_OVERRIDE))
+#define KEY_NODE     "node="
+#define TEXT_SIZE    (2 * VFIO_HOST_DRIVER_SIZE + 64)
 
-static struct host_sysfs_path journal_path(const char *state_dir, struct pci_addr addr)
+static const char *const folders[] = {
+	[HOST_JOURNAL_TAKEN] = "journal",
+	[HOST_JOURNAL_BOUND] = "bound",
+};
+
+static struct host_sysfs_path folder_path(const char *state_dir, enum host_journal kind)
 {
-	return host_sysfs_path(state_dir, "journal/%s", pci_addr_text(addr).s);
+	return host_sysfs_path(state_dir, "%s", folders[kind]);
+}
+
+static struct host_sysfs_path journal_path(const char *state_dir, enum host_journal kind,
+					   struct pci_addr addr)
+{
+	return host_sysfs_path(state_dir, "%s/%s", folders[kind], pci_addr_text(addr).s);
 }
 
 static int sync_dir(const char *path)
@@ -43,14 +58,15 @@ static int write_file(const char *path, const char *text)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-int host_journal_write(const char *state_dir, struct pci_addr addr,
+int host_journal_write(const char *state_dir, enum host_journal kind, struct pci_addr addr,
 		       const struct vfio_host_before *before)
 {
-	const struct host_sysfs_path dir = host_sysfs_path(state_dir, "journal");
-	const struct host_sysfs_path path = journal_path(state_dir, addr);
+	const struct host_sysfs_path dir = folder_path(state_dir, kind);
+	const struct host_sysfs_path path = journal_path(state_dir, kind, addr);
 	const struct host_sysfs_path fresh =
-		host_sysfs_path(state_dir, "journal/%s.new", pci_addr_text(addr).s);
+		host_sysfs_path(dir.s, "%s.new", pci_addr_text(addr).s);
 	char text[TEXT_SIZE];
+	size_t len;
 	int r;
 
 	r = host_lease_make_dir(dir.s);
@@ -58,6 +74,10 @@ int host_journal_write(const char *state_dir, struct pci_addr addr,
 		return r;
 	snprintf(text, sizeof(text), KEY_DRIVER "%s\n" KEY_OVERRIDE "%s\n", before->driver,
 		 before->override);
+	len = strlen(text);
+	if (before->node_given)
+		snprintf(text + len, sizeof(text) - len, KEY_NODE "%u:%u\n", before->node_uid,
+			 before->node_gid);
 	r = write_file(fresh.s, text);
 	if (r == 0 && rename(fresh.s, path.s) < 0)
 		r = -errno;
@@ -86,33 +106,53 @@ static bool take_line(const char **pos, const char *key, char buf[VFIO_HOST_DRIV
 	return true;
 }
 
-int host_journal_read(const char *state_dir, struct pci_addr addr,
+int host_journal_read(const char *state_dir, enum host_journal kind, struct pci_addr addr,
 		      struct vfio_host_before *ret_before)
 {
-	struct vfio_host_before before;
+	struct vfio_host_before before = { 0 };
 	char text[TEXT_SIZE];
 	const char *pos = text;
-	int r = sys_read_text(journal_path(state_dir, addr).s, text, sizeof(text));
+	int r = sys_read_text(journal_path(state_dir, kind, addr).s, text, sizeof(text));
 
 	if (r < 0)
 		return r;
 	if (!take_line(&pos, KEY_DRIVER, before.driver) ||
 	    !take_line(&pos, KEY_OVERRIDE, before.override))
 		return -EBADMSG;
+	before.node_given = sscanf(pos, KEY_NODE "%u:%u", &before.node_uid, &before.node_gid) == 2;
 	*ret_before = before;
 	return 0;
 }
 
-int host_journal_remove(const char *state_dir, struct pci_addr addr)
+int host_journal_move(const char *state_dir, struct pci_addr addr, enum host_journal from,
+		      enum host_journal to)
 {
-	if (unlink(journal_path(state_dir, addr).s) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	return sync_dir(host_sysfs_path(state_dir, "journal").s);
+	const struct host_sysfs_path dir = folder_path(state_dir, to);
+	const struct host_sysfs_path path = journal_path(state_dir, to, addr);
+	int r = host_lease_make_dir(dir.s);
+
+	if (r < 0)
+		return r;
+	if (rename(journal_path(state_dir, from, addr).s, path.s) < 0)
+		r = -errno;
+	if (r == 0)
+		r = sync_dir(dir.s);
+	if (r == 0)
+		r = sync_dir(folder_path(state_dir, from).s);
+	return r < 0 ? err_sys(ERR_HOST, r, "write the journal %s", path.s) : 0;
 }
 
-int host_journal_list(const char *state_dir, struct pci_addr **ret_addrs, unsigned *ret_count)
+int host_journal_remove(const char *state_dir, enum host_journal kind, struct pci_addr addr)
 {
-	int r = host_sysfs_list(host_sysfs_path(state_dir, "journal").s, ret_addrs, ret_count);
+	if (unlink(journal_path(state_dir, kind, addr).s) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return sync_dir(folder_path(state_dir, kind).s);
+}
+
+int host_journal_list(const char *state_dir, enum host_journal kind, struct pci_addr **ret_addrs,
+		      unsigned *ret_count)
+{
+	int r = host_sysfs_list(folder_path(state_dir, kind).s, ret_addrs, ret_count);
 
 	if (r == -ENOENT) {
 		*ret_addrs = NULL;

@@ -4,19 +4,37 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 
 #include "core/err.h"
+#include "core/log.h"
 #include "core/sys.h"
 #include "vfio/host_sysfs.h"
+
+#define LEASES_MAX (2 * VFIO_HOST_DEVICES_MAX)
+
+/*
+ * Everybody's wait: who only tries, or recovers what a killed run left behind, has a lease for no
+ * longer than that, or says in the file that it will not take long.
+ */
+#define MOMENT_MS 300u
+#define POLL_MS   50u
+#define BRIEF     " brief"
 
 /* What is leased: "iommu-group-4294967295" in the file's name, "IOMMU group ..." in messages. */
 struct lease {
 	char file[32], text[32];
+};
+
+struct lease_user {
+	char pid[16];
+	bool brief; /* holds it for a step of its own, and no guest */
 };
 
 static struct lease device_lease(struct pci_addr addr)
@@ -76,12 +94,34 @@ int host_lease_make_dir(const char *path)
 	return 0;
 }
 
-/* A lock that is waited for by nobody: at once or -EBUSY. */
-static int take_lock(const char *state_dir, const struct lease *lease, int *ret_fd)
+/*
+ * "812" or "812 brief". Who has just locked the file has not written it yet: what can be read is
+ * the one before, but not for longer than a moment.
+ */
+static void read_user(const char *path, struct lease_user *ret_user)
 {
-	const struct host_sysfs_path path = lease_path(state_dir, lease);
+	struct lease_user user = { .pid = "unknown" };
+	char text[64];
+	size_t len;
+
+	if (sys_read_text(path, text, sizeof(text)) == 0) {
+		len = strspn(text, "0123456789");
+		user.brief = strncmp(text + len, BRIEF, strlen(BRIEF)) == 0;
+		if (len && len < sizeof(user.pid)) {
+			memcpy(user.pid, text, len);
+			user.pid[len] = '\0';
+		}
+	}
+	*ret_user = user;
+}
+
+/* At once, or -EBUSY without an error chain, and who has it. */
+static int take_lock(const struct vfio_host *host, const struct lease *lease,
+		     struct lease_user *ret_user, int *ret_fd)
+{
+	const struct host_sysfs_path path = lease_path(host->state_dir, lease);
 	CLEANUP(closep) int fd = sys_open(path.s, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-	char pid[16];
+	char text[64];
 	int r;
 
 	if (fd < 0)
@@ -89,13 +129,14 @@ static int take_lock(const char *state_dir, const struct lease *lease, int *ret_
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK)
 			return err_sys(ERR_HOST, -errno, "lock %s", path.s);
-		if (sys_read_text(path.s, pid, sizeof(pid)) < 0 || !pid[0])
-			strcpy(pid, "unknown");
-		return err_set(ERR_DEVICE, -EBUSY, "%s is in use by another tinyvmm (pid %s)",
-			       lease->text, pid);
+		read_user(path.s, ret_user);
+		return -EBUSY;
 	}
-	snprintf(pid, sizeof(pid), "%d\n", getpid());
-	r = ftruncate(fd, 0) < 0 ? -errno : sys_pwrite_full(fd, pid, strlen(pid), 0);
+	/* Written before it is cut: there is a whole first line at any time. */
+	snprintf(text, sizeof(text), "%d%s\n", getpid(), host->brief ? BRIEF : "");
+	r = sys_pwrite_full(fd, text, strlen(text), 0);
+	if (r == 0 && ftruncate(fd, (off_t)strlen(text)) < 0)
+		r = -errno;
 	if (r < 0)
 		return err_sys(ERR_HOST, r, "%s", path.s);
 	*ret_fd = fd;
@@ -108,37 +149,123 @@ static int compare_leases(const void *a, const void *b)
 	return strcmp(((const struct lease *)a)->file, ((const struct lease *)b)->file);
 }
 
-int host_lease_take(struct vfio_host *host)
+/* Sorted, so that of two runs that start together one gets all. */
+static unsigned list_leases(const struct vfio_host *host, struct lease leases[LEASES_MAX])
 {
-	struct lease leases[ARRAY_SIZE(host->leases)];
-	unsigned n = 0;
+	unsigned n = 0, count = 0;
+
+	for (unsigned i = 0; i < host->count; i++) {
+		leases[n++] = device_lease(host->devices[i].addr);
+		leases[n++] = group_lease(host->devices[i].group);
+	}
+	qsort(leases, n, sizeof(leases[0]), compare_leases);
+	for (unsigned i = 0; i < n; i++) {
+		/* Two devices of one group. */
+		if (!count || compare_leases(&leases[i], &leases[count - 1]) != 0)
+			leases[count++] = leases[i];
+	}
+	return count;
+}
+
+/* All or none. For -EBUSY `busy` is the one that somebody has. */
+static int take_all(struct vfio_host *host, const struct lease *leases, unsigned count,
+		    const struct lease **busy, struct lease_user *user)
+{
+	for (unsigned i = 0; i < count; i++) {
+		int r = take_lock(host, &leases[i], user, &host->leases[host->lease_count]);
+
+		if (r < 0) {
+			*busy = &leases[i];
+			host_lease_drop(host);
+			return r;
+		}
+		host->lease_count++;
+	}
+	return 0;
+}
+
+static int make_state_dir(const struct vfio_host *host)
+{
+	const int parent_len = (int)(strlen(host->state_dir) - strlen("/tinyvmm"));
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
 	int r;
 
 	if (!host->state_dir[0])
 		return err_set(ERR_HOST, -ENAMETOOLONG, "the path in XDG_RUNTIME_DIR is too long");
 	r = host_lease_make_dir(host->state_dir);
-	if (r < 0)
+	if (r != -ENOENT || geteuid() == 0)
 		return r;
-	for (unsigned i = 0; i < host->count; i++) {
-		const struct vfio_host_device *dev = &host->devices[i];
+	r = err_set(ERR_HOST, r,
+		    "this user has no place for the leases of devices: %.*s does not exist%s",
+		    parent_len, host->state_dir, runtime ? "" : ", and XDG_RUNTIME_DIR is not set");
+	err_hint("a login session has one (loginctl enable-linger keeps it); or set "
+		 "XDG_RUNTIME_DIR to a directory of yours, the same one for all runs");
+	return r;
+}
 
-		leases[n++] = device_lease(dev->addr);
-		leases[n++] = group_lease(dev->group);
-	}
-	/* In one order, so that of two runs that start together one gets all. */
-	qsort(leases, n, sizeof(leases[0]), compare_leases);
-	for (unsigned i = 0; i < n; i++) {
-		if (i && compare_leases(&leases[i], &leases[i - 1]) == 0)
-			continue; /* two devices of one group */
-		r = take_lock(host->state_dir, &leases[i], &host->leases[host->lease_count]);
-		if (r < 0)
-			goto fail;
-		host->lease_count++;
-	}
-	return 0;
+int host_lease_try(struct vfio_host *host)
+{
+	struct lease leases[LEASES_MAX];
+	const struct lease *busy;
+	struct lease_user user;
+	int r = make_state_dir(host);
 
-fail:
-	host_lease_drop(host);
+	return r < 0 ? r : take_all(host, leases, list_leases(host, leases), &busy, &user);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* True if a signal ended it. */
+static bool pause_for_signal(const struct vfio_host *host, unsigned ms)
+{
+	struct pollfd p = { .fd = host->signal_fd, .events = POLLIN };
+
+	return poll(&p, 1, (int)ms) > 0;
+}
+
+/*
+ * Polls: flock(2) knows no limit of time, and no signal may interrupt it here. Nothing is held
+ * meanwhile, so that a wait for one device keeps nobody from another.
+ */
+int host_lease_take(struct vfio_host *host)
+{
+	struct lease leases[LEASES_MAX];
+	const unsigned count = list_leases(host, leases);
+	const uint64_t start = now_ms();
+	bool told = false;
+	int r = make_state_dir(host);
+
+	while (r == 0) {
+		const struct lease *busy;
+		struct lease_user user;
+		uint64_t waited, limit;
+
+		r = take_all(host, leases, count, &busy, &user);
+		if (r != -EBUSY)
+			return r;
+		waited = now_ms() - start;
+		limit = user.brief ? host->limit_ms + host->bind_limit_ms : MOMENT_MS;
+		limit = MAX(limit, (uint64_t)host->wait_ms);
+		if (waited >= limit)
+			return err_set(ERR_DEVICE, -EBUSY,
+				       "%s is in use by another tinyvmm (pid %s)", busy->text,
+				       user.pid);
+		if (waited >= MOMENT_MS && !told) {
+			log_info("waiting for %s, in use by tinyvmm (pid %s)", busy->text,
+				 user.pid);
+			told = true;
+		}
+		r = pause_for_signal(host, (unsigned)MIN((uint64_t)POLL_MS, limit - waited));
+		if (r)
+			return err_set(ERR_INTERNAL, -EINTR, "a signal ended the wait for %s",
+				       busy->text);
+	}
 	return r;
 }
 

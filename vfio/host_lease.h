@@ -18,10 +18,13 @@ void host_lease_state_dir(const char *root, char buf[VFIO_HOST_PATH_SIZE]);
 int MUST_CHECK host_lease_make_dir(const char *path);
 
 /*
- * All devices of `host`, and their groups, or none. -EBUSY (kind ERR_DEVICE), with the pid of who
- * has it, if one is taken.
+ * All devices of `host`, and their groups, or none. Waits for one that another tinyvmm has: at most
+ * host->wait_ms, and in any case for one that it has only briefly. -EBUSY (kind ERR_DEVICE) then,
+ * with the pid of who has it; -EINTR when host->signal_fd ended the wait.
  */
 int MUST_CHECK host_lease_take(struct vfio_host *host);
+/* The same, at once or not at all. No error chain for -EBUSY. */
+int MUST_CHECK host_lease_try(struct vfio_host *host);
 void host_lease_drop(struct vfio_host *host);
 
 /*
