@@ -7,51 +7,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 
 #include "core/err.h"
 #include "core/log.h"
 #include "machine.h"
 #include "vfio/host.h"
-
-/* As a shell reports a command that a signal ended. */
-#define STATUS_SIGNAL 128
-
-/*
- * Signals that end a run come through a signalfd from here on, so that none can end the process
- * between taking a device and giving it back. One that was ignored when we were started (nohup, a
- * shell's background job) stays ignored. All others that would end the process, and could be sent
- * by accident or caused by a limit, are errors where they happen and no signals. SIGCHLD is not
- * ignored, whatever our parent did: it would take the exit status of our children from us.
- */
-static int open_signals(int *ret_fd)
-{
-	static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	static const int harmless[] = { SIGPIPE, SIGXFSZ, SIGXCPU,   SIGUSR1,
-					SIGUSR2, SIGALRM, SIGVTALRM, SIGTTOU };
-	sigset_t set;
-	int fd;
-
-	sigemptyset(&set);
-	for (unsigned i = 0; i < ARRAY_SIZE(ending); i++) {
-		struct sigaction old;
-
-		if (sigaction(ending[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-			sigaddset(&set, ending[i]);
-	}
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	for (unsigned i = 0; i < ARRAY_SIZE(harmless); i++)
-		signal(harmless[i], SIG_IGN);
-	signal(SIGCHLD, SIG_DFL);
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (fd < 0)
-		return err_sys(ERR_LIMIT, -errno, "receive signals");
-	*ret_fd = fd;
-	return 0;
-}
 
 /*
  * More memory than the host has can only end in the guest's or somebody else's death. A
@@ -90,19 +52,6 @@ static int check_gpus(struct vfio_host *host, const struct options *options)
 	for (unsigned i = 0; i < options->gpu_count; i++)
 		addrs[i] = options->gpus[i].addr;
 	return options->gpu_count ? vfio_host_check(host, addrs, options->gpu_count) : 0;
-}
-
-/*
- * Devices that a killed run left behind go back to their drivers, whether they are ours now or not.
- * The leases of the check keep our own out of it: one that is wanted now stays where it is.
- */
-static void recover_devices(void)
-{
-	unsigned count = 0;
-
-	(void)vfio_host_recover("", &count);
-	if (count)
-		log_info("gave back %u device(s) that a killed run had left behind", count);
 }
 
 /* What a driver hangs on would only hang again. */
@@ -157,9 +106,13 @@ int cmd_run(const struct options *options)
 	struct machine *machine;
 	struct vfio_host host;
 	bool again, given_back;
-	int status;
+	int status, r;
 
-	if (open_signals(&signal_fd) < 0)
+	/*
+	 * Signals that end a run come through the fd from here on, so that none can end the process
+	 * between taking a device and giving it back.
+	 */
+	if (command_open_signals(&signal_fd) < 0)
 		return command_failed();
 	machine = calloc(1, sizeof(*machine));
 	if (!machine) {
@@ -168,8 +121,17 @@ int cmd_run(const struct options *options)
 	}
 
 	vfio_host_init(&host, "");
-	status = check_memory(options) < 0 || check_gpus(&host, options) < 0 ? command_failed() : 0;
-	recover_devices();
+	host.wait_ms = options->wait_ms;
+	host.signal_fd = signal_fd;
+	r = check_memory(options);
+	if (r == 0)
+		r = check_gpus(&host, options);
+	status = r < 0 ? command_ended(r, signal_fd) : 0;
+	/*
+	 * What a killed run left behind, whether it is ours now or not. The leases of the check
+	 * keep our own out of it: one that is wanted now stays where it is.
+	 */
+	command_recover();
 	/* With the leases, and before any device is touched. */
 	if (status == 0 && machine_open(machine, options, signal_fd) < 0)
 		status = machine_failed(machine);
@@ -186,7 +148,7 @@ int cmd_run(const struct options *options)
 	vfio_host_fini(&host);
 	/* Our leases kept it from the rest of our groups, which a killed run may have had too. */
 	if (again)
-		recover_devices();
+		command_recover();
 	free(machine);
 	return status;
 }

@@ -3,6 +3,8 @@
 #ifndef COMMANDS_H
 #define COMMANDS_H
 
+#include "core/util.h"
+
 struct options;
 
 /* Runs one guest: checks the host, takes the devices, runs the machine, gives the devices back. */
@@ -10,6 +12,30 @@ int cmd_run(const struct options *options);
 
 /* Shows the host's GPUs. */
 int cmd_list(const struct options *options);
+
+/* Moves devices to vfio-pci for good, and back. */
+int cmd_bind(const struct options *options);
+int cmd_release(const struct options *options);
+
+/* command.c, for the commands that change devices of the host: */
+
+/* As a shell reports a command that a signal ended. */
+#define STATUS_SIGNAL 128
+
+/*
+ * Signals that end a command come through this fd from here on, and none ends the process by
+ * itself.
+ */
+int MUST_CHECK command_open_signals(int *ret_fd);
+
+/* command_failed, but for a failure with -EINTR the status of the signal. */
+int command_ended(int r, int signal_fd);
+
+/*
+ * Gives back what an earlier command left behind because it was killed. The first thing that every
+ * command does that looks at devices; one that wants some of them leases those before.
+ */
+void command_recover(void);
 
 /* Prints the error chain as one line, with what to do about it; the exit status of its kind. */
 int command_failed(void);

@@ -32,6 +32,10 @@ int main(int argc, char *argv[])
 		return 0;
 	}
 	switch (options.command) {
+	case OPTIONS_BIND:
+		return cmd_bind(&options);
+	case OPTIONS_RELEASE:
+		return cmd_release(&options);
 	case OPTIONS_RUN:
 		break;
 	case OPTIONS_LIST:

@@ -36,9 +36,17 @@
 /* What a CPU can tell of its hypervisor's name. */
 #define OPTIONS_VENDOR_MAX ARCH_HYPERVISOR_VENDOR_MAX
 
+/* The longest --wait, in milliseconds: a week. */
+#define OPTIONS_WAIT_MAX (7 * 24 * 3600 * 1000u)
+
+/* A user's name [Linux: LOGIN_NAME_MAX]. */
+#define OPTIONS_USER_MAX 255
+
 enum options_command {
 	OPTIONS_RUN,
 	OPTIONS_LIST,
+	OPTIONS_BIND,
+	OPTIONS_RELEASE,
 };
 
 struct options_gpu {
@@ -60,7 +68,8 @@ struct options {
 	bool command_named; /* false: run, because nothing else was said */
 	bool help, version; /* asked for instead */
 	struct options_gpu gpus[OPTIONS_GPUS_MAX];
-	unsigned gpu_count;
+	unsigned gpu_count; /* of bind and release too */
+	unsigned wait_ms;   /* for a device that another tinyvmm has */
 	enum vfio_p2p_mode p2p;
 	struct options_disk disks[OPTIONS_DISKS_MAX];
 	unsigned disk_count;
@@ -72,7 +81,8 @@ struct options {
 	char firmware_vars[PATH_MAX];                   /* "": a fresh store that is not kept */
 	char firmware_log[PATH_MAX];                    /* "-": standard error */
 	enum log_level log_level;
-	bool all, json; /* list */
+	bool all, json;                  /* list */
+	char user[OPTIONS_USER_MAX + 1]; /* bind: who may use the devices; "": as before */
 };
 
 /*

@@ -58,16 +58,21 @@ static int parse_json(struct options *options, const char *value)
 const struct command_def options_commands[] = {
 	{ "run", OPTIONS_RUN, NULL, false },
 	{ "list", OPTIONS_LIST, NULL, true },
+	{ "bind", OPTIONS_BIND, options_argument_device, false },
+	{ "release", OPTIONS_RELEASE, options_argument_device, false },
 };
 
 const unsigned options_command_count = ARRAY_SIZE(options_commands);
 
 #define RUN  FOR(OPTIONS_RUN)
+#define BIND FOR(OPTIONS_BIND)
 #define LIST FOR(OPTIONS_LIST)
 
 const struct option_def options_defs[] = {
 	{ "gpu", 0, RUN, "BDF[,PROPERTY=VALUE]...", true, options_parse_gpu },
 	{ "p2p", 0, RUN, "on|off|auto", false, options_parse_p2p },
+	{ "wait", 0, RUN | BIND, "TIME", false, options_parse_wait },
+	{ "user", 0, BIND, "NAME", false, options_parse_user },
 	{ "disk", 0, RUN, "FILE[,ro][,serial=TEXT]", true, options_parse_disk },
 	{ "cpus", 0, RUN, "N", false, options_parse_cpus },
 	{ "hide-hypervisor", 0, RUN, NULL, true, options_parse_hide_hypervisor },

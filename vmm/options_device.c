@@ -112,6 +112,60 @@ int options_parse_p2p(struct options *options, const char *value)
 	return err_set(ERR_USAGE, -EINVAL, "--p2p: '%s' is none of on, off and auto", value);
 }
 
+/* A device of bind or release. */
+int options_argument_device(struct options *options, const char *value)
+{
+	struct pci_addr addr;
+	int r;
+
+	if (options->gpu_count == OPTIONS_GPUS_MAX)
+		return err_set(ERR_USAGE, -EINVAL, "more than %u devices", OPTIONS_GPUS_MAX);
+	r = pci_addr_parse(value, &addr);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < options->gpu_count; i++) {
+		if (pci_addr_compare(options->gpus[i].addr, addr) == 0)
+			return err_set(ERR_USAGE, -EINVAL, "%s is given twice",
+				       pci_addr_text(addr).s);
+	}
+	options->gpus[options->gpu_count++].addr = addr;
+	return 0;
+}
+
+int options_parse_wait(struct options *options, const char *value)
+{
+	static const struct {
+		const char *name;
+		unsigned ms;
+	} units[] = { { "s", 1000 }, { "m", 60 * 1000 }, { "h", 3600 * 1000 } };
+	const size_t digits = strspn(value, "0123456789");
+	uint64_t count = 0, ms = 0;
+	bool good = options_value_digits(value, digits, &count);
+	unsigned unit = 0;
+	int r;
+
+	while (unit < ARRAY_SIZE(units) && strcmp(value + digits, units[unit].name) != 0)
+		unit++;
+	good = good && unit < ARRAY_SIZE(units) &&
+	       !__builtin_mul_overflow(count, units[unit].ms, &ms) && ms <= OPTIONS_WAIT_MAX;
+	if (!good) {
+		r = err_set(ERR_USAGE, -EINVAL, "--wait: '%s' is not a time of at most a week",
+			    value);
+		err_hint("write it as 30s, 5m or 2h");
+		return r;
+	}
+	options->wait_ms = (unsigned)ms;
+	return 0;
+}
+
+int options_parse_user(struct options *options, const char *value)
+{
+	if (strlen(value) > OPTIONS_USER_MAX)
+		return err_set(ERR_USAGE, -EINVAL, "--user: there is no user '%.32s...'", value);
+	strcpy(options->user, value);
+	return 0;
+}
+
 static int parse_serial(struct options_disk *disk, const char *serial)
 {
 	int r;

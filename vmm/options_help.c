@@ -10,6 +10,8 @@ static const char overview[] =
 "Commands:\n"
 "  run          run a guest; meant where no command is named\n"
 "  list         show the GPUs, and whether they can be passed through\n"
+"  bind         move devices to vfio-pci, to stay there after the command\n"
+"  release      give such devices back to their drivers\n"
 "\n"
 "Most used options of run:\n"
 "  --gpu BDF           pass this PCI device through (lspci -D shows addresses)\n"
@@ -33,6 +35,7 @@ static const char run_help[] =
 "      rom=FILE|off                  it shows this option ROM, or none\n"
 "      clique=N|off                  NVIDIA: GPUs of a clique reach each other\n"
 "  --p2p on|off|auto               devices reach each other's memory\n"
+"  --wait TIME                     for devices in use by another tinyvmm: 5m, 2h\n"
 "  --disk FILE[,ro][,serial=TEXT]  add a disk (up to 12)\n"
 "  --cpus N                        virtual CPUs, 1 to 254 (default 2)\n"
 "  --memory SIZE                   guest memory, as in 512M or 16G (default 4G)\n"
@@ -63,6 +66,31 @@ static const char list_help[] =
 "BARS     the device's memory; 256M/32G: could be resized up to 32G\n"
 "RESET    how the kernel can reset it\n"
 "STATE    ready, or what is missing\n";
+
+static const char bind_help[] =
+"Usage: tinyvmm bind BDF... [OPTION]...\n"
+"Move devices from their drivers to vfio-pci, where they stay until they are\n"
+"released. A run leaves them there, and needs no root for them.\n"
+"\n"
+"  --user NAME                     this user may run them, without root\n"
+"  --wait TIME                     for what another tinyvmm has: 30s, 5m\n"
+"  -v, --verbose                   say more\n"
+"  -q, --quiet                     only warnings and errors\n"
+"  -h, --help                      show this text\n"
+"  -V, --version                   show the version\n"
+"\n"
+"Example:\n"
+"  sudo tinyvmm bind 0000:01:00.0 0000:01:00.1 --user $USER\n";
+
+static const char release_help[] =
+"Usage: tinyvmm release BDF... [OPTION]...\n"
+"Give devices back to the drivers that they had before tinyvmm bind. One that\n"
+"something else has bound to vfio-pci goes to the driver that the kernel finds.\n"
+"\n"
+"  -v, --verbose                   say more\n"
+"  -q, --quiet                     only warnings and errors\n"
+"  -h, --help                      show this text\n"
+"  -V, --version                   show the version\n";
 /* clang-format on */
 
 const char *options_help(const struct options *options)
@@ -74,6 +102,10 @@ const char *options_help(const struct options *options)
 		break;
 	case OPTIONS_LIST:
 		return list_help;
+	case OPTIONS_BIND:
+		return bind_help;
+	case OPTIONS_RELEASE:
+		return release_help;
 	}
 	return run_help;
 }

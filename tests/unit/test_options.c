@@ -36,6 +36,16 @@ static void describe(const struct options *o, char line[1024])
 		add(line, "list%s%s", o->all ? " all" : "", o->json ? " json" : "");
 		return;
 	}
+	if (o->command == OPTIONS_BIND || o->command == OPTIONS_RELEASE) {
+		add(line, "%s", o->command == OPTIONS_BIND ? "bind" : "release");
+		for (unsigned i = 0; i < o->gpu_count; i++)
+			add(line, " %s", pci_addr_text(o->gpus[i].addr).s);
+		if (o->wait_ms)
+			add(line, " wait %u ms", o->wait_ms);
+		if (o->user[0])
+			add(line, " user %s", o->user);
+		return;
+	}
 	for (unsigned i = 0; i < o->gpu_count; i++) {
 		const struct vfio_clique *clique = &o->gpus[i].clique;
 
@@ -48,6 +58,8 @@ static void describe(const struct options *o, char line[1024])
 			add(line, " clique %u", clique->id);
 		add(line, "; ");
 	}
+	if (o->wait_ms)
+		add(line, "wait %u ms; ", o->wait_ms);
 	if (o->p2p != VFIO_P2P_AUTO)
 		add(line, "p2p %s; ", o->p2p == VFIO_P2P_ON ? "on" : "off");
 	for (unsigned i = 0; i < o->disk_count; i++) {
@@ -160,6 +172,13 @@ static const struct golden good[] = {
 	{ "list -a --json", "list all json" },
 	{ "list --all", "list all" },
 	{ "list --help", "help" },
+	{ "--wait 30s", "wait 30000 ms; 2 cpus, 4096M" },
+	{ "--wait 5m", "wait 300000 ms; 2 cpus, 4096M" },
+	{ "--wait 168h", "wait 604800000 ms; 2 cpus, 4096M" },
+	{ "bind 01:00.0", "bind 0000:01:00.0" },
+	{ "bind 01:00.0 --user joe 0000:01:00.1 --wait 2h",
+	  "bind 0000:01:00.0 0000:01:00.1 wait 7200000 ms user joe" },
+	{ "release -- 01:00.0", "release 0000:01:00.0" },
 	{ "--version", "version" },
 	{ "--gpu 0000:41:00.0,rom=off --gpu 41:00.1 --disk /dev/nvme0n1p3,serial=root --disk x,ro "
 	  "--cpus=16 --memory 64G --firmware CODE.fd,vars=VARS.fd --firmware-log fw.log -v",
@@ -201,6 +220,20 @@ static const struct golden bad[] = {
 	{ "--json", "--json does not belong to the command run" },
 	{ "list 01:00.0",
 	  "'01:00.0' belongs to no option; tinyvmm list --help lists what it takes" },
+	{ "bind", "nothing is given to bind; tinyvmm --help has examples" },
+	{ "bind 01:00", "'01:00' is not a PCI address; write it as 0000:01:00.0 (see lspci -D)" },
+	{ "bind 01:00.0 0000:01:00.0", "0000:01:00.0 is given twice" },
+	{ "release 01:00.0 --user joe", "--user does not belong to the command release" },
+	{ "--user joe", "--user does not belong to the command run" },
+	{ "--wait 5", "--wait: '5' is not a time of at most a week; write it as 30s, 5m or 2h" },
+	{ "--wait m", "--wait: 'm' is not a time of at most a week; write it as 30s, 5m or 2h" },
+	{ "--wait 5min",
+	  "--wait: '5min' is not a time of at most a week; write it as 30s, 5m or 2h" },
+	{ "--wait 169h",
+	  "--wait: '169h' is not a time of at most a week; write it as 30s, 5m or 2h" },
+	{ "--wait 5000000000000000h",
+	  "--wait: '5000000000000000h' is not a time of at most a week; write it as 30s, 5m or "
+	  "2h" },
 	{ "lits", "'lits' belongs to no option; did you mean the command list?" },
 
 	{ "--dsk a.img", "unknown option '--dsk'; did you mean --disk?" },
