@@ -56,7 +56,7 @@ struct vfio_device {
 	bool has_flr;   /* and is a function-level reset; told by whoever reads config space */
 	bool pm_reset;  /* D3hot to D0 resets the function; likewise */
 	bool clean;     /* reset, and not touched by a guest since */
-	bool master;    /* bus mastering is on, by the guest's will; guarded by p2p's lock */
+	bool at_work;   /* see p2p.h; guarded by its lock */
 	struct vfio_region regions[VFIO_PCI_NUM_REGIONS];
 	uint32_t irq_counts[VFIO_PCI_NUM_IRQS];
 	bool irq_noresize[VFIO_PCI_NUM_IRQS]; /* vectors cannot be added while it is enabled */

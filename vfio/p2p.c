@@ -24,7 +24,7 @@
 struct vfio_p2p {
 	struct vfio_iommu *iommu;
 	bool asked_for;
-	pthread_mutex_t lock; /* guards all below, and vfio_device.master */
+	pthread_mutex_t lock; /* guards all below, and vfio_device.at_work */
 	struct vfio_p2p_range *ranges;
 };
 
@@ -111,14 +111,14 @@ static void map(struct vfio_p2p *p2p, struct vfio_p2p_range *range)
 
 static void map_what_is_due(struct vfio_p2p *p2p)
 {
-	unsigned masters = 0;
+	unsigned at_work = 0;
 
 	for (const struct vfio_device *dev = p2p->iommu->devices; dev; dev = dev->next)
-		masters += dev->master;
-	if (masters < 2)
+		at_work += dev->at_work;
+	if (at_work < 2)
 		return;
 	for (struct vfio_p2p_range *range = p2p->ranges; range; range = range->next) {
-		if (range->dev->master && !range->mapped && !range->failed)
+		if (range->dev->at_work && !range->mapped && !range->failed)
 			map(p2p, range);
 	}
 }
@@ -152,13 +152,16 @@ void vfio_p2p_remove(struct vfio_p2p *p2p, struct vfio_p2p_range *range)
 	pthread_mutex_unlock(&p2p->lock);
 }
 
-void vfio_p2p_set_master(struct vfio_p2p *p2p, struct vfio_device *dev, bool master)
+void vfio_p2p_update(struct vfio_p2p *p2p, struct vfio_device *dev, bool master, bool messages)
 {
+	bool at_work;
+
 	if (!p2p)
 		return;
+	at_work = master && (messages || p2p->asked_for);
 	pthread_mutex_lock(&p2p->lock);
-	if (dev->master != master) {
-		dev->master = master;
+	if (dev->at_work != at_work) {
+		dev->at_work = at_work;
 		map_what_is_due(p2p);
 	}
 	pthread_mutex_unlock(&p2p->lock);

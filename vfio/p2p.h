@@ -2,8 +2,13 @@
 /*
  * Peer to peer: the BARs of passed-through devices as targets of the other devices' DMA, at the
  * addresses that they have in the guest. A BAR is in the IOMMU's page table from when it is decoded
- * and both its own device and another are bus masters until it is decoded no more, so that
- * firmware's and the kernel's sizing cost nothing and a device without a driver is left out.
+ * and both its own device and another are at work until it is decoded no more.
+ *
+ * A device is at work when it is a bus master and, unless the user asked for peer to peer, sends
+ * messages as interrupts. Firmware makes every device a bus master, and a kernel that looks for the
+ * sizes of the BARs after it switches their decoding off and on, for each of them: without the
+ * second condition large BARs would be mapped many times for nothing. Drivers of GPUs use messages;
+ * those of other devices may poll.
  *
  * Mapping is done by the vCPU whose write makes it necessary: there is no interrupt that could tell
  * a driver that its DMA may begin. It takes long for a large BAR on a host before Linux 6.15.
@@ -47,6 +52,7 @@ void vfio_p2p_destroy(struct vfio_p2p *p2p);
  */
 void vfio_p2p_add(struct vfio_p2p *p2p, struct vfio_p2p_range *range);
 void vfio_p2p_remove(struct vfio_p2p *p2p, struct vfio_p2p_range *range);
-void vfio_p2p_set_master(struct vfio_p2p *p2p, struct vfio_device *dev, bool master);
+/* `messages`: MSI or MSI-X is on, or the device has neither. */
+void vfio_p2p_update(struct vfio_p2p *p2p, struct vfio_device *dev, bool master, bool messages);
 
 #endif

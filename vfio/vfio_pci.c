@@ -121,6 +121,25 @@ static void force_d0(struct vfio_pci *v)
 	wake_bars(v);
 }
 
+/* --- peer to peer --- */
+
+static bool is_set(const struct vfio_pci *v, unsigned reg, unsigned bit)
+{
+	return load_le(v->pci.config + reg, 2) & bit;
+}
+
+/* After every write to config space. */
+static void update_p2p(struct vfio_pci *v)
+{
+	const unsigned msi = v->config.msi, msix = v->config.msix;
+	const bool master = v->dma_allowed && is_set(v, PCI_COMMAND, PCI_COMMAND_MASTER);
+	const bool messages = (!msi && !msix) ||
+			      (msi && is_set(v, msi + PCI_MSI_FLAGS, PCI_MSI_FLAGS_ENABLE)) ||
+			      (msix && is_set(v, msix + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE));
+
+	vfio_p2p_update(v->dev.iommu->p2p, &v->dev, master, messages);
+}
+
 /* --- reset --- */
 
 /*
@@ -133,7 +152,7 @@ static void quiesce(struct vfio_pci *v)
 	pci_config_write(&v->pci, PCI_COMMAND, 2, 0);
 	force_d0(v);
 	vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, 0);
-	vfio_p2p_set_master(v->dev.iommu->p2p, &v->dev, false);
+	update_p2p(v);
 }
 
 /* As on real hardware, a function-level reset takes everything that the guest configured along. */
@@ -212,7 +231,6 @@ static void write_command(struct vfio_pci *v, unsigned off, unsigned len, uint32
 		pci_config_write(&v->pci, off, len, val);
 		vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, command);
 	}
-	vfio_p2p_set_master(v->dev.iommu->p2p, &v->dev, command & PCI_COMMAND_MASTER);
 }
 
 void vfio_pci_allow_dma(struct pci_dev *pci)
@@ -221,10 +239,9 @@ void vfio_pci_allow_dma(struct pci_dev *pci)
 
 	pthread_mutex_lock(&pci->lock);
 	v->dma_allowed = true;
-	if (pci_command(pci) & PCI_COMMAND_MASTER) {
+	if (pci_command(pci) & PCI_COMMAND_MASTER)
 		vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, pci_command(pci));
-		vfio_p2p_set_master(v->dev.iommu->p2p, &v->dev, true);
-	}
+	update_p2p(v);
 	pthread_mutex_unlock(&pci->lock);
 }
 
@@ -247,6 +264,7 @@ static void config_write(struct pci_dev *pci, unsigned off, unsigned len, uint32
 	else
 		vfio_config_forward(&v->config, off, len, val);
 	vfio_irq_config_written(&v->irq, off, len);
+	update_p2p(v);
 }
 
 static const struct pci_dev_ops pci_ops = {

@@ -65,7 +65,7 @@ static void destroy(struct pair *p)
 
 static void bars_are_mapped_when_two_devices_are_bus_masters(void **state)
 {
-	struct pair p = create(state, VFIO_P2P_AUTO);
+	struct pair p = create(state, VFIO_P2P_ON);
 
 	vfio_guest_config_write(p.f, PCI_COMMAND, 2, MASTER);
 	assert_string_equal(fake.log, SLOTS);
@@ -88,7 +88,7 @@ static void bars_are_mapped_after_all_guest_memory(void **state)
 	struct pair p;
 
 	f->memory_later = true;
-	p = create(state, VFIO_P2P_AUTO);
+	p = create(state, VFIO_P2P_ON);
 	vfio_guest_config_write(p.f, PCI_COMMAND, 2, MASTER);
 	write_other(&p, PCI_COMMAND, 2, MASTER);
 	vfio_pci_allow_dma(p.f->pci);
@@ -99,9 +99,28 @@ static void bars_are_mapped_after_all_guest_memory(void **state)
 	destroy(&p);
 }
 
-static void bars_are_unmapped_before_they_stop_being_decoded(void **state)
+static void automatic_waits_for_drivers(void **state)
 {
 	struct pair p = create(state, VFIO_P2P_AUTO);
+
+	/* What firmware leaves behind, and a kernel does to find sizes. */
+	write_other(&p, PCI_COMMAND, 2, MASTER);
+	vfio_guest_config_write(p.f, PCI_COMMAND, 2, MASTER);
+	vfio_guest_config_write(p.f, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	vfio_guest_config_write(p.f, PCI_COMMAND, 2, MASTER);
+	assert_null(strstr(fake.log, "dma"));
+	/* The first driver, the second driver: one with MSI-X, one with MSI. */
+	vfio_guest_config_write(p.f, FAKE_MSIX + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	assert_null(strstr(fake.log, "dma"));
+	write_other(&p, FAKE_MSI + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE);
+	assert_non_null(strstr(fake.log, "dma+0x4000000000/0x100000"));
+	assert_non_null(strstr(fake.log, "dma+0x4800000000/0x100000"));
+	destroy(&p);
+}
+
+static void bars_are_unmapped_before_they_stop_being_decoded(void **state)
+{
+	struct pair p = create(state, VFIO_P2P_ON);
 
 	write_other(&p, PCI_COMMAND, 2, MASTER);
 	vfio_guest_config_write(p.f, PCI_COMMAND, 2, MASTER);
@@ -119,7 +138,7 @@ static void bars_are_unmapped_before_they_stop_being_decoded(void **state)
 
 static void moving_a_bar_moves_its_mapping(void **state)
 {
-	struct pair p = create(state, VFIO_P2P_AUTO);
+	struct pair p = create(state, VFIO_P2P_ON);
 
 	write_other(&p, PCI_COMMAND, 2, MASTER);
 	vfio_guest_config_write(p.f, PCI_COMMAND, 2, MASTER);
@@ -132,7 +151,7 @@ static void moving_a_bar_moves_its_mapping(void **state)
 
 static void sizing_maps_nothing(void **state)
 {
-	struct pair p = create(state, VFIO_P2P_AUTO);
+	struct pair p = create(state, VFIO_P2P_ON);
 
 	write_other(&p, PCI_COMMAND, 2, MASTER);
 	vfio_guest_config_write(p.f, PCI_COMMAND, 2, MASTER);
@@ -147,7 +166,7 @@ static void sizing_maps_nothing(void **state)
 
 static void a_driver_that_goes_leaves_the_mapping(void **state)
 {
-	struct pair p = create(state, VFIO_P2P_AUTO);
+	struct pair p = create(state, VFIO_P2P_ON);
 
 	write_other(&p, PCI_COMMAND, 2, MASTER);
 	vfio_guest_config_write(p.f, PCI_COMMAND, 2, MASTER);
@@ -160,7 +179,7 @@ static void a_driver_that_goes_leaves_the_mapping(void **state)
 
 static void sleeping_device_is_not_mapped(void **state)
 {
-	struct pair p = create(state, VFIO_P2P_AUTO);
+	struct pair p = create(state, VFIO_P2P_ON);
 
 	write_other(&p, PCI_COMMAND, 2, MASTER);
 	vfio_guest_config_write(p.f, PCI_COMMAND, 2, MASTER);
@@ -172,7 +191,7 @@ static void sleeping_device_is_not_mapped(void **state)
 
 static void mapping_goes_before_the_device(void **state)
 {
-	struct pair p = create(state, VFIO_P2P_AUTO);
+	struct pair p = create(state, VFIO_P2P_ON);
 	const char *unmap, *leave;
 
 	write_other(&p, PCI_COMMAND, 2, MASTER);
@@ -189,7 +208,7 @@ static void mapping_goes_before_the_device(void **state)
 
 static void range_that_cannot_be_mapped_is_left_out(void **state)
 {
-	struct pair p = create(state, VFIO_P2P_AUTO);
+	struct pair p = create(state, VFIO_P2P_ON);
 
 	fake.map_error = -EINVAL;
 	write_other(&p, PCI_COMMAND, 2, MASTER);
@@ -275,6 +294,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(bars_are_mapped_when_two_devices_are_bus_masters),
 		T(bars_are_mapped_after_all_guest_memory),
+		T(automatic_waits_for_drivers),
 		T(bars_are_unmapped_before_they_stop_being_decoded),
 		T(moving_a_bar_moves_its_mapping),
 		T(sizing_maps_nothing),
