@@ -14,6 +14,7 @@
 #include "core/bus.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/timings.h"
 #include "core/vm.h"
 
 /* Configuration space. */
@@ -147,6 +148,8 @@ static void pm_write(void *dev, uint64_t off, unsigned len, uint64_t val)
 		case ICH9_PM1_EN:
 		case ICH9_PM1_EN + 1:
 			lpc->pm1_en = (lpc->pm1_en & keep) | (bits & PM1_EN_BITS);
+			if (lpc->pm1_en & PM1_PWRBTN)
+				timings_mark(TIMINGS_POWER_BUTTON);
 			break;
 		case ICH9_PM1_CNT:
 		case ICH9_PM1_CNT + 1:

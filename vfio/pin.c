@@ -16,6 +16,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
+#include "core/timings.h"
 #include "vfio/iommu.h"
 
 /* More threads than this do not zero memory any faster. */
@@ -173,11 +174,13 @@ static void *pin_thread(void *arg)
 	struct vfio_pin *pin = arg;
 	int r;
 
+	timings_begin("pin memory");
 	start_helpers(pin);
 	r = map_all(pin);
 	if (r < 0)
 		atomic_store(&pin->stopping, true);
 	join_helpers(pin);
+	timings_end();
 	pthread_mutex_lock(&pin->lock);
 	pin->result = r;
 	err_save(&pin->why);

@@ -11,6 +11,7 @@
 
 #include "core/err.h"
 #include "core/log.h"
+#include "core/timings.h"
 #include "core/vm.h"
 #include "devices/pci.h"
 #include "vfio/bar.h"
@@ -220,6 +221,8 @@ static void write_command(struct vfio_pci *v, unsigned off, unsigned len, uint32
 {
 	uint16_t command = new_command(&v->pci, off, len, val);
 
+	if (command & PCI_COMMAND_MASTER)
+		timings_mark(TIMINGS_BUS_MASTER);
 	if (command & PCI_COMMAND_MASTER && !v->dma_allowed) {
 		command &= (uint16_t)~PCI_COMMAND_MASTER;
 		vm_hold_vcpu();
@@ -304,9 +307,11 @@ static void vfio_pci_destroy(struct device *device)
 	struct vfio_pci *v = to_vfio_pci(container_of(device, struct pci_dev, device));
 
 	if (v->pci_ready) {
+		timings_begin("reset %s", v->dev.bdf);
 		quiesce(v);
 		if (vfio_device_reset(&v->dev, false) < 0)
 			log_warn("%s; its next user gets it as the guest left it", err_text());
+		timings_end();
 		pci_dev_fini(&v->pci);
 	}
 	vfio_irq_fini(&v->irq);
@@ -349,7 +354,10 @@ static int probe(struct vfio_pci *v, const struct board *board,
 	r = vfio_rom_init(&v->rom, &v->pci, &v->dev, config->rom_file, config->rom_off);
 	if (r < 0)
 		return err_wrap(r, "%s", v->dev.bdf);
-	return vfio_bars_mmap(&v->bars, &v->irq.layout);
+	timings_begin("map BARs of %s", v->dev.bdf);
+	r = vfio_bars_mmap(&v->bars, &v->irq.layout);
+	timings_end();
+	return r;
 }
 
 /*
@@ -360,9 +368,11 @@ static int probe(struct vfio_pci *v, const struct board *board,
 static void reset_before_use(struct vfio_pci *v)
 {
 	v->dev.clean = v->dev.can_reset && (v->dev.has_flr || !v->dev.pm_reset);
+	timings_begin("reset %s", v->dev.bdf);
 	quiesce(v);
 	if (vfio_device_reset(&v->dev, false) < 0)
 		log_debug("%s", err_text());
+	timings_end();
 	vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, 0);
 }
 
@@ -376,7 +386,9 @@ int vfio_pci_create(const struct board *board, struct vfio_iommu *iommu,
 	if (!v)
 		return err_sys(ERR_LIMIT, -ENOMEM, "%s", config->bdf);
 	v->pci.device = (struct device){ .name = v->dev.bdf, .ops = &device_ops };
+	timings_begin("open %s", config->bdf);
 	r = vfio_device_open(&v->dev, iommu, config->bdf);
+	timings_end();
 	if (r >= 0)
 		r = probe(v, board, config);
 	if (r >= 0)

@@ -12,7 +12,9 @@
 
 #include "core/err.h"
 #include "core/log.h"
+#include "core/timings.h"
 #include "machine.h"
+#include "timings_out.h"
 #include "vfio/host.h"
 
 /*
@@ -123,6 +125,7 @@ int cmd_run(const struct options *options)
 	vfio_host_init(&host, "");
 	host.wait_ms = options->wait_ms;
 	host.signal_fd = signal_fd;
+	timings_begin("host checks");
 	r = check_memory(options);
 	if (r == 0)
 		r = check_gpus(&host, options);
@@ -132,16 +135,25 @@ int cmd_run(const struct options *options)
 	 * keep our own out of it: one that is wanted now stays where it is.
 	 */
 	command_recover();
+	timings_end();
 	/* With the leases, and before any device is touched. */
+	timings_begin("open files");
 	if (status == 0 && machine_open(machine, options, signal_fd) < 0)
 		status = machine_failed(machine);
+	timings_end();
+	timings_begin("take devices");
 	if (status == 0 && vfio_host_take(&host) < 0)
 		status = command_failed();
+	timings_end();
 	if (status == 0)
 		status = run_machine(machine);
+	timings_begin("tear down");
 	machine_fini(machine);
+	timings_end();
 	/* It said why; a run that leaves the host changed has not gone well. */
+	timings_begin("give devices back");
 	given_back = vfio_host_give_back(&host) == 0;
+	timings_end();
 	if (!given_back && status == 0)
 		status = ERR_DEVICE;
 	again = host.count > 0 && given_back && !is_any_stuck(&host);
@@ -150,5 +162,6 @@ int cmd_run(const struct options *options)
 	if (again)
 		command_recover();
 	free(machine);
+	timings_out(stderr, options->timings);
 	return status;
 }

@@ -15,6 +15,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
+#include "core/timings.h"
 #include "devices/ich9_lpc.h"
 #include "devices/serial.h"
 #include "vfio/iommu.h"
@@ -324,6 +325,7 @@ static void machine_undo(struct machine *machine)
 	const struct step *step =
 		nr < ARRAY_SIZE(preflight) ? &preflight[nr] : &building[nr - ARRAY_SIZE(preflight)];
 
+	timings_begin("%s", step->name);
 	while (machine->device_count > machine->step_devices[nr]) {
 		struct device *dev = machine->devices[--machine->device_count];
 
@@ -331,6 +333,7 @@ static void machine_undo(struct machine *machine)
 	}
 	if (step->fini)
 		step->fini(machine);
+	timings_end();
 }
 
 static int machine_do(struct machine *machine, const struct step *steps, unsigned count)
@@ -344,7 +347,9 @@ static int machine_do(struct machine *machine, const struct step *steps, unsigne
 		const double start = now_ms();
 
 		machine->step_devices[machine->step_count++] = machine->device_count;
+		timings_begin("%s", steps[i].name);
 		r = steps[i].init(machine);
+		timings_end();
 		if (r == 0)
 			r = machine_check_signals(machine);
 		if (r == 0)
@@ -366,7 +371,12 @@ int machine_open(struct machine *machine, const struct options *options, int sig
 
 int machine_build(struct machine *machine)
 {
-	return machine_do(machine, building, ARRAY_SIZE(building));
+	int r;
+
+	timings_begin("build the machine");
+	r = machine_do(machine, building, ARRAY_SIZE(building));
+	timings_end();
+	return r;
 }
 
 int machine_run(struct machine *machine, enum machine_end *ret_end)
@@ -377,10 +387,12 @@ int machine_run(struct machine *machine, enum machine_end *ret_end)
 		r = vcpus_start(&machine->vcpus);
 	if (r < 0)
 		return r;
+	timings_begin("guest");
 	r = machine_start_dma(machine);
 	if (r == 0)
 		loop_run(&machine->loop);
 	vcpus_stop(&machine->vcpus);
+	timings_end();
 	if (r < 0)
 		return r;
 	*ret_end = machine->end;

@@ -5,6 +5,7 @@
  */
 #include "core/err.h"
 #include "core/sys.h"
+#include "core/timings.h"
 #include "machine.h"
 #include "vfio/iommu.h"
 #include "vfio/pin.h"
@@ -23,6 +24,7 @@ static void pinned_ready(struct loop_source *source)
 	}
 	for (unsigned i = 0; i < machine->gpu_count; i++)
 		vfio_pci_allow_dma(machine->gpus[i]);
+	timings_mark(TIMINGS_MEMORY_PINNED);
 	vcpus_release(&machine->vcpus);
 }
 

@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/timings.h"
 #include "options.h"
 
 int command_failed(void)
@@ -20,6 +21,7 @@ int main(int argc, char *argv[])
 {
 	static struct options options;
 
+	timings_start();
 	if (options_parse(argc, argv, &options) < 0)
 		return command_failed();
 	log_set_level(options.log_level);

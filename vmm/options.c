@@ -216,6 +216,22 @@ static int parse(struct options *options, int argc, char *const argv[])
 	return 0;
 }
 
+/* What the options mean together. */
+static int complete(struct options *options)
+{
+	int r;
+
+	if (options->command != OPTIONS_RUN || !options->json)
+		return 0;
+	if (options->timings == TIMINGS_NONE) {
+		r = err_set(ERR_USAGE, -EINVAL, "--json: there is nothing to show");
+		err_hint("a run has its --timings to show as JSON");
+		return r;
+	}
+	options->timings = TIMINGS_JSON;
+	return 0;
+}
+
 int options_parse(int argc, char *const argv[], struct options *ret_options)
 {
 	struct options *options = calloc(1, sizeof(*options));
@@ -228,6 +244,8 @@ int options_parse(int argc, char *const argv[], struct options *ret_options)
 	options->memory = OPTIONS_MEMORY_DEFAULT;
 	options->log_level = LOG_INFO;
 	r = parse(options, argc, argv);
+	if (r == 0 && !options->help && !options->version)
+		r = complete(options);
 	if (r == 0)
 		*ret_options = *options;
 	free(options);

@@ -11,6 +11,7 @@
 #include "core/arch.h"
 #include "core/log.h"
 #include "core/util.h"
+#include "timings_out.h"
 #include "vfio/clique.h"
 #include "vfio/p2p.h"
 #include "vfio/pci_addr.h"
@@ -81,7 +82,9 @@ struct options {
 	char firmware_vars[PATH_MAX];                   /* "": a fresh store that is not kept */
 	char firmware_log[PATH_MAX];                    /* "-": standard error */
 	enum log_level log_level;
-	bool all, json;                  /* list */
+	enum timings_format timings;
+	bool all;                        /* list */
+	bool json;                       /* list, and the timings of run */
 	char user[OPTIONS_USER_MAX + 1]; /* bind: who may use the devices; "": as before */
 };
 

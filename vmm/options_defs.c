@@ -48,6 +48,12 @@ static int parse_all(struct options *options, const char *value)
 	return 0;
 }
 
+static int parse_timings(struct options *options, const char *value)
+{
+	options->timings = TIMINGS_TABLE;
+	return 0;
+}
+
 static int parse_json(struct options *options, const char *value)
 {
 	options->json = true;
@@ -80,8 +86,9 @@ const struct option_def options_defs[] = {
 	{ "memory", 0, RUN, "SIZE", false, options_parse_memory },
 	{ "firmware", 0, RUN, "CODE[,vars=FILE]", false, options_parse_firmware },
 	{ "firmware-log", 0, RUN, "FILE|-", false, parse_firmware_log },
+	{ "timings", 0, RUN, NULL, true, parse_timings },
 	{ "all", 'a', LIST, NULL, true, parse_all },
-	{ "json", 0, LIST, NULL, true, parse_json },
+	{ "json", 0, LIST | RUN, NULL, true, parse_json },
 	{ "verbose", 'v', FOR_ALL, NULL, true, parse_verbose },
 	{ "quiet", 'q', FOR_ALL, NULL, true, parse_quiet },
 	{ "help", 'h', FOR_ALL, NULL, true, parse_help },

@@ -43,6 +43,7 @@ static const char run_help[] =
 "  --hypervisor-vendor TEXT        ... or says this in place of KVM\n"
 "  --firmware CODE[,vars=FILE]     UEFI firmware, and where it keeps variables\n"
 "  --firmware-log FILE|-           what a debug build of the firmware says\n"
+"  --timings [--json]              show in the end when each part happened\n"
 "  -v, --verbose                   say more\n"
 "  -q, --quiet                     only warnings and errors\n"
 "  -h, --help                      show this text\n"

@@ -222,6 +222,8 @@ static int device_ioctl(unsigned long request, void *arg)
 		return hot_reset_info(arg);
 	case VFIO_DEVICE_PCI_HOT_RESET:
 		note("hot-reset");
+		if (fake.command_after_reset)
+			fake_set_config(PCI_COMMAND, 2, fake.command_after_reset);
 		return 0;
 	}
 	return -ENOTTY;

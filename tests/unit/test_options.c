@@ -77,6 +77,8 @@ static void describe(const struct options *o, char line[1024])
 		add(line, " vars '%s'", o->firmware_vars);
 	if (o->firmware_log[0])
 		add(line, "; log '%s'", o->firmware_log);
+	if (o->timings)
+		add(line, "; timings%s", o->timings == TIMINGS_JSON ? " json" : "");
 	if (o->log_level != LOG_INFO)
 		add(line, "; %s", levels[o->log_level]);
 }
@@ -157,6 +159,9 @@ static const struct golden good[] = {
 
 	{ "--firmware OVMF.fd", "2 cpus, 4096M; code 'OVMF.fd'" },
 	{ "--firmware a,,b.fd,vars=c,,d.fd", "2 cpus, 4096M; code 'a,b.fd' vars 'c,d.fd'" },
+	{ "--timings", "2 cpus, 4096M; timings" },
+	{ "--timings --json", "2 cpus, 4096M; timings json" },
+	{ "--json --timings -q", "2 cpus, 4096M; timings json; quiet" },
 	{ "--firmware-log -", "2 cpus, 4096M; log '-'" },
 	{ "--firmware-log=a,b", "2 cpus, 4096M; log 'a,b'" },
 	{ "-v", "2 cpus, 4096M; verbose" },
@@ -217,7 +222,9 @@ static const struct golden bad[] = {
 		      "--help lists the options" },
 
 	{ "list --cpus 2", "--cpus does not belong to the command list" },
-	{ "--json", "--json does not belong to the command run" },
+	{ "--json", "--json: there is nothing to show; a run has its --timings to show as JSON" },
+	{ "--timings=json", "--timings takes no value" },
+	{ "list --timings", "--timings does not belong to the command list" },
 	{ "list 01:00.0",
 	  "'01:00.0' belongs to no option; tinyvmm list --help lists what it takes" },
 	{ "bind", "nothing is given to bind; tinyvmm --help has examples" },

@@ -22,6 +22,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
+#include "core/timings.h"
 #include "core/vm.h"
 
 #define KICK_SIGNAL   SIGUSR1
@@ -156,9 +157,13 @@ static void *vcpu_thread(void *arg)
 	struct vcpu *vcpu = arg;
 	bool go_on = vcpu_park(vcpu, false);
 
+	if (vcpu->id == 0)
+		timings_mark(TIMINGS_FIRST_INSTRUCTION);
 	while (go_on) {
 		int r = sys_ioctl(vcpu->fd, KVM_RUN, NULL);
 
+		if (r == 0)
+			timings_mark(TIMINGS_FIRST_EXIT);
 		if (r == -EINTR || r == -EAGAIN) {
 			vcpu->counts.other++;
 			go_on = vcpu_park(vcpu, false);
