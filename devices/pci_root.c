@@ -45,7 +45,7 @@ struct pci_dev *pci_root_find(struct pci_root *root, unsigned bus_nr, uint8_t de
 	return bus ? bus->devs[devfn] : NULL;
 }
 
-static uint32_t function_read(struct pci_dev *dev, unsigned off, unsigned len)
+uint32_t pci_function_read(struct pci_dev *dev, unsigned off, unsigned len)
 {
 	uint32_t val;
 
@@ -56,7 +56,7 @@ static uint32_t function_read(struct pci_dev *dev, unsigned off, unsigned len)
 	return val;
 }
 
-static void function_write(struct pci_dev *dev, unsigned off, unsigned len, uint32_t val)
+void pci_function_write(struct pci_dev *dev, unsigned off, unsigned len, uint32_t val)
 {
 	pthread_mutex_lock(&dev->lock);
 	if (dev->ops->config_write)
@@ -81,7 +81,7 @@ static uint64_t config_read(struct pci_dev *dev, unsigned off, unsigned len)
 	for (unsigned done = 0; done < len;) {
 		unsigned piece = config_piece(off + done, len - done);
 
-		val |= (uint64_t)function_read(dev, off + done, piece) << (8 * done);
+		val |= (uint64_t)pci_function_read(dev, off + done, piece) << (8 * done);
 		done += piece;
 	}
 	return val;
@@ -92,8 +92,8 @@ static void config_write(struct pci_dev *dev, unsigned off, unsigned len, uint64
 	for (unsigned done = 0; done < len;) {
 		unsigned piece = config_piece(off + done, len - done);
 
-		function_write(dev, off + done, piece,
-			       (uint32_t)((val >> (8 * done)) & ones(piece)));
+		pci_function_write(dev, off + done, piece,
+				   (uint32_t)((val >> (8 * done)) & ones(piece)));
 		done += piece;
 	}
 }

@@ -47,4 +47,8 @@ uint64_t pci_root_ecam_base(struct pci_root *root);
 /* The function that a configuration access reaches, by the guest's bus numbers; NULL if none. */
 struct pci_dev *pci_root_find(struct pci_root *root, unsigned bus, uint8_t devfn);
 
+/* A configuration access to a function: aligned, of 1, 2 or 4 bytes. Takes its lock. */
+uint32_t pci_function_read(struct pci_dev *dev, unsigned off, unsigned len);
+void pci_function_write(struct pci_dev *dev, unsigned off, unsigned len, uint32_t val);
+
 #endif
