@@ -41,6 +41,26 @@ void arch_vcpu_fini(struct vcpu *vcpu);
 /* Main thread, the vCPU paused. A failure is logged: the guest will not come up. */
 void arch_vcpu_reset(struct vcpu *vcpu);
 
+/* How a kernel begins without firmware, in the modes of its specification. */
+enum arch_boot_mode {
+	ARCH_BOOT_64, /* Linux's 64-bit entry: paging on, addresses are physical ones */
+	ARCH_BOOT_32, /* PVH: protected mode, paging off */
+};
+
+struct arch_boot {
+	enum arch_boot_mode mode;
+	uint64_t entry;
+	uint64_t info;   /* what the kernel is told; its register depends on the mode */
+	uint64_t tables; /* ARCH_BOOT_TABLES_SIZE bytes of RAM below 4 GiB, page aligned */
+};
+#define ARCH_BOOT_TABLES_SIZE 0x7000u
+
+/*
+ * Turns the power-on state into the one in which firmware starts a kernel; once the vCPU was made
+ * and after each reset. vCPU 0 goes to the entry, the others wait until it starts them.
+ */
+int MUST_CHECK arch_vcpu_boot(struct vcpu *vcpu, const struct arch_boot *boot);
+
 /* Where the vCPU stands, for the message of a crash: "rip=... cr3=..." on one line. */
 void arch_vcpu_describe(struct vcpu *vcpu, char *buf, size_t size);
 
