@@ -18,6 +18,11 @@ enum smbios_type {
 	TYPE_END = 127,
 };
 
+/* [SMBIOS-3.0 5.2.2 64-bit Entry Point] */
+#define ANCHOR_CHECKSUM 0x05u
+#define ANCHOR_TABLES   0x10u
+#define ANCHOR_ALIGN    16u
+
 /* A structure's handle is its type and a number. */
 #define HANDLE(type, n) ((uint16_t)((type) << 8 | (n)))
 #define HANDLE_NONE     0xfffeu /* no error information */
@@ -184,10 +189,18 @@ static void put_end(struct buf *b)
 	structure_end(b, structure_begin(b, TYPE_END, 0), &none);
 }
 
-static void put_anchor(struct buf *b, size_t tables_len)
+static void anchor_checksum(struct buf *b)
 {
 	uint8_t sum = 0;
 
+	buf_patch_le(b, ANCHOR_CHECKSUM, 1, 0);
+	for (size_t i = 0; i < b->len; i++)
+		sum = (uint8_t)(sum + b->data[i]);
+	buf_patch_le(b, ANCHOR_CHECKSUM, 1, (uint8_t)-sum);
+}
+
+static void put_anchor(struct buf *b, size_t tables_len)
+{
 	buf_put(b, "_SM3_", 5);
 	buf_le(b, 1, 0);  /* checksum */
 	buf_le(b, 1, 24); /* length of this */
@@ -197,10 +210,8 @@ static void put_anchor(struct buf *b, size_t tables_len)
 	buf_le(b, 1, 1); /* revision of the entry point */
 	buf_zero(b, 1);
 	buf_le(b, 4, tables_len);
-	buf_le(b, 8, 0);
-	for (size_t i = 0; i < b->len; i++)
-		sum = (uint8_t)(sum + b->data[i]);
-	buf_patch_le(b, 5, 1, (uint8_t)-sum);
+	buf_le(b, 8, 0); /* where the tables are */
+	anchor_checksum(b);
 }
 
 static bool text_ok(const char *text)
@@ -253,6 +264,15 @@ int smbios_build(const struct smbios_machine *m, struct smbios_tables *ret_table
 	}
 	*ret_tables = t;
 	return 0;
+}
+
+uint64_t smbios_link(struct smbios_tables *t, uint64_t gpa)
+{
+	const uint64_t tables = align_up(gpa + t->anchor.len, ANCHOR_ALIGN);
+
+	buf_patch_le(&t->anchor, ANCHOR_TABLES, 8, tables);
+	anchor_checksum(&t->anchor);
+	return tables;
 }
 
 void smbios_tables_fini(struct smbios_tables *t)

@@ -31,6 +31,11 @@ struct smbios_tables {
 
 /* -EINVAL (kind ERR_INTERNAL) for a text or a range that cannot be told, -ENOMEM. */
 int MUST_CHECK smbios_build(const struct smbios_machine *m, struct smbios_tables *ret_tables);
+/*
+ * For a guest without firmware: completes the anchor, which will lie at `gpa`; where the tables
+ * have to lie, behind it. At most 4 GiB.
+ */
+uint64_t smbios_link(struct smbios_tables *t, uint64_t gpa);
 void smbios_tables_fini(struct smbios_tables *t);
 
 #endif
