@@ -37,7 +37,7 @@ void machine_end(struct machine *machine, enum machine_end end)
  * Reset: everything but the contents of RAM, disks and flash variables goes back to power-on.
  * Devices first, so that their transfers end before the firmware uses the memory again.
  */
-static void machine_reset(struct machine *machine)
+static int machine_reset(struct machine *machine)
 {
 	for (unsigned i = machine->device_count; i > 0; i--) {
 		struct device *dev = machine->devices[i - 1];
@@ -49,6 +49,7 @@ static void machine_reset(struct machine *machine)
 	arch_vm_reset(&machine->vm);
 	vcpus_reset(&machine->vcpus);
 	log_limited(LOG_INFO, "the guest was reset");
+	return machine_add_kernel(machine);
 }
 
 static void machine_request_ready(struct loop_source *source)
@@ -64,7 +65,11 @@ static void machine_request_ready(struct loop_source *source)
 	case VM_REQUEST_NONE:
 		break;
 	case VM_REQUEST_RESET:
-		machine_reset(machine);
+		if (machine_reset(machine) < 0) {
+			err_save(&machine->failure);
+			machine_end(machine, MACHINE_FAILED);
+			return;
+		}
 		break;
 	case VM_REQUEST_POWEROFF:
 		machine_end(machine, MACHINE_POWERED_OFF);
@@ -281,6 +286,7 @@ static const struct step preflight[] = {
 	{ "limit of locked memory", machine_check_pinning, NULL },
 	{ "disk images", machine_open_disks, machine_close_disks },
 	{ "option ROMs", machine_open_roms, machine_close_roms },
+	{ "kernel image", machine_open_kernel, machine_close_kernel },
 	{ "firmware image", machine_open_firmware, machine_close_firmware },
 	{ "firmware log", machine_open_firmware_log, machine_close_firmware_log },
 };
@@ -296,6 +302,7 @@ static const struct step building[] = {
 	{ "vCPUs", init_cpus, fini_cpus },
 	{ "firmware", machine_add_firmware, NULL },
 	{ "memory for DMA", machine_init_dma, machine_fini_dma },
+	{ "kernel", machine_add_kernel, NULL }, /* last: it touches the devices */
 };
 
 /* A signal that came while the machine was being built ends it between two steps. */

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "boot/kernel.h"
 #include "console.h"
 #include "core/bus.h"
 #include "core/device.h"
@@ -31,7 +32,9 @@
 #define MACHINE_STEPS_MAX   24
 
 struct fw_cfg;
+struct acpi_tables;
 struct ich9_lpc;
+struct smbios_tables;
 struct vfio_host;
 struct vfio_iommu;
 struct vfio_pin;
@@ -75,6 +78,7 @@ struct machine {
 	struct fw_image firmware;
 	struct fw_vars vars;
 	FILE *firmware_log;      /* NULL: none, or standard error */
+	struct kernel kernel;    /* in place of firmware, if the options name one */
 	struct mmio_plan window; /* the 64-bit PCI window and the phys-bits that go with it */
 	struct vcpus vcpus;
 
@@ -112,6 +116,10 @@ void machine_fini(struct machine *machine);
 
 /* Ends machine_run. */
 void machine_end(struct machine *machine, enum machine_end end);
+static inline bool machine_has_kernel(const struct machine *machine)
+{
+	return machine->options->kernel[0];
+}
 /* Takes over `dev`: reset with the machine, destroyed at its end. */
 void machine_add_device(struct machine *machine, struct device *dev);
 
@@ -121,6 +129,8 @@ void machine_close_disks(struct machine *machine);
 int MUST_CHECK machine_open_roms(struct machine *machine);
 void machine_close_roms(struct machine *machine);
 int MUST_CHECK machine_check_pinning(struct machine *machine); /* the limit of locked memory */
+int MUST_CHECK machine_open_kernel(struct machine *machine);
+void machine_close_kernel(struct machine *machine);
 int MUST_CHECK machine_open_firmware(struct machine *machine);
 void machine_close_firmware(struct machine *machine);
 int MUST_CHECK machine_open_firmware_log(struct machine *machine);
@@ -144,5 +154,16 @@ void machine_fini_dma(struct machine *machine); /* ends the work, before the dev
 int MUST_CHECK machine_plan_window(struct machine *machine);
 /* and the flash, and all that firmware asks of fw_cfg. */
 int MUST_CHECK machine_add_firmware(struct machine *machine);
+/* The tables that describe the machine as it is now. */
+int MUST_CHECK machine_build_acpi(struct machine *machine, struct acpi_tables *ret_tables);
+int MUST_CHECK machine_build_smbios(const struct machine *machine,
+				    struct smbios_tables *ret_tables);
+
+/*
+ * machine_kernel.c: does what firmware does between power-on and the kernel's first instruction.
+ * All vCPUs are paused or not started yet, and in their power-on state.
+ */
+int MUST_CHECK machine_start_kernel(struct machine *machine);
+int MUST_CHECK machine_add_kernel(struct machine *machine); /* that, if there is a kernel */
 
 #endif

@@ -41,7 +41,8 @@ int machine_plan_window(struct machine *machine)
 	struct mmio_request request = {
 		.bars = bars,
 		.ram_end = ram_end(machine),
-		.low_ram = machine->mem.banks[0].size,
+		/* Firmware's page tables lie there. */
+		.low_ram = machine_has_kernel(machine) ? UINT64_MAX : machine->mem.banks[0].size,
 	};
 	struct arch_host host;
 	int r = arch_host_query(&machine->vm, &host);
@@ -85,7 +86,7 @@ static void window_now(struct machine *machine, uint64_t *ret_base, uint64_t *re
 	}
 }
 
-static int build_acpi(struct machine *machine, struct acpi_tables *ret_tables)
+int machine_build_acpi(struct machine *machine, struct acpi_tables *ret_tables)
 {
 	uint64_t ecam_base = pci_root_ecam_base(&machine->pci);
 	uint32_t apic_ids[OPTIONS_CPUS_MAX];
@@ -137,7 +138,7 @@ static void acpi_selected(void *opaque)
 	struct machine *machine = opaque;
 	struct acpi_tables tables;
 
-	if (build_acpi(machine, &tables) < 0) {
+	if (machine_build_acpi(machine, &tables) < 0) {
 		log_guest("ACPI tables: %s", err_text());
 		return;
 	}
@@ -159,7 +160,7 @@ static int add_fw_files(struct machine *machine, const struct fw_files *files)
 	return r < 0 ? err_sys(ERR_LIMIT, r, "fw_cfg") : 0;
 }
 
-static int build_smbios(const struct machine *machine, struct smbios_tables *ret_tables)
+int machine_build_smbios(const struct machine *machine, struct smbios_tables *ret_tables)
 {
 	struct smbios_range ram[GUEST_MEM_BANKS_MAX];
 	const struct smbios_machine smbios = {
@@ -197,9 +198,9 @@ static int add_fw_cfg_content(struct machine *machine)
 	for (unsigned i = 0; i < machine->mem.count; i++)
 		e820[i] = (struct fw_e820){ machine->mem.banks[i].gpa, machine->mem.banks[i].size,
 					    FW_E820_RAM };
-	r = build_acpi(machine, &acpi);
+	r = machine_build_acpi(machine, &acpi);
 	if (r == 0)
-		r = build_smbios(machine, &smbios);
+		r = machine_build_smbios(machine, &smbios);
 	if (r == 0)
 		r = fw_files_init(&fw, &files);
 	if (r == 0)
@@ -270,8 +271,11 @@ static int add_firmware_log(struct machine *machine)
 
 int machine_add_firmware(struct machine *machine)
 {
-	int r = add_flash(machine);
+	int r;
 
+	if (machine_has_kernel(machine))
+		return 0;
+	r = add_flash(machine);
 	if (r == 0)
 		r = add_firmware_log(machine);
 	if (r == 0)

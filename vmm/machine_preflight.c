@@ -13,6 +13,7 @@
 #include "firmware-loader/fw_descriptor.h"
 #include "machine.h"
 #include "vfio/iommu.h"
+#include "x86_64/layout.h"
 
 int machine_open_disks(struct machine *machine)
 {
@@ -59,6 +60,24 @@ int machine_check_pinning(struct machine *machine)
 	return options->gpu_count ? vfio_iommu_allow_pinning(options->memory) : 0;
 }
 
+int machine_open_kernel(struct machine *machine)
+{
+	const struct options *options = machine->options;
+	const struct kernel_config config = {
+		.path = options->kernel,
+		.initrd = options->initrd[0] ? options->initrd : NULL,
+		.cmdline = options->cmdline,
+		.low_ram = MIN(options->memory, LOW_RAM_MAX),
+	};
+
+	return machine_has_kernel(machine) ? kernel_open(&config, &machine->kernel) : 0;
+}
+
+void machine_close_kernel(struct machine *machine)
+{
+	kernel_close(&machine->kernel);
+}
+
 int machine_open_firmware(struct machine *machine)
 {
 	const struct options *options = machine->options;
@@ -70,6 +89,8 @@ int machine_open_firmware(struct machine *machine)
 	int r;
 
 	machine->vars.fd = -1;
+	if (machine_has_kernel(machine))
+		return 0;
 	fw_descriptor_dirs_init(&dirs);
 	r = fw_image_open(options->firmware_code[0] ? options->firmware_code : NULL, &search,
 			  &machine->firmware);

@@ -246,6 +246,8 @@ int options_parse(int argc, char *const argv[], struct options *ret_options)
 	r = parse(options, argc, argv);
 	if (r == 0 && !options->help && !options->version)
 		r = complete(options);
+	if (r == 0 && !options->help && !options->version)
+		r = options_check_kernel(options);
 	if (r == 0)
 		*ret_options = *options;
 	free(options);

@@ -50,6 +50,9 @@ enum options_command {
 	OPTIONS_RELEASE,
 };
 
+/* Where the guest's output goes: the serial console. */
+#define OPTIONS_CMDLINE_DEFAULT "console=ttyS0"
+
 struct options_gpu {
 	struct pci_addr addr;
 	struct vfio_clique clique;
@@ -81,6 +84,9 @@ struct options {
 	char firmware_code[PATH_MAX];                   /* "": search the host's */
 	char firmware_vars[PATH_MAX];                   /* "": a fresh store that is not kept */
 	char firmware_log[PATH_MAX];                    /* "-": standard error */
+	char kernel[PATH_MAX];                          /* "": firmware starts the guest */
+	char initrd[PATH_MAX];                          /* "": none */
+	char cmdline[PATH_MAX];                         /* the kernel's */
 	enum log_level log_level;
 	enum timings_format timings;
 	bool all;                        /* list */

@@ -12,6 +12,24 @@ static int parse_firmware_log(struct options *options, const char *value)
 	return 0;
 }
 
+static int parse_kernel(struct options *options, const char *value)
+{
+	strcpy(options->kernel, value);
+	return 0;
+}
+
+static int parse_initrd(struct options *options, const char *value)
+{
+	strcpy(options->initrd, value);
+	return 0;
+}
+
+static int parse_cmdline(struct options *options, const char *value)
+{
+	strcpy(options->cmdline, value);
+	return 0;
+}
+
 static int set_log_level(struct options *options, enum log_level level)
 {
 	if (options->log_level != LOG_INFO && options->log_level != level)
@@ -86,6 +104,9 @@ const struct option_def options_defs[] = {
 	{ "memory", 0, RUN, "SIZE", false, options_parse_memory },
 	{ "firmware", 0, RUN, "CODE[,vars=FILE]", false, options_parse_firmware },
 	{ "firmware-log", 0, RUN, "FILE|-", false, parse_firmware_log },
+	{ "kernel", 0, RUN, "FILE", false, parse_kernel },
+	{ "initrd", 0, RUN, "FILE", false, parse_initrd },
+	{ "cmdline", 0, RUN, "TEXT", false, parse_cmdline },
 	{ "timings", 0, RUN, NULL, true, parse_timings },
 	{ "all", 'a', LIST, NULL, true, parse_all },
 	{ "json", 0, LIST | RUN, NULL, true, parse_json },

@@ -54,5 +54,7 @@ int MUST_CHECK options_parse_hide_hypervisor(struct options *options, const char
 int MUST_CHECK options_parse_hypervisor_vendor(struct options *options, const char *value);
 int MUST_CHECK options_parse_memory(struct options *options, const char *value);
 int MUST_CHECK options_parse_firmware(struct options *options, const char *value);
+/* After all options: do those of a kernel go together? Gives the command line its default. */
+int MUST_CHECK options_check_kernel(struct options *options);
 
 #endif

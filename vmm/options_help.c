@@ -43,6 +43,8 @@ static const char run_help[] =
 "  --hypervisor-vendor TEXT        ... or says this in place of KVM\n"
 "  --firmware CODE[,vars=FILE]     UEFI firmware, and where it keeps variables\n"
 "  --firmware-log FILE|-           what a debug build of the firmware says\n"
+"  --kernel FILE [--initrd FILE]   start this kernel, without firmware\n"
+"  --cmdline TEXT                  its arguments (default console=ttyS0)\n"
 "  --timings [--json]              show in the end when each part happened\n"
 "  -v, --verbose                   say more\n"
 "  -q, --quiet                     only warnings and errors\n"

@@ -111,3 +111,21 @@ int options_parse_firmware(struct options *options, const char *value)
 			       options->firmware_code);
 	return 0;
 }
+
+int options_check_kernel(struct options *options)
+{
+	if (options->kernel[0] && (options->firmware_code[0] || options->firmware_log[0])) {
+		err_set(ERR_USAGE, -EINVAL, "--kernel starts a kernel without firmware");
+		err_hint("leave out --%s", options->firmware_code[0] ? "firmware" : "firmware-log");
+		return -EINVAL;
+	}
+	if (!options->kernel[0] && (options->initrd[0] || options->cmdline[0])) {
+		err_set(ERR_USAGE, -EINVAL, "--%s goes with --kernel",
+			options->initrd[0] ? "initrd" : "cmdline");
+		err_hint("without it, the guest's boot loader has its own");
+		return -EINVAL;
+	}
+	if (options->kernel[0] && !options->cmdline[0])
+		strcpy(options->cmdline, OPTIONS_CMDLINE_DEFAULT);
+	return 0;
+}

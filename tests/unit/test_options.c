@@ -79,6 +79,10 @@ static void describe(const struct options *o, char line[1024])
 		add(line, "; log '%s'", o->firmware_log);
 	if (o->timings)
 		add(line, "; timings%s", o->timings == TIMINGS_JSON ? " json" : "");
+	if (o->kernel[0])
+		add(line, "; kernel '%s' '%s'", o->kernel, o->cmdline);
+	if (o->initrd[0])
+		add(line, " initrd '%s'", o->initrd);
 	if (o->log_level != LOG_INFO)
 		add(line, "; %s", levels[o->log_level]);
 }
@@ -142,6 +146,9 @@ static const struct golden good[] = {
 	{ "--p2p on", "p2p on; 2 cpus, 4096M" },
 	{ "--p2p off", "p2p off; 2 cpus, 4096M" },
 	{ "--p2p auto", "2 cpus, 4096M" },
+
+	{ "--kernel a,b", "2 cpus, 4096M; kernel 'a,b' 'console=ttyS0'" },
+	{ "--cmdline=ro --initrd i --kernel k", "2 cpus, 4096M; kernel 'k' 'ro' initrd 'i'" },
 
 	{ "--cpus 1", "1 cpus, 4096M" },
 	{ "--cpus 254", "254 cpus, 4096M" },
@@ -250,7 +257,16 @@ static const struct golden bad[] = {
 	{ "--cpu 4", "unknown option '--cpu'; did you mean --cpus?" },
 	{ "--gup 01:00.0", "unknown option '--gup'; did you mean --gpu?" },
 	{ "--firmware_log -", "unknown option '--firmware_log'; did you mean --firmware-log?" },
-	{ "--kernel x", "unknown option '--kernel'; tinyvmm run --help lists the options" },
+	{ "--initrd i", "--initrd goes with --kernel; without it, the guest's boot loader has its "
+			"own" },
+	{ "--cmdline quiet --disk a",
+	  "--cmdline goes with --kernel; without it, the guest's boot loader has its own" },
+	{ "--kernel k --firmware c",
+	  "--kernel starts a kernel without firmware; leave out --firmware" },
+	{ "--firmware-log - --kernel k",
+	  "--kernel starts a kernel without firmware; leave out --firmware-log" },
+	{ "--kernel a --kernel b", "--kernel is given twice" },
+	{ "--xyzzy x", "unknown option '--xyzzy'; tinyvmm run --help lists the options" },
 	{ "-x", "unknown option '-x'; tinyvmm run --help lists the options" },
 	{ "-", "unknown option '-'; tinyvmm run --help lists the options" },
 	{ "--=x", "unknown option '--'; tinyvmm run --help lists the options" },

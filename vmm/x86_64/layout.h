@@ -34,10 +34,26 @@
 #define KVM_IDENTITY_MAP_ADDR 0xfeffc000ull
 #define KVM_TSS_ADDR          0xfeffd000ull /* three pages */
 
-#define ECAM_BASE_OVMF 0xb0000000ull /* what direct boot programs; firmware chooses itself */
+#define ECAM_BASE_OVMF 0xb0000000ull /* before firmware has chosen one */
 #define ECAM_SIZE      (256 * MiB)
 
 #define FLASH_END (4 * GiB)
+
+/*
+ * Without firmware: what a kernel is told and starts with lies below 1 MiB, tables where a kernel
+ * that was not told their address looks for them ([ACPI-6.5 5.2.5.1], [SMBIOS-3.0 5.2.2]). ECAM and
+ * the window below it are as newer firmware has them: larger, and aligned to 512 MiB.
+ */
+#define BOOT_INFO        0x7000u
+#define BOOT_TABLES      0x8000u /* arch_boot.tables */
+#define BOOT_CMDLINE     0x20000u
+#define BIOS_HOLE_BASE   0xa0000u /* no RAM for the guest up to 1 MiB */
+#define BOOT_ACPI        0xe0000u
+#define BOOT_SMBIOS      0xf0000u
+#define BOOT_SMBIOS_END  0x100000u
+#define ECAM_BASE_BOOT   0xe0000000ull
+#define PCI_IO_BASE_BOOT 0x1000u /* up to the last port */
+#define PCI_IO_END       0x10000u
 
 /* Ports. */
 #define PORT_PIC1       0x20 /* in KVM */
