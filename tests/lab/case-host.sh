@@ -2,12 +2,23 @@
 # For the scripts that a case runs in the emulated host (see host in case.sh): tinyvmm in the foreground and in the background,
 # and what can be seen of it. For sh.
 
+# vm_exec OPTION...: the command itself, for a guest of guest_kernel with its kernel. `quiet`: the serial console is slow. No early
+# PCI: on a CPU like the emulated one, the kernel would look for an AGP bridge on 256 buses, twice.
+vm_exec() {
+	if [ -e "$vm_name.cpio" ]; then
+		set -- --kernel "$kernel" --initrd "$vm_name.cpio" \
+			--cmdline "console=ttyS0 quiet panic=-1 mitigations=off pci=noearly${vm_cmdline:+ $vm_cmdline}" "$@"
+	fi
+	# A shell ignores SIGINT for its background jobs, and tinyvmm leaves ignored what was.
+	exec env --default-signal=INT "$tinyvmm" "$@" </dev/null
+}
+
 # vm NAME OPTION...: a run of tinyvmm, whose output goes to NAME.log too, with "NAME: status N" as the last line.
 vm() {
 	vm_name=$1
 	shift
 	{
-		"$tinyvmm" "$@" </dev/null 2>&1
+		(vm_exec "$@") 2>&1
 		printf '\n%s: status %d\n' "$vm_name" $?
 	} | tee "$vm_name.log"
 }
@@ -16,8 +27,7 @@ vm() {
 vm_start() {
 	vm_name=$1
 	shift
-	# A shell ignores SIGINT for its background jobs, and tinyvmm leaves ignored what was.
-	env --default-signal=INT "$tinyvmm" "$@" </dev/null >"$vm_name.log" 2>&1 &
+	vm_exec "$@" >"$vm_name.log" 2>&1 &
 	vm_pid=$!
 }
 

@@ -4,6 +4,7 @@
 set -euo pipefail
 
 lab=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$lab/common.sh"
 tinyvmm=${TINYVMM:-$(cd "$lab/../.." && pwd)/build/vmm/tinyvmm}
 work=$(mktemp -d "${TMPDIR:-/tmp}/tinyvmm-case.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -27,14 +28,22 @@ guest() {
 	"$lab/guest-image" --boot uki "$@" --command "$job" "$work/$name.img"
 }
 
+# guest_kernel NAME JOB: the same without a disk and without firmware, in half the time: NAME.cpio is an initrd with all that a
+# guest disk has. In the host's script, `vm NAME` and `vm_start NAME` add --kernel, --initrd and --cmdline where NAME.cpio is;
+# more words for the kernel come from $vm_cmdline.
+guest_kernel() {
+	"$lab/guest-image" --boot initrd --command "$2" "$work/$1.cpio"
+}
+
 complaints='DMAR: .*fault|IO_PAGE_FAULT|BUG: (kernel|unable|KASAN)|WARNING: CPU|Oops|general protection'
 
 # host SCRIPT [OPTION OF run]...: runs SCRIPT (text for sh, which may use what case-host.sh has) in the emulated host, in
-# /results with $tinyvmm set; its output is shown and kept in the file `out`. The host's kernel must not have complained.
+# /results with $tinyvmm and $kernel set; its output is shown and kept in the file `out`. The host's kernel must not have complained.
 host() {
 	local script=$1 status=0
 	shift
-	printf 'cd /results\ntinyvmm=%q\n. %q\n%s\n' "$tinyvmm" "$lab/case-host.sh" "$script" >host.sh
+	printf 'cd /results\ntinyvmm=%q\nkernel=%q\n. %q\n%s\n' "$tinyvmm" "$lab_kernel/vmlinuz" "$lab/case-host.sh" \
+		"$script" >host.sh
 	"$lab/run" --results "$work" "$@" -- sh /results/host.sh 2>&1 | tee out || status=$?
 	# The emulated host is at an end, not the case: tests/run tries again.
 	[ $status != 254 ] || exit 254
