@@ -134,17 +134,16 @@ static void tell_progress(struct vfio_pin *pin, double start, uint64_t done)
 	const uint64_t all = guest_mem_size(pin->mem);
 	const char *unit = all % GiB ? "MiB" : "GiB";
 	const double of = all % GiB ? MiB : GiB, now = now_s();
+	const bool slow = now - start >= TELL_AFTER_S;
 
-	if (now - start < TELL_AFTER_S)
-		return;
 	if (done == all)
-		log_info("pinned all %.3g %s of guest memory for the devices, in %.1f s",
-			 (double)all / of, unit, now - start);
-	else if (!pin->told_at || now - pin->told_at >= TELL_AGAIN_S)
-		log_info("pinned %.3g of %.3g %s of guest memory for the devices",
-			 (double)done / of, (double)all / of, unit);
-	else
+		log_msg(slow ? LOG_INFO : LOG_DEBUG,
+			"pinned all %.3g %s of guest memory for the devices, in %.1f s",
+			(double)all / of, unit, now - start);
+	if (done == all || !slow || (pin->told_at && now - pin->told_at < TELL_AGAIN_S))
 		return;
+	log_info("pinned %.3g of %.3g %s of guest memory for the devices", (double)done / of,
+		 (double)all / of, unit);
 	pin->told_at = now;
 }
 
