@@ -25,11 +25,16 @@
 static int check_memory(const struct options *options)
 {
 	const bool pinned = options->gpu_count > 0;
-	uint64_t have = 0;
+	uint64_t have = 0, page_size = 0;
 	char line[128], name[32];
 	unsigned long long kib;
-	FILE *meminfo = fopen("/proc/meminfo", "re");
+	FILE *meminfo;
+	int r = hugepages_choose(options->hugepages, options->memory, &page_size);
 
+	/* Reserved pages are not counted as memory that is free. */
+	if (r < 0 || page_size)
+		return r;
+	meminfo = fopen("/proc/meminfo", "re");
 	while (meminfo && fgets(line, sizeof(line), meminfo)) {
 		if (sscanf(line, "%31[^:]: %llu kB", name, &kib) == 2 &&
 		    strcmp(name, pinned ? "MemAvailable" : "MemTotal") == 0)

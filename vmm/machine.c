@@ -186,42 +186,6 @@ static void fini_vm(struct machine *machine)
 	bus_fini(&machine->pio);
 }
 
-/* RAM below the PCI hole first, the rest above 4 GiB, around what an AMD IOMMU cannot map. */
-static int init_ram(struct machine *machine)
-{
-	uint64_t left = machine->options->memory;
-	uint64_t low = MIN(left, LOW_RAM_MAX);
-	uint64_t gpa = HIGH_RAM_BASE;
-	int r;
-
-	guest_mem_init(&machine->mem);
-	r = guest_mem_add(&machine->mem, 0, low);
-	for (left -= low; r == 0 && left; gpa = AMD_HT_HOLE_END) {
-		uint64_t size = gpa < AMD_HT_HOLE_BASE ? MIN(left, AMD_HT_HOLE_BASE - gpa) : left;
-
-		r = guest_mem_add(&machine->mem, gpa, size);
-		left -= size;
-	}
-	for (unsigned i = 0; r == 0 && i < machine->mem.count; i++) {
-		const struct mem_bank *bank = &machine->mem.banks[i];
-
-		r = vm_slot_map(&machine->vm, &machine->ram[i], bank->gpa, bank->size, bank->hva,
-				0);
-		if (r < 0)
-			err_sys(ERR_HOST, r, "give KVM %llu MiB of memory at 0x%llx",
-				(unsigned long long)(bank->size / MiB),
-				(unsigned long long)bank->gpa);
-	}
-	return r;
-}
-
-static void fini_ram(struct machine *machine)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(machine->ram); i++)
-		vm_slot_unmap(&machine->vm, &machine->ram[i]);
-	guest_mem_fini(&machine->mem);
-}
-
 static int init_console(struct machine *machine)
 {
 	int r = console_init(&machine->console, &machine->loop, &machine->board, PORT_COM1,
@@ -293,7 +257,7 @@ static const struct step preflight[] = {
 
 static const struct step building[] = {
 	{ "device loop", init_device_loop, fini_device_loop },
-	{ "memory", init_ram, fini_ram },
+	{ "memory", machine_init_ram, machine_fini_ram },
 	{ "chipset", machine_add_chipset, fini_pci },
 	{ "console", init_console, fini_console },
 	{ "passed-through devices", machine_add_gpus, fini_gpus },

@@ -136,6 +136,10 @@ void machine_close_firmware(struct machine *machine);
 int MUST_CHECK machine_open_firmware_log(struct machine *machine);
 void machine_close_firmware_log(struct machine *machine);
 
+/* machine_ram.c */
+int MUST_CHECK machine_init_ram(struct machine *machine);
+void machine_fini_ram(struct machine *machine);
+
 /* machine_devices.c: the chipset, then the devices of the options. */
 int MUST_CHECK machine_add_chipset(struct machine *machine);
 int MUST_CHECK machine_add_gpus(struct machine *machine);

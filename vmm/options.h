@@ -9,6 +9,7 @@
 #include <limits.h>
 
 #include "core/arch.h"
+#include "core/hugepages.h"
 #include "core/log.h"
 #include "core/util.h"
 #include "timings_out.h"
@@ -81,12 +82,13 @@ struct options {
 	bool hide_hypervisor;
 	char hypervisor_vendor[OPTIONS_VENDOR_MAX + 1]; /* "": KVM's own */
 	uint64_t memory;                                /* bytes */
-	char firmware_code[PATH_MAX];                   /* "": search the host's */
-	char firmware_vars[PATH_MAX];                   /* "": a fresh store that is not kept */
-	char firmware_log[PATH_MAX];                    /* "-": standard error */
-	char kernel[PATH_MAX];                          /* "": firmware starts the guest */
-	char initrd[PATH_MAX];                          /* "": none */
-	char cmdline[PATH_MAX];                         /* the kernel's */
+	enum hugepages_mode hugepages;
+	char firmware_code[PATH_MAX]; /* "": search the host's */
+	char firmware_vars[PATH_MAX]; /* "": a fresh store that is not kept */
+	char firmware_log[PATH_MAX];  /* "-": standard error */
+	char kernel[PATH_MAX];        /* "": firmware starts the guest */
+	char initrd[PATH_MAX];        /* "": none */
+	char cmdline[PATH_MAX];       /* the kernel's */
 	enum log_level log_level;
 	enum timings_format timings;
 	bool all;                        /* list */

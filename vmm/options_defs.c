@@ -102,6 +102,7 @@ const struct option_def options_defs[] = {
 	{ "hide-hypervisor", 0, RUN, NULL, true, options_parse_hide_hypervisor },
 	{ "hypervisor-vendor", 0, RUN, "TEXT", false, options_parse_hypervisor_vendor },
 	{ "memory", 0, RUN, "SIZE", false, options_parse_memory },
+	{ "hugepages", 0, RUN, "auto|2M|1G|off", false, options_parse_hugepages },
 	{ "firmware", 0, RUN, "CODE[,vars=FILE]", false, options_parse_firmware },
 	{ "firmware-log", 0, RUN, "FILE|-", false, parse_firmware_log },
 	{ "kernel", 0, RUN, "FILE", false, parse_kernel },

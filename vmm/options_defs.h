@@ -52,6 +52,7 @@ int MUST_CHECK options_parse_disk(struct options *options, const char *value);
 int MUST_CHECK options_parse_cpus(struct options *options, const char *value);
 int MUST_CHECK options_parse_hide_hypervisor(struct options *options, const char *value);
 int MUST_CHECK options_parse_hypervisor_vendor(struct options *options, const char *value);
+int MUST_CHECK options_parse_hugepages(struct options *options, const char *value);
 int MUST_CHECK options_parse_memory(struct options *options, const char *value);
 int MUST_CHECK options_parse_firmware(struct options *options, const char *value);
 /* After all options: do those of a kernel go together? Gives the command line its default. */

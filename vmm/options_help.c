@@ -39,6 +39,7 @@ static const char run_help[] =
 "  --disk FILE[,ro][,serial=TEXT]  add a disk (up to 12)\n"
 "  --cpus N                        virtual CPUs, 1 to 254 (default 2)\n"
 "  --memory SIZE                   guest memory, as in 512M or 16G (default 4G)\n"
+"  --hugepages auto|2M|1G|off      the pages that it is made of (default auto)\n"
 "  --hide-hypervisor               the CPU does not say that it is a virtual one\n"
 "  --hypervisor-vendor TEXT        ... or says this in place of KVM\n"
 "  --firmware CODE[,vars=FILE]     UEFI firmware, and where it keeps variables\n"
@@ -48,8 +49,7 @@ static const char run_help[] =
 "  --timings [--json]              show in the end when each part happened\n"
 "  -v, --verbose                   say more\n"
 "  -q, --quiet                     only warnings and errors\n"
-"  -h, --help                      show this text\n"
-"  -V, --version                   show the version\n"
+"  -h, --help; -V, --version       show this text; show the version\n"
 "\n"
 "BDF is the device's address (lspci -D). A comma in a file name is written ',,'.\n";
 

@@ -82,6 +82,27 @@ int options_parse_memory(struct options *options, const char *value)
 	return 0;
 }
 
+int options_parse_hugepages(struct options *options, const char *value)
+{
+	static const struct {
+		const char *name;
+		enum hugepages_mode mode;
+	} modes[] = {
+		{ "auto", HUGEPAGES_AUTO },
+		{ "2M", HUGEPAGES_2M },
+		{ "1G", HUGEPAGES_1G },
+		{ "off", HUGEPAGES_OFF },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(value, modes[i].name) == 0) {
+			options->hugepages = modes[i].mode;
+			return 0;
+		}
+	}
+	return err_set(ERR_USAGE, -EINVAL, "--hugepages: '%s' is not auto, 2M, 1G or off", value);
+}
+
 int options_parse_firmware(struct options *options, const char *value)
 {
 	char part[PATH_MAX];

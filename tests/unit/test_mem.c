@@ -3,8 +3,10 @@
 #include "cmocka_all.h"
 
 #include <errno.h>
+#include <linux/mman.h>
 #include <sys/mman.h>
 
+#include "core/err.h"
 #include "core/mem.h"
 
 #define LOW_SIZE  (4 * MiB)
@@ -129,6 +131,55 @@ static void populating_works_on_older_kernels(void **state)
 	old_kernel = false;
 }
 
+/* Reserved pages, as if there were any. */
+static bool have_reserved;
+static unsigned reserved_maps;
+void *__real_mmap64(void *p, size_t len, int prot, int flags, int fd, off_t off);
+void *__wrap_mmap64(void *p, size_t len, int prot, int flags, int fd, off_t off);
+void *__wrap_mmap64(void *p, size_t len, int prot, int flags, int fd, off_t off)
+{
+	if (!(flags & MAP_HUGETLB))
+		return __real_mmap64(p, len, prot, flags, fd, off);
+	assert_true(flags & MAP_SHARED);
+	assert_true(flags & MAP_FIXED);
+	assert_int_equal(flags & (MAP_HUGE_2MB | MAP_HUGE_1GB), MAP_HUGE_2MB);
+	if (!have_reserved) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	reserved_maps++;
+	flags &= ~(MAP_HUGETLB | MAP_HUGE_2MB | MAP_HUGE_1GB);
+	return __real_mmap64(p, len, prot, flags, fd, off);
+}
+
+static void reserved_pages_are_mapped_shared_and_aligned(void **state)
+{
+	struct guest_mem mem;
+
+	have_reserved = true;
+	guest_mem_init(&mem);
+	mem.page_size = 2 * MiB;
+	assert_int_equal(guest_mem_add(&mem, 0, LOW_SIZE), 0);
+	assert_int_equal(guest_mem_add(&mem, HIGH_BASE, HIGH_SIZE), 0);
+	assert_int_equal(reserved_maps, 2);
+	assert_int_equal((uintptr_t)mem.banks[0].hva % (2 * MiB), 0);
+	mem.banks[1].hva[HIGH_SIZE - 1] = 1;
+	guest_mem_fini(&mem);
+}
+
+static void reserved_pages_that_are_gone_are_an_error(void **state)
+{
+	struct guest_mem mem;
+
+	have_reserved = false;
+	guest_mem_init(&mem);
+	mem.page_size = 2 * MiB;
+	assert_int_equal(guest_mem_add(&mem, 0, LOW_SIZE), -ENOMEM);
+	assert_int_equal(err_kind(), ERR_LIMIT);
+	assert_int_equal(mem.count, 0);
+	guest_mem_fini(&mem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,6 +190,8 @@ int main(void)
 		cmocka_unit_test(host_address_is_congruent_for_huge_pages),
 		cmocka_unit_test(populating_fetches_pages_and_keeps_what_is_in_use),
 		cmocka_unit_test(populating_works_on_older_kernels),
+		cmocka_unit_test(reserved_pages_are_mapped_shared_and_aligned),
+		cmocka_unit_test(reserved_pages_that_are_gone_are_an_error),
 	};
 
 	return cmocka_run_group_tests_name("mem", tests, two_banks, no_banks);

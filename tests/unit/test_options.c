@@ -77,6 +77,11 @@ static void describe(const struct options *o, char line[1024])
 		add(line, " vars '%s'", o->firmware_vars);
 	if (o->firmware_log[0])
 		add(line, "; log '%s'", o->firmware_log);
+	if (o->hugepages)
+		add(line, "; pages %s",
+		    o->hugepages == HUGEPAGES_2M   ? "2M"
+		    : o->hugepages == HUGEPAGES_1G ? "1G"
+						   : "off");
 	if (o->timings)
 		add(line, "; timings%s", o->timings == TIMINGS_JSON ? " json" : "");
 	if (o->kernel[0])
@@ -166,6 +171,10 @@ static const struct golden good[] = {
 
 	{ "--firmware OVMF.fd", "2 cpus, 4096M; code 'OVMF.fd'" },
 	{ "--firmware a,,b.fd,vars=c,,d.fd", "2 cpus, 4096M; code 'a,b.fd' vars 'c,d.fd'" },
+	{ "--hugepages auto", "2 cpus, 4096M" },
+	{ "--hugepages 2M", "2 cpus, 4096M; pages 2M" },
+	{ "--hugepages=1G", "2 cpus, 4096M; pages 1G" },
+	{ "--hugepages off", "2 cpus, 4096M; pages off" },
 	{ "--timings", "2 cpus, 4096M; timings" },
 	{ "--timings --json", "2 cpus, 4096M; timings json" },
 	{ "--json --timings -q", "2 cpus, 4096M; timings json; quiet" },
@@ -230,6 +239,8 @@ static const struct golden bad[] = {
 
 	{ "list --cpus 2", "--cpus does not belong to the command list" },
 	{ "--json", "--json: there is nothing to show; a run has its --timings to show as JSON" },
+	{ "--hugepages 4K", "--hugepages: '4K' is not auto, 2M, 1G or off" },
+	{ "--hugepages 2M --hugepages 2M", "--hugepages is given twice" },
 	{ "--timings=json", "--timings takes no value" },
 	{ "list --timings", "--timings does not belong to the command list" },
 	{ "list 01:00.0",

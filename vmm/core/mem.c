@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guest RAM banks on anonymous memory, placed so that huge pages can form on both sides. */
+/* Guest RAM banks on anonymous memory or reserved huge pages, placed so that huge pages can form on
+ * both sides. */
 #include "core/mem.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/mempolicy.h>
+#include <linux/mman.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "core/err.h"
 
 void guest_mem_init(struct guest_mem *mem)
 {
-	*mem = (struct guest_mem){ 0 };
+	*mem = (struct guest_mem){ .node = -1 };
 }
 
 void guest_mem_fini(struct guest_mem *mem)
@@ -37,11 +41,37 @@ static uint8_t *map_congruent(uint64_t gpa, uint64_t size, uint64_t align)
 		munmap(area, skip);
 	if (tail)
 		munmap(hva + size, tail);
-	if (mprotect(hva, size, PROT_READ | PROT_WRITE) < 0) {
-		munmap(hva, size);
-		return NULL;
-	}
 	return hva;
+}
+
+/*
+ * Reserved pages have to be shared: a private page that a device reaches could be copied at a
+ * write, and the two would then see different memory. Of ordinary memory that is kept away by
+ * MADV_DONTFORK.
+ */
+static bool back(const struct guest_mem *mem, uint8_t *hva, uint64_t size)
+{
+	const int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB |
+			  (mem->page_size == GiB ? MAP_HUGE_1GB : MAP_HUGE_2MB);
+
+	if (!mem->page_size)
+		return mprotect(hva, size, PROT_READ | PROT_WRITE) == 0;
+	return mmap(hva, size, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED;
+}
+
+#define NODES_MAX 1024
+
+/* A wish, too: what does not fit on the node comes from another one. */
+static void prefer_node(const struct guest_mem *mem, uint8_t *hva, uint64_t size)
+{
+	const unsigned bits = 8 * sizeof(unsigned long);
+	unsigned long mask[NODES_MAX / (8 * sizeof(unsigned long))] = { 0 };
+
+	if (mem->node < 0 || mem->node >= NODES_MAX)
+		return;
+	mask[(unsigned)mem->node / bits] = 1ul << ((unsigned)mem->node % bits);
+	/* The kernel counts one bit more than it reads. */
+	(void)syscall(SYS_mbind, hva, size, MPOL_PREFERRED, mask, NODES_MAX + 1, 0);
 }
 
 int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size)
@@ -50,14 +80,20 @@ int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size)
 	uint8_t *hva;
 
 	assert(mem->count < GUEST_MEM_BANKS_MAX);
+	assert(!mem->page_size || (gpa | size) % mem->page_size == 0);
 	assert(size && size % 4096 == 0 && gpa % 4096 == 0 && range_fits(gpa, size, UINT64_MAX));
 
 	hva = map_congruent(gpa, size, align);
+	if (hva && !back(mem, hva, size)) {
+		munmap(hva, size);
+		hva = NULL;
+	}
 	if (!hva)
 		return err_sys(ERR_LIMIT, -ENOMEM, "reserve %llu MiB of guest memory",
 			       (unsigned long long)(size / MiB));
+	prefer_node(mem, hva, size);
 	/* Both are wishes: without them the guest runs as well, only slower or larger in a dump. */
-	(void)madvise(hva, size, MADV_HUGEPAGE);
+	(void)madvise(hva, size, mem->small_pages ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 	(void)madvise(hva, size, MADV_DONTDUMP);
 	/* A child (modprobe) must not inherit pinned pages: copy-on-write would part us from DMA.
 	 */

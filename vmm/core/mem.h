@@ -22,7 +22,10 @@ struct mem_bank {
 struct guest_mem {
 	struct mem_bank banks[GUEST_MEM_BANKS_MAX];
 	unsigned count;
-	uint64_t page_size; /* of reserved huge pages; 0: ordinary memory */
+	/* How banks are made; set between guest_mem_init and the first of them. */
+	uint64_t page_size; /* of reserved huge pages: 2 MiB or 1 GiB; 0: ordinary memory */
+	bool small_pages;   /* no transparent huge pages in that */
+	int node;           /* the host's NUMA node where pages are taken first; -1: any */
 };
 
 void guest_mem_init(struct guest_mem *mem);
@@ -31,7 +34,7 @@ void guest_mem_fini(struct guest_mem *mem);
 /*
  * Adds a bank of zeroed memory, backed lazily. Banks must not overlap. `gpa` and `hva` are
  * congruent modulo 1 GiB for banks of that size and modulo 2 MiB below, so that huge pages can map
- * both sides. Fails with -ENOMEM (kind ERR_LIMIT).
+ * both sides; both are multiples of mem->page_size. Fails with -ENOMEM (kind ERR_LIMIT).
  */
 int MUST_CHECK guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size);
 

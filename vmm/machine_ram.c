@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest RAM: where its banks are, which pages they are made of, and on which of the host's NUMA
+ * nodes. Main thread, before the guest starts.
+ */
+#include "core/err.h"
+#include "core/log.h"
+#include "machine.h"
+#include "vfio/host_sysfs.h"
+#include "x86_64/layout.h"
+
+#define MORE_THAN_ONE_NODE "/sys/devices/system/node/node1"
+
+/* Near the devices, if they agree; -1: wherever the kernel likes. */
+static int choose_node(const struct options *options)
+{
+	int node = -1;
+
+	if (!host_sysfs_exists(MORE_THAN_ONE_NODE))
+		return -1;
+	for (unsigned i = 0; i < options->gpu_count; i++) {
+		const struct host_sysfs_path path =
+			host_sysfs_device("", options->gpus[i].addr, "numa_node");
+		const int its = (int)host_sysfs_number(path.s, UINT64_MAX);
+
+		if (its < 0 || (i > 0 && its != node))
+			return -1;
+		node = its;
+	}
+	return node;
+}
+
+/* RAM below the PCI hole first, the rest above 4 GiB, around what an AMD IOMMU cannot map. */
+static int add_banks(struct machine *machine)
+{
+	uint64_t left = machine->options->memory;
+	uint64_t low = MIN(left, LOW_RAM_MAX);
+	uint64_t gpa = HIGH_RAM_BASE;
+	int r = guest_mem_add(&machine->mem, 0, low);
+
+	for (left -= low; r == 0 && left; gpa = AMD_HT_HOLE_END) {
+		uint64_t size = gpa < AMD_HT_HOLE_BASE ? MIN(left, AMD_HT_HOLE_BASE - gpa) : left;
+
+		r = guest_mem_add(&machine->mem, gpa, size);
+		left -= size;
+	}
+	return r;
+}
+
+static int add_memory(struct machine *machine, uint64_t page_size)
+{
+	struct guest_mem *mem = &machine->mem;
+
+	guest_mem_init(mem);
+	mem->page_size = page_size;
+	mem->small_pages = machine->options->hugepages == HUGEPAGES_OFF;
+	mem->node = choose_node(machine->options);
+	return add_banks(machine);
+}
+
+int machine_init_ram(struct machine *machine)
+{
+	const enum hugepages_mode mode = machine->options->hugepages;
+	uint64_t page_size = 0;
+	int r = hugepages_choose(mode, machine->options->memory, &page_size);
+
+	if (r < 0)
+		return r;
+	r = add_memory(machine, page_size);
+	/* Somebody else was quicker, or has the pages that are left on other nodes. */
+	if (r < 0 && page_size && mode == HUGEPAGES_AUTO) {
+		guest_mem_fini(&machine->mem);
+		r = add_memory(machine, 0);
+	}
+	if (r == 0 && machine->mem.page_size)
+		log_debug("memory: reserved pages of %llu MiB", machine->mem.page_size / MiB);
+	if (r == 0 && machine->mem.node >= 0)
+		log_debug("memory: on NUMA node %d, if there is room", machine->mem.node);
+	for (unsigned i = 0; r == 0 && i < machine->mem.count; i++) {
+		const struct mem_bank *bank = &machine->mem.banks[i];
+
+		r = vm_slot_map(&machine->vm, &machine->ram[i], bank->gpa, bank->size, bank->hva,
+				0);
+		if (r < 0)
+			err_sys(ERR_HOST, r, "give KVM %llu MiB of memory at 0x%llx",
+				(unsigned long long)(bank->size / MiB),
+				(unsigned long long)bank->gpa);
+	}
+	return r;
+}
+
+void machine_fini_ram(struct machine *machine)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(machine->ram); i++)
+		vm_slot_unmap(&machine->vm, &machine->ram[i]);
+	guest_mem_fini(&machine->mem);
+}
