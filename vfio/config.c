@@ -174,6 +174,7 @@ static void found_exp(struct vfio_config *cfg, unsigned cap)
 static void found_pm(struct vfio_config *cfg, unsigned cap)
 {
 	cfg->pm = cap;
+	cfg->dev->pm = cap;
 	cfg->dev->pm_reset =
 		!(vfio_config_raw_read(cfg->dev, cap + PCI_PM_CTRL, 2) & PCI_PM_CTRL_NO_SOFT_RESET);
 }

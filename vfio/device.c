@@ -15,6 +15,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
+#include "vfio/host_sysfs.h"
 
 /* Capabilities of one region: the kernel has four kinds. */
 #define REGION_CAPS_MAX 16
@@ -139,6 +140,18 @@ static int get_info(struct vfio_device *dev)
 	return 0;
 }
 
+/* The first word of a file that newer kernels have. */
+static void read_reset_method(struct vfio_device *dev)
+{
+	const struct host_sysfs_path path =
+		host_sysfs_path("", "sys/bus/pci/devices/%s/reset_method", dev->bdf);
+	CLEANUP(closep) int fd = sys_open(path.s, O_RDONLY, 0);
+	ssize_t n = fd < 0 ? -1 : read(fd, dev->method, sizeof(dev->method) - 1);
+
+	dev->method[MAX(n, 0)] = '\0';
+	dev->method[strcspn(dev->method, " \n")] = '\0';
+}
+
 int vfio_device_open(struct vfio_device *dev, struct vfio_iommu *iommu, const char *bdf)
 {
 	int r;
@@ -149,6 +162,7 @@ int vfio_device_open(struct vfio_device *dev, struct vfio_iommu *iommu, const ch
 	if (strlen(bdf) >= sizeof(dev->bdf))
 		return err_set(ERR_DEVICE, -EINVAL, "'%s' is not the address of a PCI device", bdf);
 	strcpy(dev->bdf, bdf);
+	read_reset_method(dev);
 
 	r = iommu->ops->open_device(iommu, bdf, &dev->fd, &dev->handle);
 	if (r < 0)

@@ -18,6 +18,9 @@
 #define VFIO_AREAS_MAX       16u /* parts of a region that may be mmapped */
 #define VFIO_IRQ_VECTORS_MAX 2048u
 
+/* The longest is "device_specific" [Linux: Documentation/ABI/testing/sysfs-bus-pci]. */
+#define VFIO_RESET_METHOD_SIZE 32u
+
 struct vfio_area {
 	uint64_t off, size;
 };
@@ -57,6 +60,11 @@ struct vfio_device {
 	bool pm_reset;  /* D3hot to D0 resets the function; likewise */
 	bool clean;     /* reset, and not touched by a guest since */
 	bool at_work;   /* see p2p.h; guarded by its lock */
+	bool dirty;     /* its last guest is known to have left something: set by who opens it */
+	bool failed;    /* it has a reset, but that did not work, or it does not answer since */
+	char why[160];  /* it failed */
+	unsigned pm;    /* the power management capability; told by who reads config space */
+	char method[VFIO_RESET_METHOD_SIZE]; /* the kernel's first choice, "" if it does not say */
 	struct vfio_region regions[VFIO_PCI_NUM_REGIONS];
 	uint32_t irq_counts[VFIO_PCI_NUM_IRQS];
 	bool irq_noresize[VFIO_PCI_NUM_IRQS]; /* vectors cannot be added while it is enabled */
@@ -101,10 +109,20 @@ int MUST_CHECK vfio_irqs_disable(const struct vfio_device *dev, unsigned index);
 
 /*
  * Resets the device (see reset.c for how), whose interrupts are disabled, whose decoding and bus
- * mastering are off and which is in D0. Clean already: does nothing. Only with `alone` is it sure
- * that no other device is reset with it.
+ * mastering are off and which is in D0, and looks whether it answers afterwards. Clean already:
+ * does nothing. Only with `alone` is it sure that no other device is reset with it. A failure
+ * because there is no way to reset it leaves dev->failed off.
  */
 int MUST_CHECK vfio_device_reset(struct vfio_device *dev, bool alone);
+
+/* VFIO_DEVICE_RESET is more than a power transition: what the kernel did at open has sufficed. */
+bool vfio_device_reset_is_thorough(const struct vfio_device *dev);
+
+/*
+ * Whether the device is there, as far as reading can tell: of what VFIO passes on, because the IDs
+ * are the kernel's copy. Memory decoding is switched on for a moment. Sets the error chain.
+ */
+int MUST_CHECK vfio_device_answers(struct vfio_device *dev);
 
 /*
  * Lets the process open `more` files on top of what it might now, as far as it is allowed to.

@@ -242,3 +242,30 @@ fail:
 	vfio_host_give_back(host);
 	return r;
 }
+
+int vfio_host_begin_use(struct vfio_host *host)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < host->count && r == 0; i++) {
+		struct vfio_host_device *dev = &host->devices[i];
+
+		dev->dirty = host_journal_is_marked(host->state_dir, host->root, dev->addr);
+		r = host_journal_mark(host->state_dir, host->root, dev->addr);
+	}
+	return r;
+}
+
+void vfio_host_end_use(struct vfio_host *host)
+{
+	for (unsigned i = 0; i < host->count; i++) {
+		const struct vfio_host_device *dev = &host->devices[i];
+		int r = dev->dirty ? 0
+				   : host_journal_remove(host->state_dir, HOST_JOURNAL_DIRTY,
+							 dev->addr);
+
+		if (r < 0)
+			log_warn("%s counts as not reset: %s", pci_addr_text(dev->addr).s,
+				 strerror(-r));
+	}
+}

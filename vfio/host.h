@@ -38,6 +38,7 @@ struct vfio_host_device {
 	unsigned group; /* IOMMU group: /dev/vfio/GROUP */
 	bool taken;     /* changed, and to be given back to `before` */
 	bool stuck;     /* a driver hangs on it: no write to it would return */
+	bool dirty;     /* between _begin_use and _end_use: see there */
 	struct vfio_host_before before;
 };
 
@@ -79,6 +80,14 @@ int MUST_CHECK vfio_host_check(struct vfio_host *host, const struct pci_addr *ad
  * Forks: neither threads nor guest memory may exist yet.
  */
 int MUST_CHECK vfio_host_take(struct vfio_host *host);
+
+/*
+ * A guest is about to have the devices. `dirty` of each says then whether its last guest's state
+ * may still be there, because it was not reset after it or the run was killed. Until _end_use, when
+ * `dirty` says how it is now, they all count as dirty on disk.
+ */
+int MUST_CHECK vfio_host_begin_use(struct vfio_host *host);
+void vfio_host_end_use(struct vfio_host *host);
 
 /*
  * Puts every taken device back to exactly the driver that it had, last first, and says so; with

@@ -22,6 +22,7 @@
 static const char *const folders[] = {
 	[HOST_JOURNAL_TAKEN] = "journal",
 	[HOST_JOURNAL_BOUND] = "bound",
+	[HOST_JOURNAL_DIRTY] = "dirty",
 };
 
 static struct host_sysfs_path folder_path(const char *state_dir, enum host_journal kind)
@@ -58,32 +59,38 @@ static int write_file(const char *path, const char *text)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-int host_journal_write(const char *state_dir, enum host_journal kind, struct pci_addr addr,
-		       const struct vfio_host_before *before)
+static int write_journal(const char *state_dir, enum host_journal kind, struct pci_addr addr,
+			 const char *text)
 {
 	const struct host_sysfs_path dir = folder_path(state_dir, kind);
 	const struct host_sysfs_path path = journal_path(state_dir, kind, addr);
 	const struct host_sysfs_path fresh =
 		host_sysfs_path(dir.s, "%s.new", pci_addr_text(addr).s);
-	char text[TEXT_SIZE];
-	size_t len;
-	int r;
+	int r = host_lease_make_dir(dir.s);
 
-	r = host_lease_make_dir(dir.s);
 	if (r < 0)
 		return r;
-	snprintf(text, sizeof(text), KEY_DRIVER "%s\n" KEY_OVERRIDE "%s\n", before->driver,
-		 before->override);
-	len = strlen(text);
-	if (before->node_given)
-		snprintf(text + len, sizeof(text) - len, KEY_NODE "%u:%u\n", before->node_uid,
-			 before->node_gid);
 	r = write_file(fresh.s, text);
 	if (r == 0 && rename(fresh.s, path.s) < 0)
 		r = -errno;
 	if (r == 0)
 		r = sync_dir(dir.s);
 	return r < 0 ? err_sys(ERR_HOST, r, "write the journal %s", path.s) : 0;
+}
+
+int host_journal_write(const char *state_dir, enum host_journal kind, struct pci_addr addr,
+		       const struct vfio_host_before *before)
+{
+	char text[TEXT_SIZE];
+	size_t len;
+
+	snprintf(text, sizeof(text), KEY_DRIVER "%s\n" KEY_OVERRIDE "%s\n", before->driver,
+		 before->override);
+	len = strlen(text);
+	if (before->node_given)
+		snprintf(text + len, sizeof(text) - len, KEY_NODE "%u:%u\n", before->node_uid,
+			 before->node_gid);
+	return write_journal(state_dir, kind, addr, text);
 }
 
 /* The rest of a line that begins with `key`; false if the text does not, or it is a path. */
@@ -140,6 +147,36 @@ int host_journal_move(const char *state_dir, struct pci_addr addr, enum host_jou
 	if (r == 0)
 		r = sync_dir(folder_path(state_dir, from).s);
 	return r < 0 ? err_sys(ERR_HOST, r, "write the journal %s", path.s) : 0;
+}
+
+/* Which boot of the host this is, as "boot=..."; a mark of another one says nothing. */
+static void boot_text(const char *root, char text[TEXT_SIZE])
+{
+	char id[64];
+
+	if (sys_read_text(host_sysfs_path(root, "proc/sys/kernel/random/boot_id").s, id,
+			  sizeof(id)) < 0)
+		id[0] = '\0';
+	snprintf(text, TEXT_SIZE, "boot=%s\n", id);
+}
+
+int host_journal_mark(const char *state_dir, const char *root, struct pci_addr addr)
+{
+	char text[TEXT_SIZE];
+
+	boot_text(root, text);
+	return write_journal(state_dir, HOST_JOURNAL_DIRTY, addr, text);
+}
+
+bool host_journal_is_marked(const char *state_dir, const char *root, struct pci_addr addr)
+{
+	char boot[TEXT_SIZE], text[TEXT_SIZE];
+
+	boot_text(root, boot);
+	boot[strcspn(boot, "\n")] = '\0';
+	return sys_read_text(journal_path(state_dir, HOST_JOURNAL_DIRTY, addr).s, text,
+			     sizeof(text)) == 0 &&
+	       strcmp(text, boot) == 0;
 }
 
 int host_journal_remove(const char *state_dir, enum host_journal kind, struct pci_addr addr)

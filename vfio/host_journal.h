@@ -15,6 +15,7 @@
 enum host_journal {
 	HOST_JOURNAL_TAKEN, /* until the run ends */
 	HOST_JOURNAL_BOUND, /* until `tinyvmm release` */
+	HOST_JOURNAL_DIRTY, /* a mark: a guest has it, or has left something in it */
 };
 
 /* On disk, whole and under its name, when this returns. Sets the error chain. */
@@ -31,6 +32,10 @@ int MUST_CHECK host_journal_read(const char *state_dir, enum host_journal kind,
  */
 int MUST_CHECK host_journal_move(const char *state_dir, struct pci_addr addr,
 				 enum host_journal from, enum host_journal to);
+
+/* The mark, which counts until the host is rebooted. _mark sets the error chain. */
+int MUST_CHECK host_journal_mark(const char *state_dir, const char *root, struct pci_addr addr);
+bool host_journal_is_marked(const char *state_dir, const char *root, struct pci_addr addr);
 
 /* Removing what is not there is success. No error chain. */
 int MUST_CHECK host_journal_remove(const char *state_dir, enum host_journal kind,

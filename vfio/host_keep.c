@@ -190,6 +190,8 @@ static int nothing_to_do(struct vfio_host *host, const struct vfio_host_device *
 {
 	int r = host_journal_remove(host->state_dir, HOST_JOURNAL_BOUND, dev->addr);
 
+	if (r == 0)
+		r = host_journal_remove(host->state_dir, HOST_JOURNAL_DIRTY, dev->addr);
 	if (r < 0)
 		return err_sys(ERR_HOST, r, "forget that %s was bound", pci_addr_text(dev->addr).s);
 	log_info("%s: nothing to do: %s has it", pci_addr_text(dev->addr).s,
@@ -216,6 +218,11 @@ static int release(struct vfio_host *host, struct vfio_host_device *dev)
 		r = host_check_may_move(host, dev, "released");
 	if (r < 0)
 		return r;
+	/* Whatever is in it, a driver of the host shall have it now. */
+	r = host_journal_remove(host->state_dir, HOST_JOURNAL_DIRTY, dev->addr);
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "forget that %s was not reset",
+			       pci_addr_text(dev->addr).s);
 	if (bound < 0)
 		return let_bus_find(host, dev, driver);
 	/* From here on a crash is repaired by recovery. */

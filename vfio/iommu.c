@@ -151,15 +151,35 @@ int vfio_iommu_allow_pinning(uint64_t bytes)
 	return -ENOMEM;
 }
 
-/* A device that nothing could reset goes to the guest as its last user left it. */
-static void warn_unclean(const struct vfio_iommu *iommu)
+/*
+ * A device that does not answer is of no use. One that could not be reset goes to the guest as its
+ * last user left it: that is fine with a warning if that was a driver of the host, or if nothing
+ * can reset it, but not if it was another guest and the reset that there is has failed.
+ */
+static int check_clean(const struct vfio_iommu *iommu)
 {
-	for (const struct vfio_device *dev = iommu->devices; dev; dev = dev->next) {
-		if (!dev->clean)
-			log_warn("%s: could not be reset: the guest gets it as its last user left "
-				 "it",
+	for (struct vfio_device *dev = iommu->devices; dev; dev = dev->next) {
+		int r;
+
+		if (dev->clean)
+			continue;
+		r = dev->failed ? vfio_device_answers(dev) : 0;
+		if (r < 0) {
+			err_hint("a power cycle of the host may bring it back");
+			return r;
+		}
+		if (dev->failed && dev->dirty) {
+			r = err_set(ERR_RESET, -EIO,
+				    "%s; what its last guest left in it is still there", dev->why);
+			err_hint("let a driver of the host have it: tinyvmm release %s; or reboot "
+				 "the host",
 				 dev->bdf);
+			return r;
+		}
+		log_warn("%s: could not be reset: the guest gets it as its last user left it",
+			 dev->bdf);
 	}
+	return 0;
 }
 
 int vfio_iommu_check_ram(struct vfio_iommu *iommu, const struct guest_mem *mem)
@@ -167,7 +187,9 @@ int vfio_iommu_check_ram(struct vfio_iommu *iommu, const struct guest_mem *mem)
 	int r;
 
 	assert(!iommu->mapped_count);
-	warn_unclean(iommu);
+	r = check_clean(iommu);
+	if (r < 0)
+		return r;
 	r = check_limits(iommu, mem);
 	if (r < 0)
 		return r;

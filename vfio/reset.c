@@ -2,10 +2,11 @@
 /*
  * Resetting a device: a reset of the function alone where it has a real one, else of the whole bus
  * if nobody else is on it, else the power state transition. Main thread, or a vCPU for a
- * function-level reset that the guest asked for. [Linux: VFIO_DEVICE_RESET,
- * VFIO_DEVICE_PCI_HOT_RESET].
+ * function-level reset that the guest asked for. After each the device must answer. [Linux:
+ * VFIO_DEVICE_RESET, VFIO_DEVICE_PCI_HOT_RESET].
  */
 #include <errno.h>
+#include <linux/pci_regs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -19,6 +20,12 @@
 #define HOT_RESET_DEVICES_MAX 1024u
 
 #define RESET_TRIES 20 /* 50 ms apart */
+
+/* The kernel waits for a device after a reset; this is for what comes later than config space. */
+#define ANSWER_TRIES    10u
+#define ANSWER_PAUSE_NS 50000000
+
+#define PCI_BASE_CLASS_DISPLAY 0x03 /* [PCI-CCAS 1 Class Codes] */
 
 /*
  * The kernel only tries to lock the devices concerned: somebody who reads their config space
@@ -45,7 +52,7 @@ static int reset_function(struct vfio_device *dev)
 	return r < 0 ? err_sys(ERR_DEVICE, r, "%s: reset the function", dev->bdf) : 0;
 }
 
-/* Who else a reset of the bus would hit. free() it. */
+/* Who else a reset of the bus would hit. free() it. -ENOTSUP if the bus has no reset. */
 static int get_affected(const struct vfio_device *dev, struct vfio_pci_hot_reset_info **ret_info)
 {
 	uint32_t count = 0;
@@ -68,7 +75,8 @@ static int get_affected(const struct vfio_device *dev, struct vfio_pci_hot_reset
 		count = MIN(info->count, HOT_RESET_DEVICES_MAX);
 		free(info);
 		if (r < 0 && r != -ENOSPC)
-			return err_sys(ERR_DEVICE, r, "%s: the bus has no reset", dev->bdf);
+			return err_set(ERR_DEVICE, -ENOTSUP, "%s: the bus has no reset: %s",
+				       dev->bdf, strerror(-r));
 	}
 	return err_set(ERR_DEVICE, -EAGAIN, "%s: the bus keeps changing", dev->bdf);
 }
@@ -79,7 +87,7 @@ static void format_bdf(const struct vfio_pci_dependent_device *d, char buf[VFIO_
 		 (unsigned)d->devfn >> 3, (unsigned)d->devfn & 7);
 }
 
-/* The fds of all groups concerned, each once; all of them must be ours. */
+/* The fds of all groups concerned, each once; all of them must be ours, else -ENOTSUP. */
 static int collect_groups(const struct vfio_device *dev, const struct vfio_pci_hot_reset_info *info,
 			  struct vfio_pci_hot_reset *arg)
 {
@@ -92,7 +100,7 @@ static int collect_groups(const struct vfio_device *dev, const struct vfio_pci_h
 
 		if (fd < 0) {
 			format_bdf(d, bdf);
-			return err_set(ERR_DEVICE, -EPERM,
+			return err_set(ERR_DEVICE, -ENOTSUP,
 				       "%s: a reset of its bus would hit %s (IOMMU group %u), "
 				       "which this guest does not have",
 				       dev->bdf, bdf, d->group_id);
@@ -149,28 +157,139 @@ static int reset_bus(struct vfio_device *dev)
 	return r;
 }
 
+bool vfio_device_reset_is_thorough(const struct vfio_device *dev)
+{
+	if (!dev->can_reset)
+		return false;
+	if (dev->method[0])
+		return strcmp(dev->method, "pm") != 0;
+	return dev->has_flr || !dev->pm_reset;
+}
+
+/* --- after it --- */
+
+/*
+ * Registers that never read as ones in a device that works, though reading them does nothing. The
+ * config space of a GPU often answers when the rest of it has died.
+ */
+static const struct {
+	uint16_t vendor;
+	uint8_t base_class;
+	unsigned region;
+	uint64_t off;
+} vital_registers[] = {
+	{ 0x10de, PCI_BASE_CLASS_DISPLAY, 0, 0 }, /* PMC_BOOT_0 of NVIDIA's GPUs: which chip */
+};
+
+static uint32_t read_config(const struct vfio_device *dev, unsigned off, unsigned len)
+{
+	return (uint32_t)vfio_region_read(dev, VFIO_PCI_CONFIG_REGION_INDEX, off, len);
+}
+
+static void set_command(const struct vfio_device *dev, uint16_t command)
+{
+	vfio_region_write(dev, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND, 2, command);
+}
+
+static bool is_vital_register_dead(const struct vfio_device *dev)
+{
+	const uint32_t vendor = read_config(dev, PCI_VENDOR_ID, 2);
+	const uint32_t base_class = read_config(dev, PCI_CLASS_DEVICE + 1, 1);
+	bool dead = false;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(vital_registers); i++) {
+		const struct vfio_region *region = &dev->regions[vital_registers[i].region];
+
+		if (vendor != vital_registers[i].vendor ||
+		    base_class != vital_registers[i].base_class ||
+		    !range_fits(vital_registers[i].off, 4, region->size))
+			continue;
+		set_command(dev, PCI_COMMAND_MEMORY);
+		dead |= vfio_region_read(dev, vital_registers[i].region, vital_registers[i].off,
+					 4) == ones(4);
+		set_command(dev, 0);
+	}
+	return dead;
+}
+
+/* What is wrong with it, or NULL. */
+static const char *find_fault(const struct vfio_device *dev)
+{
+	/* The kernel's copy has the interrupt bit of COMMAND, and nothing of the class. */
+	const uint32_t command = read_config(dev, PCI_COMMAND, 2) | PCI_COMMAND_INTX_DISABLE;
+
+	if (command == ones(2) || read_config(dev, PCI_CLASS_REVISION, 4) == ones(4))
+		return "its config space reads as all ones";
+	if (dev->pm && read_config(dev, dev->pm + PCI_PM_CTRL, 2) & PCI_PM_CTRL_STATE_MASK)
+		return "it does not leave its sleep (D0)";
+	if (is_vital_register_dead(dev))
+		return "its registers read as all ones";
+	return NULL;
+}
+
+int vfio_device_answers(struct vfio_device *dev)
+{
+	const struct timespec pause = { .tv_nsec = ANSWER_PAUSE_NS };
+	const char *fault = find_fault(dev);
+
+	for (unsigned tries = 1; fault && tries < ANSWER_TRIES; tries++) {
+		nanosleep(&pause, NULL);
+		fault = find_fault(dev);
+	}
+	return fault ? err_set(ERR_RESET, -EIO, "%s: the device does not answer: %s", dev->bdf,
+			       fault)
+		     : 0;
+}
+
+/* --- the ladder --- */
+
+/* One rung: a failure that is not -ENOTSUP is one of a reset that exists. */
+static int climb(struct vfio_device *dev, int (*reset)(struct vfio_device *dev))
+{
+	int r = reset(dev);
+
+	if (r == 0)
+		r = vfio_device_answers(dev);
+	if (r == 0 || r == -ENOTSUP)
+		return r;
+	dev->failed = true;
+	snprintf(dev->why, sizeof(dev->why), "%s", err_text());
+	return r;
+}
+
 /*
  * VFIO_DEVICE_RESET takes whatever the kernel found: a device-specific method, FLR, D3hot to D0, or
- * the bus if the device has it for itself. Only the power transition is known to leave a device
- * half reset, so that the bus is tried before it.
+ * the bus if the device has it for itself; the file reset_method in sysfs tells, and lets root
+ * choose. Only the power transition is known to leave a device half reset, so that the bus is tried
+ * before it. What does not bring the device back is followed by the next.
  */
 int vfio_device_reset(struct vfio_device *dev, bool alone)
 {
-	const bool thorough = dev->can_reset && (dev->has_flr || !dev->pm_reset);
-	int r = -ENOTSUP;
+	const bool thorough = vfio_device_reset_is_thorough(dev);
+	struct err_chain why;
+	int r = -ENOTSUP, first = 0;
 
 	if (dev->clean)
 		return 0;
+	dev->failed = false;
+	err_set(ERR_DEVICE, r, "%s: the device cannot be reset%s", dev->bdf, alone ? " alone" : "");
 	if (thorough)
-		r = reset_function(dev);
+		r = climb(dev, reset_function);
+	if (dev->failed) {
+		first = r;
+		err_save(&why);
+	}
 	if (r < 0 && !alone)
-		r = reset_bus(dev);
+		r = climb(dev, reset_bus);
 	if (r < 0 && dev->can_reset && !thorough)
-		r = reset_function(dev);
-	if (r == -ENOTSUP && alone)
-		return err_set(ERR_DEVICE, r, "%s: the device cannot be reset alone", dev->bdf);
+		r = climb(dev, reset_function);
+	if (r == -ENOTSUP && first) {
+		r = first;
+		err_restore(&why);
+	}
 	if (r < 0)
 		return r;
+	dev->failed = false;
 	dev->clean = true;
 	return 0;
 }

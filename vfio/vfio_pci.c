@@ -36,6 +36,7 @@ struct vfio_pci {
 	bool pci_ready;         /* pci_dev_init was called */
 	bool dma_allowed;       /* guest memory is mapped; guarded by pci.lock */
 	bool told[VFIO_EVENTS]; /* main thread */
+	bool *dirty;            /* the caller's; NULL: nobody asks */
 };
 
 static struct vfio_pci *to_vfio_pci(struct pci_dev *pci)
@@ -174,8 +175,14 @@ static void vfio_pci_reset(struct device *device)
 	quiesce(v);
 	pthread_mutex_unlock(&v->pci.lock);
 	pci_dev_reset(&v->pci);
-	if (vfio_device_reset(&v->dev, false) < 0)
-		log_guest("%s", err_text()); /* a guest can reboot without end */
+	if (vfio_device_reset(&v->dev, false) >= 0)
+		return;
+	if (v->dev.failed && vfio_device_answers(&v->dev) < 0) {
+		log_error("%s after a reset with the machine: the machine stops", err_text());
+		vm_request(v->pci.board->vm, VM_REQUEST_DEVICE_DEAD);
+		return;
+	}
+	log_guest("%s", err_text()); /* a guest can reboot without end */
 }
 
 static void bus_reset(struct pci_dev *pci)
@@ -294,12 +301,26 @@ static void on_event(struct vfio_device *dev, enum vfio_event event)
 		log_error("%s: reported an uncorrectable error (AER; see the host's kernel log): "
 			  "the machine stops",
 			  dev->bdf);
+		vm_request(v->pci.board->vm, VM_REQUEST_DEVICE_ERROR);
 		break;
 	case VFIO_EVENT_REQUEST:
 		log_warn("%s: the host wants it back: the machine stops", dev->bdf);
+		vm_request(v->pci.board->vm, VM_REQUEST_DEVICE_WANTED);
 		break;
 	}
-	vm_request(v->pci.board->vm, VM_REQUEST_DEVICE_LOST);
+}
+
+/* The last reset. */
+static void reset_after_use(struct vfio_pci *v)
+{
+	const bool done = vfio_device_reset(&v->dev, false) >= 0;
+
+	if (v->dirty)
+		*v->dirty = v->dev.failed;
+	if (v->dev.failed)
+		log_error("%s; the next run has to reset it first", err_text());
+	else if (!done)
+		log_warn("%s; its next user gets it as the guest left it", err_text());
 }
 
 static void vfio_pci_destroy(struct device *device)
@@ -309,8 +330,7 @@ static void vfio_pci_destroy(struct device *device)
 	if (v->pci_ready) {
 		timings_begin("reset %s", v->dev.bdf);
 		quiesce(v);
-		if (vfio_device_reset(&v->dev, false) < 0)
-			log_warn("%s; its next user gets it as the guest left it", err_text());
+		reset_after_use(v);
 		timings_end();
 		pci_dev_fini(&v->pci);
 	}
@@ -367,9 +387,10 @@ static int probe(struct vfio_pci *v, const struct board *board,
  */
 static void reset_before_use(struct vfio_pci *v)
 {
-	v->dev.clean = v->dev.can_reset && (v->dev.has_flr || !v->dev.pm_reset);
 	timings_begin("reset %s", v->dev.bdf);
 	quiesce(v);
+	v->dev.clean = vfio_device_reset_is_thorough(&v->dev) && !v->dev.dirty &&
+		       vfio_device_answers(&v->dev) == 0;
 	if (vfio_device_reset(&v->dev, false) < 0)
 		log_debug("%s", err_text());
 	timings_end();
@@ -386,9 +407,11 @@ int vfio_pci_create(const struct board *board, struct vfio_iommu *iommu,
 	if (!v)
 		return err_sys(ERR_LIMIT, -ENOMEM, "%s", config->bdf);
 	v->pci.device = (struct device){ .name = v->dev.bdf, .ops = &device_ops };
+	v->dirty = config->dirty;
 	timings_begin("open %s", config->bdf);
 	r = vfio_device_open(&v->dev, iommu, config->bdf);
 	timings_end();
+	v->dev.dirty = v->dirty && *v->dirty;
 	if (r >= 0)
 		r = probe(v, board, config);
 	if (r >= 0)

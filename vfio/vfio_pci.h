@@ -24,13 +24,19 @@ struct vfio_pci_config {
 	const char *bdf;                      /* "0000:01:00.0" */
 	const struct vfio_rom_file *rom_file; /* the ROM to show, copied; NULL: the device's own */
 	bool rom_off;                         /* show none */
-	struct vfio_clique clique;            /* _NONE or _ID; _AUTO counts as _NONE */
+	/*
+	 * What the last guest left in the device may still be there: a reset failed. In: so it was
+	 * known from earlier; out: so it is after device.destroy. NULL: not known, nobody asks.
+	 */
+	bool *dirty;
+	struct vfio_clique clique; /* _NONE or _ID; _AUTO counts as _NONE */
 };
 
 /*
  * Opens and probes the device; its power-on state and the sizes of its BARs are in *ret. Events
  * from the host are watched on `main_loop` (which does not run yet): an uncorrectable error and the
- * host's wish to have the device back are logged and end in VM_REQUEST_DEVICE_LOST.
+ * host's wish to have the device back are logged and end in a VM_REQUEST_DEVICE_*, and so does a
+ * reset with the machine after which the device does not answer.
  * device.destroy resets the device and gives it back. All errors begin with its address.
  */
 int MUST_CHECK vfio_pci_create(const struct board *board, struct vfio_iommu *iommu,

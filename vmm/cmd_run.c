@@ -79,8 +79,12 @@ static int end_status(const struct machine *machine, enum machine_end end)
 		return 0;
 	case MACHINE_KILLED:
 		return STATUS_SIGNAL + machine->end_signal;
-	case MACHINE_DEVICE_LOST:
-		return ERR_DEVICE;
+	case MACHINE_DEVICE_WANTED:
+		return ERR_WANTED;
+	case MACHINE_DEVICE_ERROR:
+		return ERR_AER;
+	case MACHINE_DEVICE_DEAD:
+		return ERR_RESET;
 	case MACHINE_FAILED:
 		err_restore(&machine->failure);
 		return command_failed();
@@ -105,6 +109,25 @@ static int run_machine(struct machine *machine)
 	if (machine_build(machine) < 0)
 		return machine_failed(machine);
 	return machine_run(machine, &end) < 0 ? command_failed() : end_status(machine, end);
+}
+
+/* The guest's whole life. A device that is not clean afterwards has failed, whatever the guest did.
+ */
+static int use_devices(struct vfio_host *host, struct machine *machine)
+{
+	bool dirty = false;
+	int status;
+
+	for (unsigned i = 0; i < host->count; i++)
+		machine->gpu_dirty[i] = host->devices[i].dirty;
+	status = run_machine(machine);
+	timings_begin("tear down");
+	machine_fini(machine);
+	timings_end();
+	for (unsigned i = 0; i < host->count; i++)
+		dirty |= host->devices[i].dirty = machine->gpu_dirty[i];
+	vfio_host_end_use(host);
+	return dirty && status == 0 ? ERR_RESET : status;
 }
 
 int cmd_run(const struct options *options)
@@ -150,11 +173,11 @@ int cmd_run(const struct options *options)
 	if (status == 0 && vfio_host_take(&host) < 0)
 		status = command_failed();
 	timings_end();
-	if (status == 0)
-		status = run_machine(machine);
-	timings_begin("tear down");
+	if (status == 0 && vfio_host_begin_use(&host) < 0)
+		status = command_failed();
+	else if (status == 0)
+		status = use_devices(&host, machine);
 	machine_fini(machine);
-	timings_end();
 	/* It said why; a run that leaves the host changed has not gone well. */
 	timings_begin("give devices back");
 	given_back = vfio_host_give_back(&host) == 0;

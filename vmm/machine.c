@@ -74,8 +74,14 @@ static void machine_request_ready(struct loop_source *source)
 	case VM_REQUEST_POWEROFF:
 		machine_end(machine, MACHINE_POWERED_OFF);
 		return;
-	case VM_REQUEST_DEVICE_LOST:
-		machine_end(machine, MACHINE_DEVICE_LOST);
+	case VM_REQUEST_DEVICE_WANTED:
+		machine_end(machine, MACHINE_DEVICE_WANTED);
+		return;
+	case VM_REQUEST_DEVICE_ERROR:
+		machine_end(machine, MACHINE_DEVICE_ERROR);
+		return;
+	case VM_REQUEST_DEVICE_DEAD:
+		machine_end(machine, MACHINE_DEVICE_DEAD);
 		return;
 	case VM_REQUEST_CRASH:
 		machine_end(machine, MACHINE_CRASHED);

@@ -45,8 +45,11 @@ enum machine_end {
 	MACHINE_CRASHED,     /* a vCPU could not go on; told already */
 	MACHINE_QUIT,        /* ended from the console's escape key */
 	MACHINE_KILLED,      /* a second signal */
-	MACHINE_DEVICE_LOST, /* a passed-through device failed or was taken away; told already */
-	MACHINE_FAILED,      /* the host could not go on; `failure` says why */
+	/* A passed-through device; told already. */
+	MACHINE_DEVICE_WANTED, /* the host wants it back */
+	MACHINE_DEVICE_ERROR,  /* it reported an uncorrectable error */
+	MACHINE_DEVICE_DEAD,   /* it did not come back from a reset */
+	MACHINE_FAILED,        /* the host could not go on; `failure` says why */
 };
 
 struct machine {
@@ -75,6 +78,11 @@ struct machine {
 	unsigned disk_count;
 	struct pci_dev *gpus[OPTIONS_GPUS_MAX];
 	unsigned gpu_count;
+	/*
+	 * In the order of the options: what the last guest left there has not been cleared. Before
+	 * machine_build as known from earlier runs, after machine_fini as it is now.
+	 */
+	bool gpu_dirty[OPTIONS_GPUS_MAX];
 	struct fw_image firmware;
 	struct fw_vars vars;
 	FILE *firmware_log;      /* NULL: none, or standard error */

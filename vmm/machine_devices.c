@@ -141,6 +141,7 @@ static int add_gpu_slot(struct machine *machine, unsigned first, struct pci_brid
 				.bdf = bdf.s,
 				.rom_file = gpu->rom[0] ? &machine->roms[i] : NULL,
 				.rom_off = gpu->rom_off,
+				.dirty = &machine->gpu_dirty[i],
 				.clique = cliques[i].clique,
 			};
 			struct pci_dev *dev;

@@ -52,6 +52,13 @@ bool __wrap_host_sysfs_link_name(const char *path, char *buf)
 
 int __wrap_sys_open(const char *path, int flags, mode_t mode)
 {
+	if (strncmp(path, "/sys/bus/pci/devices/", 21) == 0 && strstr(path, "/reset_method")) {
+		int fd = fake.reset_method ? memfd_create("reset_method", MFD_CLOEXEC) : -ENOENT;
+		size_t len = fake.reset_method ? strlen(fake.reset_method) : 0;
+
+		assert(fd < 0 || pwrite(fd, fake.reset_method, len, 0) == (ssize_t)len);
+		return fd;
+	}
 	if (strncmp(path, "/dev/vfio/", 10) != 0)
 		return __real_sys_open(path, flags, mode);
 	if (strcmp(path, "/dev/vfio/vfio") != 0 && fake.open_group_error)
@@ -209,6 +216,8 @@ static int device_ioctl(unsigned long request, void *arg)
 		return set_irqs(arg);
 	case VFIO_DEVICE_RESET:
 		note("reset(command=0x%x)", fake_config(PCI_COMMAND, 2));
+		if (fake.dies)
+			fake_kill();
 		if (fake.command_after_reset)
 			fake_set_config(PCI_COMMAND, 2, fake.command_after_reset);
 		if (fake.reset_error_times && --fake.reset_error_times == 0) {
@@ -222,6 +231,7 @@ static int device_ioctl(unsigned long request, void *arg)
 		return hot_reset_info(arg);
 	case VFIO_DEVICE_PCI_HOT_RESET:
 		note("hot-reset");
+		fake_revive();
 		if (fake.command_after_reset)
 			fake_set_config(PCI_COMMAND, 2, fake.command_after_reset);
 		return 0;
@@ -307,6 +317,18 @@ void fake_set_config(unsigned off, unsigned len, uint32_t val)
 
 	store_le(buf, len, val);
 	fake_fill(VFIO_PCI_CONFIG_REGION_INDEX, off, buf, len);
+}
+
+void fake_kill(void)
+{
+	fake.dead = true;
+	fake_set_config(PCI_CLASS_REVISION, 4, UINT32_MAX);
+}
+
+void fake_revive(void)
+{
+	fake.dead = false;
+	fake_set_config(PCI_CLASS_REVISION, 4, 0x030200a1);
 }
 
 static void set_ext_cap(unsigned off, unsigned id, unsigned next)

@@ -43,7 +43,10 @@ struct fake_vfio {
 	unsigned reset_error_times;   /* after which a reset works; 0: it never does */
 	uint16_t command_after_reset; /* that the device has by itself; 0: untouched */
 	void (*on_map)(const struct vfio_iommu_type1_dma_map *map); /* may wait */
-	unsigned affected_count; /* by a reset of the bus; 0: it has none */
+	bool dies;                /* of a reset of the function; that of the bus brings it back */
+	bool dead;                /* it reads as all ones, until fake_revive */
+	const char *reset_method; /* NULL: this kernel has no such file */
+	unsigned affected_count;  /* by a reset of the bus; 0: it has none */
 	struct vfio_pci_dependent_device affected[4];
 	unsigned range_count;
 	struct vfio_iova_range ranges[4];
@@ -80,6 +83,8 @@ void fake_vfio_fini(struct fake_machine *m);
 /* The device's registers, past the code under test. */
 uint32_t fake_config(unsigned off, unsigned len);
 void fake_set_config(unsigned off, unsigned len, uint32_t val);
+void fake_kill(void); /* from now on the device's own registers read as ones */
+void fake_revive(void);
 void fake_fill(unsigned region, uint64_t off, const void *data, size_t len);
 
 void fake_clear_log(void);

@@ -211,6 +211,62 @@ static void recover_forgets_what_the_user_gave_to_another_driver(void **state)
 	assert_false(fake_sysfs_exists(&fs, JOURNAL GPU));
 }
 
+static bool use_and_end(bool dirty_afterwards)
+{
+	bool before;
+
+	check_and_take(GPU, NULL);
+	assert_int_equal(vfio_host_begin_use(&host), 0);
+	assert_true(fake_sysfs_exists(&fs, "run/tinyvmm/dirty/" GPU));
+	before = host.devices[0].dirty;
+	host.devices[0].dirty = dirty_afterwards;
+	vfio_host_end_use(&host);
+	vfio_host_fini(&host);
+	init_host(&host);
+	return before;
+}
+
+static void device_counts_as_dirty_until_it_was_reset(void **state)
+{
+	assert_false(use_and_end(false));
+	assert_false(fake_sysfs_exists(&fs, "run/tinyvmm/dirty/" GPU));
+	assert_false(use_and_end(true));
+	assert_true(use_and_end(true));
+	assert_true(use_and_end(false));
+	assert_false(use_and_end(false));
+}
+
+static void device_of_a_killed_run_counts_as_dirty(void **state)
+{
+	check_and_take(GPU, NULL);
+	assert_int_equal(vfio_host_begin_use(&host), 0);
+	vfio_host_fini(&host); /* without _end_use */
+	init_host(&host);
+	assert_true(use_and_end(false));
+}
+
+static void mark_of_another_boot_says_nothing(void **state)
+{
+	fake_sysfs_file(&fs, "proc/sys/kernel/random/boot_id", "11111111-2222\n");
+	assert_false(use_and_end(true));
+	fake_sysfs_file(&fs, "proc/sys/kernel/random/boot_id", "33333333-4444\n");
+	assert_false(use_and_end(true));
+	assert_true(use_and_end(false));
+}
+
+static void release_forgets_that_it_was_not_reset(void **state)
+{
+	struct pci_addr gpu;
+
+	assert_false(use_and_end(true));
+	assert_true(pci_addr_scan(GPU, &gpu));
+	assert_int_equal(vfio_host_lease(&host, &gpu, 1), 0);
+	assert_int_equal(vfio_host_release(&host), 0);
+	vfio_host_fini(&host);
+	init_host(&host);
+	assert_false(use_and_end(false));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +283,10 @@ int main(void)
 		TEST(nothing_is_taken_when_one_of_all_is_in_use_elsewhere),
 		TEST(recover_leaves_alone_what_is_in_use_elsewhere),
 		TEST(recover_forgets_what_the_user_gave_to_another_driver),
+		TEST(device_counts_as_dirty_until_it_was_reset),
+		TEST(device_of_a_killed_run_counts_as_dirty),
+		TEST(mark_of_another_boot_says_nothing),
+		TEST(release_forgets_that_it_was_not_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -195,7 +195,7 @@ static void bus_with_a_stranger_is_not_reset(void **state)
 	f->dev.can_reset = false;
 	affect(0, 0, FAKE_GROUP);
 	affect(1, 0x20, 9);
-	assert_int_equal(vfio_device_reset(&f->dev, false), -EPERM);
+	assert_int_equal(vfio_device_reset(&f->dev, false), -ENOTSUP);
 	assert_string_equal(fake.log, "");
 	assert_non_null(strstr(err_text(), "0000:01:04.0 (IOMMU group 9)"));
 	assert_false(f->dev.clean);
@@ -244,7 +244,7 @@ static void device_without_any_reset(void **state)
 
 	open_device(f);
 	f->dev.can_reset = false;
-	assert_int_equal(vfio_device_reset(&f->dev, false), -ENODEV);
+	assert_int_equal(vfio_device_reset(&f->dev, false), -ENOTSUP);
 	assert_int_equal(err_kind(), ERR_DEVICE);
 }
 

@@ -25,6 +25,9 @@ enum err_kind {
 	ERR_FILE = 5,     /* a disk image, firmware, ROM or variable store */
 	ERR_LIMIT = 6,    /* memory, memlock, address space: a size that does not fit */
 	ERR_GUEST = 7,    /* the guest crashed in a way that the CPU cannot continue from */
+	ERR_AER = 8,      /* a PCI device reported an uncorrectable error to the host */
+	ERR_WANTED = 9,   /* the host wants a device back */
+	ERR_RESET = 10,   /* a PCI device did not come back from a reset */
 };
 
 /*

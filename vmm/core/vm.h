@@ -18,8 +18,11 @@ enum vm_request {
 	VM_REQUEST_NONE,
 	VM_REQUEST_RESET,
 	VM_REQUEST_POWEROFF,
-	VM_REQUEST_DEVICE_LOST, /* a passed-through device failed or is wanted back; logged */
-	VM_REQUEST_CRASH,       /* a vCPU cannot continue; its reason was logged */
+	/* A passed-through device; all three are logged by who asks. */
+	VM_REQUEST_DEVICE_WANTED, /* the host wants it back */
+	VM_REQUEST_DEVICE_ERROR,  /* it reported an uncorrectable error */
+	VM_REQUEST_DEVICE_DEAD,   /* it did not come back from a reset */
+	VM_REQUEST_CRASH,         /* a vCPU cannot continue; its reason was logged */
 };
 
 struct vm {
