@@ -37,7 +37,7 @@ static void ranges_text(const struct vfio_iommu_limits *limits, char *buf)
 					(uint64_t)limits->ranges[i].end);
 }
 
-static int check_range(const struct vfio_iommu_limits *limits, const struct mem_bank *bank)
+int vfio_iommu_check_range(const struct vfio_iommu_limits *limits, const struct mem_bank *bank)
 {
 	const uint64_t last = bank->gpa + (bank->size - 1);
 	char text[RANGES_TEXT_SIZE] = "";
@@ -98,7 +98,7 @@ static int check_limits(struct vfio_iommu *iommu, const struct guest_mem *mem)
 				       "the IOMMU maps pages of %" PRIu64
 				       " bytes, and guest memory is not made of them",
 				       page);
-		r = check_range(&limits, bank);
+		r = vfio_iommu_check_range(&limits, bank);
 		if (r < 0)
 			return r;
 	}

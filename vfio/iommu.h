@@ -65,6 +65,10 @@ int MUST_CHECK vfio_type1_create(struct vm *vm, struct vfio_iommu **ret_iommu);
 /* Whether `bytes` of guest RAM may be pinned; the limit of locked memory is raised if need be. */
 int MUST_CHECK vfio_iommu_allow_pinning(uint64_t bytes);
 
+/* Whether the IOMMU can map a bank of guest RAM; -ERANGE with what is in the way. */
+int MUST_CHECK vfio_iommu_check_range(const struct vfio_iommu_limits *limits,
+				      const struct mem_bank *bank);
+
 /*
  * Checks that all guest RAM can be mapped for DMA: once, after the last device was created and
  * before the guest starts. What cannot work is told before anything is pinned.

@@ -13,44 +13,10 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/timings.h"
+#include "guest_ram.h"
 #include "machine.h"
 #include "timings_out.h"
 #include "vfio/host.h"
-
-/*
- * More memory than the host has can only end in the guest's or somebody else's death. A
- * passed-through device needs all of it at once, because any page may be the target of DMA; without
- * one the kernel gives out pages as the guest touches them, and less than that may be free now.
- */
-static int check_memory(const struct options *options)
-{
-	const bool pinned = options->gpu_count > 0;
-	uint64_t have = 0, page_size = 0;
-	char line[128], name[32];
-	unsigned long long kib;
-	FILE *meminfo;
-	int r = hugepages_choose(options->hugepages, options->memory, &page_size);
-
-	/* Reserved pages are not counted as memory that is free. */
-	if (r < 0 || page_size)
-		return r;
-	meminfo = fopen("/proc/meminfo", "re");
-	while (meminfo && fgets(line, sizeof(line), meminfo)) {
-		if (sscanf(line, "%31[^:]: %llu kB", name, &kib) == 2 &&
-		    strcmp(name, pinned ? "MemAvailable" : "MemTotal") == 0)
-			have = kib * KiB;
-	}
-	if (meminfo)
-		fclose(meminfo);
-	if (!have || options->memory <= have)
-		return 0;
-	err_set(ERR_LIMIT, -ENOMEM, "--memory: %llu MiB are more than the %llu MiB that %s",
-		(unsigned long long)(options->memory / MiB), (unsigned long long)(have / MiB),
-		pinned ? "are free on this host, and a passed-through device needs all at once"
-		       : "this host has");
-	err_hint("ask for less with --memory");
-	return -ENOMEM;
-}
 
 static int check_gpus(struct vfio_host *host, const struct options *options)
 {
@@ -154,7 +120,7 @@ int cmd_run(const struct options *options)
 	host.wait_ms = options->wait_ms;
 	host.signal_fd = signal_fd;
 	timings_begin("host checks");
-	r = check_memory(options);
+	r = guest_ram_check(options->memory, options->hugepages, options->gpu_count > 0);
 	if (r == 0)
 		r = check_gpus(&host, options);
 	status = r < 0 ? command_ended(r, signal_fd) : 0;

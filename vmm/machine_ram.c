@@ -5,9 +5,9 @@
  */
 #include "core/err.h"
 #include "core/log.h"
+#include "guest_ram.h"
 #include "machine.h"
 #include "vfio/host_sysfs.h"
-#include "x86_64/layout.h"
 
 #define MORE_THAN_ONE_NODE "/sys/devices/system/node/node1"
 
@@ -30,20 +30,14 @@ static int choose_node(const struct options *options)
 	return node;
 }
 
-/* RAM below the PCI hole first, the rest above 4 GiB, around what an AMD IOMMU cannot map. */
 static int add_banks(struct machine *machine)
 {
-	uint64_t left = machine->options->memory;
-	uint64_t low = MIN(left, LOW_RAM_MAX);
-	uint64_t gpa = HIGH_RAM_BASE;
-	int r = guest_mem_add(&machine->mem, 0, low);
+	struct mem_bank banks[GUEST_MEM_BANKS_MAX];
+	const unsigned count = guest_ram_layout(machine->options->memory, banks);
+	int r = 0;
 
-	for (left -= low; r == 0 && left; gpa = AMD_HT_HOLE_END) {
-		uint64_t size = gpa < AMD_HT_HOLE_BASE ? MIN(left, AMD_HT_HOLE_BASE - gpa) : left;
-
-		r = guest_mem_add(&machine->mem, gpa, size);
-		left -= size;
-	}
+	for (unsigned i = 0; r == 0 && i < count; i++)
+		r = guest_mem_add(&machine->mem, banks[i].gpa, banks[i].size);
 	return r;
 }
 
