@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/pci_regs.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,7 +21,9 @@
 #include "vfio/host_check.h"
 #include "vfio/host_holders.h"
 #include "vfio/host_lease.h"
+#include "vfio/host_reserved.h"
 #include "vfio/host_sysfs.h"
+#include "vfio/host_system.h"
 
 /* A list for a message: "a, b, c", cut when it is full. */
 struct list {
@@ -188,6 +191,34 @@ int host_check_iommu(const char *root, struct pci_addr addr, unsigned *ret_group
 	return r;
 }
 
+/*
+ * RMRRs of Intel, unity maps of AMD. Type "direct-relaxable", of displays and USB, is no obstacle.
+ * Intel's driver refuses such devices in every version [linux drivers/iommu/intel/iommu.c,
+ * device_rmrr_is_locked], the core for all since 6.6 [drivers/iommu/iommu.c, require_direct].
+ */
+int host_check_reserved(const char *root, struct pci_addr addr)
+{
+	struct host_reserved list[HOST_RESERVED_MAX];
+	const unsigned count = host_reserved_read(root, addr, list);
+	struct host_system system;
+	int r;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (strcmp(list[i].type, "direct") != 0)
+			continue;
+		host_system_read(root, &system);
+		if (!host_system_since(&system, 6, 6) && strcmp(system.iommu, "Intel VT-d") != 0)
+			return 0;
+		r = err_set(ERR_DEVICE, -EPERM,
+			    "the firmware keeps 0x%" PRIx64 "-0x%" PRIx64
+			    " for %s (RMRR), and the kernel gives no such device to a guest",
+			    list[i].first, list[i].last, pci_addr_text(addr).s);
+		err_hint("a firmware (BIOS) update or a setting of the host's vendor may end it");
+		return r;
+	}
+	return 0;
+}
+
 static bool is_given(const struct vfio_host *host, struct pci_addr addr)
 {
 	for (unsigned i = 0; i < host->count; i++) {
@@ -326,6 +357,8 @@ int vfio_host_check(struct vfio_host *host, const struct pci_addr *addrs, unsign
 			r = host_check_no_vfs(host->root, dev.addr);
 		if (r == 0)
 			r = host_check_iommu(host->root, dev.addr, &dev.group);
+		if (r == 0)
+			r = host_check_reserved(host->root, dev.addr);
 		if (r < 0)
 			goto fail;
 		host->devices[host->count++] = dev;

@@ -23,6 +23,12 @@ int MUST_CHECK host_check_no_vfs(const char *root, struct pci_addr addr);
 /* Kind ERR_HOST if the host has no IOMMU at all, ERR_DEVICE if only this device has none. */
 int MUST_CHECK host_check_iommu(const char *root, struct pci_addr addr, unsigned *ret_group);
 
+/*
+ * Firmware does not want memory mapped one to one for a device of its group, which the kernel would
+ * refuse to give to a guest.
+ */
+int MUST_CHECK host_check_reserved(const char *root, struct pci_addr addr);
+
 /* The guest could not have the group while this member of it stays with its driver. */
 bool host_check_blocks(const struct vfio_host *host, struct pci_addr member);
 

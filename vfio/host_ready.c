@@ -57,6 +57,12 @@ static bool check_iommu(const char *root, const struct host_info *info, struct h
 	return not_ready(ready, err_kind() == ERR_HOST ? "no IOMMU" : "not behind the IOMMU");
 }
 
+static bool check_reserved(const char *root, const struct host_info *info, struct host_ready *ready)
+{
+	return host_check_reserved(root, info->addr) == 0 ||
+	       not_ready(ready, "the firmware keeps memory for it (RMRR)");
+}
+
 /* Who has it for a guest. */
 static bool check_unused(const struct vfio_host *host, const struct host_info *info,
 			 struct host_ready *ready)
@@ -153,8 +159,8 @@ void host_ready_check(const char *root, const struct host_info *info, struct hos
 	ready->ready = check_endpoint(root, info, ready) && check_iommu(root, info, ready) &&
 		       (!info->vfs || not_ready(ready, "%llu virtual functions are on",
 						(unsigned long long)info->vfs)) &&
-		       check_unused(&host, info, ready) && check_group(&host, info, ready) &&
-		       check_drivers(&host, ready) && check_node(root, info, ready) &&
-		       may_use(root, "dev/kvm", ready);
+		       check_reserved(root, info, ready) && check_unused(&host, info, ready) &&
+		       check_group(&host, info, ready) && check_drivers(&host, ready) &&
+		       check_node(root, info, ready) && may_use(root, "dev/kvm", ready);
 	err_clear();
 }

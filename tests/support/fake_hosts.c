@@ -172,13 +172,13 @@ static void add_iommus(struct fake_sysfs *fs, const char *kind, unsigned count)
 		if (strcmp(kind, "amd") == 0) {
 			snprintf(path, sizeof(path), "sys/class/iommu/ivhd%u/amd-iommu/features",
 				 i);
-			/* Host address translation of 4 levels. */
+			/* Host address translation of 6 levels. */
 			fake_sysfs_file(fs, path, "%s", "25bf732fa2295afe:1d\n");
 		} else {
 			snprintf(path, sizeof(path), "sys/class/iommu/dmar%u/intel-iommu/cap", i);
-			/* MGAW 57 in the first, 48 in the others. */
+			/* Addresses of 57 bits, but 48 in the first. */
 			fake_sysfs_file(fs, path, "%s\n",
-					i ? "8d2078c106f0466" : "8d2078c10780466");
+					i ? "8d2078c10780466" : "8d2078c106f0466");
 		}
 	}
 }
@@ -312,7 +312,7 @@ void fake_host_server(struct fake_sysfs *fs)
 	reserve(fs, 20, RESERVED_MSI);
 	reserve(fs, 30, RESERVED_MSI);
 	reserve(fs, 35, RESERVED_MSI);
-	reserve(fs, 40, "0x00000000bde00000 0x00000000bdefffff direct\n" RESERVED_MSI);
+	reserve(fs, 40, RESERVED_MSI);
 }
 
 void fake_host_bare(struct fake_sysfs *fs)

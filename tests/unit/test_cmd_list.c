@@ -192,6 +192,14 @@ static void device_of_another_program_is_in_use(void **state)
 	assert_state("0000:e1:00.0", "  in use by qemu-system-x86 (pid 77)");
 }
 
+static void memory_of_the_firmware_is_in_the_way(void **state)
+{
+	fake_host_server(&fs);
+	fake_sysfs_file(&fs, "sys/kernel/iommu_groups/40/reserved_regions", "%s",
+			"0x00000000bde00000 0x00000000bdefffff direct\n");
+	assert_state("0000:e1:00.0", "  the firmware keeps memory for it (RMRR)");
+}
+
 static void no_iommu_mode_does_not_count(void **state)
 {
 	fake_host_desktop(&fs);
@@ -241,6 +249,7 @@ int main(void)
 		TEST(host_without_gpu_is_told_to_people_only),
 		TEST(every_reason_has_its_words),
 		TEST(device_of_another_program_is_in_use),
+		TEST(memory_of_the_firmware_is_in_the_way),
 		TEST(no_iommu_mode_does_not_count),
 		TEST(json_is_json),
 	};

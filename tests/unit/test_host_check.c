@@ -376,6 +376,32 @@ static void lease_holder_is_seen_without_locking(void **state)
 	assert_int_equal(host_lease_holder(fs.root, dir, gpu), 0);
 }
 
+static void memory_that_firmware_keeps(void **state)
+{
+	struct pci_addr gpu;
+
+	assert_true(pci_addr_scan(GPU, &gpu));
+	assert_int_equal(host_check_reserved(fs.root, gpu), 0);
+	fake_sysfs_file(&fs, "sys/kernel/iommu_groups/7/reserved_regions", "%s",
+			"0x0000000000000000 0x0000000000ffffff direct-relaxable\n"
+			"0x00000000fee00000 0x00000000feefffff msi\n");
+	assert_int_equal(host_check_reserved(fs.root, gpu), 0);
+	fake_sysfs_file(&fs, "sys/kernel/iommu_groups/7/reserved_regions", "%s",
+			"0x00000000bde00000 0x00000000bdefffff direct\n"
+			"0x00000000fee00000 0x00000000feefffff msi\n");
+	/* AMD's driver let such devices go once. */
+	fake_sysfs_file(&fs, "proc/sys/kernel/osrelease", "6.1.0\n");
+	assert_int_equal(host_check_reserved(fs.root, gpu), 0);
+	fake_sysfs_file(&fs, "proc/sys/kernel/osrelease", "6.6.0\n");
+	assert_refused(GPU, AUDIO, -EPERM, ERR_DEVICE,
+		       "the firmware keeps 0xbde00000-0xbdefffff for " GPU
+		       " (RMRR), and the kernel gives no such device to a guest",
+		       "a firmware (BIOS) update or a setting of the host's vendor may end it");
+	fake_sysfs_file(&fs, "proc/sys/kernel/osrelease", "6.1.0\n");
+	fake_sysfs_file(&fs, "sys/class/iommu/dmar0/intel-iommu/cap", "d2008c40660462\n");
+	assert_int_equal(host_check_reserved(fs.root, gpu), -EPERM);
+}
+
 static void host_without_iommu_groups(void **state)
 {
 	assert_int_equal(host_check_has_iommu(fs.root), 0);
@@ -394,6 +420,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(good_devices_pass_with_their_groups),
 		TEST(lease_holder_is_seen_without_locking),
+		TEST(memory_that_firmware_keeps),
 		TEST(host_without_iommu_groups),
 		TEST(no_devices_need_nothing),
 		TEST(missing_device_names_the_gpus),
