@@ -358,5 +358,6 @@ int cmd_list(const struct options *options)
 		.width = table_terminal_width(stdout),
 	};
 
+	command_recover();
 	return list_print(&config, stdout) < 0 ? command_failed() : 0;
 }

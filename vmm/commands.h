@@ -13,6 +13,9 @@ int cmd_run(const struct options *options);
 /* Shows the host's GPUs. */
 int cmd_list(const struct options *options);
 
+/* Checks what a run needs; the status of the first failure's kind. */
+int cmd_doctor(const struct options *options);
+
 /* Moves devices to vfio-pci for good, and back. */
 int cmd_bind(const struct options *options);
 int cmd_release(const struct options *options);

@@ -42,6 +42,8 @@ int main(int argc, char *argv[])
 		break;
 	case OPTIONS_LIST:
 		return cmd_list(&options);
+	case OPTIONS_DOCTOR:
+		return cmd_doctor(&options);
 	}
 	return cmd_run(&options);
 }

@@ -47,6 +47,7 @@
 enum options_command {
 	OPTIONS_RUN,
 	OPTIONS_LIST,
+	OPTIONS_DOCTOR,
 	OPTIONS_BIND,
 	OPTIONS_RELEASE,
 };
@@ -92,7 +93,7 @@ struct options {
 	enum log_level log_level;
 	enum timings_format timings;
 	bool all;                        /* list */
-	bool json;                       /* list, and the timings of run */
+	bool json;                       /* list, doctor, and the timings of run */
 	char user[OPTIONS_USER_MAX + 1]; /* bind: who may use the devices; "": as before */
 };
 

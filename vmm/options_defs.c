@@ -82,15 +82,17 @@ static int parse_json(struct options *options, const char *value)
 const struct command_def options_commands[] = {
 	{ "run", OPTIONS_RUN, NULL, false },
 	{ "list", OPTIONS_LIST, NULL, true },
+	{ "doctor", OPTIONS_DOCTOR, options_argument_device, true },
 	{ "bind", OPTIONS_BIND, options_argument_device, false },
 	{ "release", OPTIONS_RELEASE, options_argument_device, false },
 };
 
 const unsigned options_command_count = ARRAY_SIZE(options_commands);
 
-#define RUN  FOR(OPTIONS_RUN)
-#define BIND FOR(OPTIONS_BIND)
-#define LIST FOR(OPTIONS_LIST)
+#define RUN    FOR(OPTIONS_RUN)
+#define BIND   FOR(OPTIONS_BIND)
+#define LIST   FOR(OPTIONS_LIST)
+#define DOCTOR FOR(OPTIONS_DOCTOR)
 
 const struct option_def options_defs[] = {
 	{ "gpu", 0, RUN, "BDF[,PROPERTY=VALUE]...", true, options_parse_gpu },
@@ -101,8 +103,8 @@ const struct option_def options_defs[] = {
 	{ "cpus", 0, RUN, "N", false, options_parse_cpus },
 	{ "hide-hypervisor", 0, RUN, NULL, true, options_parse_hide_hypervisor },
 	{ "hypervisor-vendor", 0, RUN, "TEXT", false, options_parse_hypervisor_vendor },
-	{ "memory", 0, RUN, "SIZE", false, options_parse_memory },
-	{ "hugepages", 0, RUN, "auto|2M|1G|off", false, options_parse_hugepages },
+	{ "memory", 0, RUN | DOCTOR, "SIZE", false, options_parse_memory },
+	{ "hugepages", 0, RUN | DOCTOR, "auto|2M|1G|off", false, options_parse_hugepages },
 	{ "firmware", 0, RUN, "CODE[,vars=FILE]", false, options_parse_firmware },
 	{ "firmware-log", 0, RUN, "FILE|-", false, parse_firmware_log },
 	{ "kernel", 0, RUN, "FILE", false, parse_kernel },
@@ -110,7 +112,7 @@ const struct option_def options_defs[] = {
 	{ "cmdline", 0, RUN, "TEXT", false, parse_cmdline },
 	{ "timings", 0, RUN, NULL, true, parse_timings },
 	{ "all", 'a', LIST, NULL, true, parse_all },
-	{ "json", 0, LIST | RUN, NULL, true, parse_json },
+	{ "json", 0, LIST | DOCTOR | RUN, NULL, true, parse_json },
 	{ "verbose", 'v', FOR_ALL, NULL, true, parse_verbose },
 	{ "quiet", 'q', FOR_ALL, NULL, true, parse_quiet },
 	{ "help", 'h', FOR_ALL, NULL, true, parse_help },

@@ -112,7 +112,7 @@ int options_parse_p2p(struct options *options, const char *value)
 	return err_set(ERR_USAGE, -EINVAL, "--p2p: '%s' is none of on, off and auto", value);
 }
 
-/* A device of bind or release. */
+/* A device of doctor, bind or release. */
 int options_argument_device(struct options *options, const char *value)
 {
 	struct pci_addr addr;

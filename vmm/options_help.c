@@ -10,11 +10,12 @@ static const char overview[] =
 "Commands:\n"
 "  run          run a guest; meant where no command is named\n"
 "  list         show the GPUs, and whether they can be passed through\n"
+"  doctor       check all that a run needs, and say how to mend it\n"
 "  bind         move devices to vfio-pci, to stay there after the command\n"
 "  release      give such devices back to their drivers\n"
 "\n"
 "Most used options of run:\n"
-"  --gpu BDF           pass this PCI device through (lspci -D shows addresses)\n"
+"  --gpu BDF           pass this PCI device through (list shows addresses)\n"
 "  --disk FILE         add a disk\n"
 "  --cpus N            virtual CPUs (default 2)\n"
 "  --memory SIZE       guest memory, as in 512M or 16G (default 4G)\n"
@@ -24,7 +25,6 @@ static const char overview[] =
 "Examples:\n"
 "  tinyvmm --disk ubuntu.img\n"
 "  tinyvmm --gpu 0000:01:00.0 --disk ubuntu.img --cpus 8 --memory 16G\n"
-"  tinyvmm --gpu 01:00.0,rom=off --gpu 01:00.1 --disk a.img --disk seed.iso,ro\n"
 "\n"
 "See tinyvmm(1) for the rest.\n";
 
@@ -70,6 +70,24 @@ static const char list_help[] =
 "RESET    how the kernel can reset it\n"
 "STATE    ready, or what is missing\n";
 
+static const char doctor_help[] =
+"Usage: tinyvmm doctor [OPTION]... [BDF]...\n"
+"Check all that a run needs of the host and of its GPUs, or of these devices,\n"
+"to be passed together; say how to mend what is missing. Changes nothing.\n"
+"\n"
+"  --memory SIZE                   check for so much guest memory (default 4G)\n"
+"  --hugepages auto|2M|1G|off      of reserved huge pages (default auto)\n"
+"  --json                          for programs: see docs/list-doctor.md\n"
+"  -v, --verbose                   say more\n"
+"  -q, --quiet                     only warnings and failures\n"
+"  -h, --help                      show this text\n"
+"  -V, --version                   show the version\n"
+"\n"
+"pass     as it should be\n"
+"info     neither good nor bad\n"
+"warn     a guest runs, but not as well as it could, or at a price\n"
+"fail     a run would fail; the exit status is that of the first failure\n";
+
 static const char bind_help[] =
 "Usage: tinyvmm bind BDF... [OPTION]...\n"
 "Move devices from their drivers to vfio-pci, where they stay until they are\n"
@@ -105,6 +123,8 @@ const char *options_help(const struct options *options)
 		break;
 	case OPTIONS_LIST:
 		return list_help;
+	case OPTIONS_DOCTOR:
+		return doctor_help;
 	case OPTIONS_BIND:
 		return bind_help;
 	case OPTIONS_RELEASE:

@@ -24,6 +24,11 @@ int command_failed(void)
 	return 1;
 }
 
+void command_recover(void)
+{
+	fail();
+}
+
 static int setup(void **state)
 {
 	fake_sysfs_init(&fs);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `tinyvmm doctor`: every precondition of a run, and what to do where it is not met. Main thread.
+ */
+#include <stdlib.h>
+
+#include "commands.h"
+#include "core/vm.h"
+#include "doctor.h"
+#include "firmware-loader/fw_descriptor.h"
+#include "firmware-loader/fw_image.h"
+#include "guest_ram.h"
+#include "table.h"
+#include "vfio/iommu.h"
+
+/* A virtual machine without anything in it says what there is. */
+static int query_kvm(struct arch_host *ret_host)
+{
+	struct vm vm;
+	int r = vm_init(&vm);
+
+	if (r == 0)
+		r = arch_host_query(&vm, ret_host);
+	vm_fini(&vm);
+	return r;
+}
+
+/* [no-color.org]; and a terminal that cannot do anything says so. */
+static bool wants_color(void)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return !(no_color && no_color[0]) && term && strcmp(term, "dumb") != 0;
+}
+
+int cmd_doctor(const struct options *options)
+{
+	struct pci_addr devices[OPTIONS_GPUS_MAX];
+	const unsigned width = table_terminal_width(stdout);
+	struct fw_descriptor_dirs dirs;
+	const struct fw_search search = {
+		.descriptor_dirs = dirs.list,
+		.pairs = fw_image_known_pairs,
+	};
+	const struct doctor_config config = {
+		.root = "",
+		.devices = devices,
+		.device_count = options->gpu_count,
+		.memory = options->memory,
+		.hugepages = options->hugepages,
+		.json = options->json,
+		.quiet = options->log_level < LOG_INFO,
+		.color = width && wants_color(),
+		.width = width,
+		.query_kvm = query_kvm,
+		.check_memory = guest_ram_check,
+		.allow_pinning = vfio_iommu_allow_pinning,
+		.firmware = &search,
+		.privileged = geteuid() == 0,
+	};
+	int status;
+
+	command_recover();
+	for (unsigned i = 0; i < options->gpu_count; i++)
+		devices[i] = options->gpus[i].addr;
+	fw_descriptor_dirs_init(&dirs);
+	return doctor_run(&config, stdout, &status) < 0 ? command_failed() : status;
+}
