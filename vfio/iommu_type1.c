@@ -2,21 +2,20 @@
 /*
  * The type1 IOMMU: one container (/dev/vfio/vfio) with the groups of all devices, each group opened
  * once however many of its devices the guest gets. Main thread. [Linux: Documentation/driver-api/
- * vfio.rst, include/uapi/linux/vfio.h; KVM: Documentation/virt/kvm/devices/vfio.rst].
+ * vfio.rst, include/uapi/linux/vfio.h].
  */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/kvm.h>
 #include <stdlib.h>
 
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
-#include "core/vm.h"
 #include "vfio/group.h"
 #include "vfio/iommu.h"
+#include "vfio/kvm_vfio.h"
 
 struct type1_group {
 	unsigned id;
@@ -60,22 +59,9 @@ static int set_iommu(struct type1 *t)
 	return 0;
 }
 
-/* KVM_DEV_VFIO_GROUP_ADD or _DEL: with its groups, KVM finds out whether DMA snoops the caches. */
-static int tell_kvm(const struct type1 *t, const struct type1_group *group, uint64_t attr)
-{
-	int32_t fd = group->fd;
-	struct kvm_device_attr arg = {
-		.group = KVM_DEV_VFIO_GROUP,
-		.attr = attr,
-		.addr = (uintptr_t)&fd,
-	};
-
-	return sys_ioctl(t->kvm_vfio, KVM_SET_DEVICE_ATTR, &arg);
-}
-
 static void close_group(struct type1 *t, struct type1_group *group)
 {
-	if (group->in_kvm && tell_kvm(t, group, KVM_DEV_VFIO_GROUP_DEL) < 0)
+	if (group->in_kvm && kvm_vfio_remove(t->kvm_vfio, group->fd) < 0)
 		log_warn("IOMMU group %u: KVM did not let go of it", group->id);
 	if (group->in_container && sys_ioctl(group->fd, VFIO_GROUP_UNSET_CONTAINER, NULL) < 0)
 		log_warn("IOMMU group %u: the container did not let go of it", group->id);
@@ -97,9 +83,9 @@ static int join(struct type1 *t, struct type1_group *group)
 		return err_sys(ERR_DEVICE, r, "put IOMMU group %u into the container", group->id);
 	group->in_container = true;
 	r = set_iommu(t);
-	if (r < 0 || t->kvm_vfio < 0)
+	if (r < 0)
 		return r;
-	r = tell_kvm(t, group, KVM_DEV_VFIO_GROUP_ADD);
+	r = kvm_vfio_add(t->kvm_vfio, group->fd);
 	if (r < 0)
 		return err_sys(ERR_HOST, r, "tell KVM of IOMMU group %u", group->id);
 	group->in_kvm = true;
@@ -371,19 +357,6 @@ static int check_container(int fd)
 	return -ENOTSUP;
 }
 
-/* -1 if the kernel has no such thing: DMA is then taken as coherent, which PCs' mostly is. */
-static int open_kvm_vfio(const struct vm *vm)
-{
-	struct kvm_create_device create = { .type = KVM_DEV_TYPE_VFIO };
-	int r = sys_ioctl(vm->vm_fd, KVM_CREATE_DEVICE, &create);
-
-	if (r < 0) {
-		log_warn("KVM cannot be told of passed-through devices: %s", strerror(-r));
-		return -1;
-	}
-	return (int)create.fd;
-}
-
 int vfio_type1_create(struct vm *vm, struct vfio_iommu **ret_iommu)
 {
 	struct type1 *t = calloc(1, sizeof(*t));
@@ -401,7 +374,7 @@ int vfio_type1_create(struct vm *vm, struct vfio_iommu **ret_iommu)
 		type1_destroy(&t->iommu);
 		return r;
 	}
-	t->kvm_vfio = open_kvm_vfio(vm);
+	t->kvm_vfio = kvm_vfio_open(vm);
 	*ret_iommu = &t->iommu;
 	return 0;
 }
