@@ -82,6 +82,23 @@ void host_sysfs_override(const char *root, struct pci_addr addr, char buf[VFIO_H
 		buf[0] = '\0';
 }
 
+/* Kernels since 6.1 have the folder in any case; only a file has a number: `dev`. */
+bool host_sysfs_cdev(const char *dir, char buf[VFIO_HOST_DRIVER_SIZE])
+{
+	DIR *entries = opendir(host_sysfs_path(dir, "vfio-dev").s);
+	struct dirent *entry;
+
+	buf[0] = '\0';
+	while (entries && !buf[0] && (entry = readdir(entries))) {
+		if (entry->d_name[0] != '.' &&
+		    host_sysfs_exists(host_sysfs_path(dir, "vfio-dev/%s/dev", entry->d_name).s))
+			snprintf(buf, VFIO_HOST_DRIVER_SIZE, "%s", entry->d_name);
+	}
+	if (entries)
+		closedir(entries);
+	return buf[0];
+}
+
 int host_sysfs_group(const char *root, struct pci_addr addr, unsigned *ret_group)
 {
 	char name[VFIO_HOST_DRIVER_SIZE];

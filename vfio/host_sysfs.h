@@ -34,6 +34,13 @@ bool host_sysfs_is_vfio(const char *driver);
 /* driver_override, "" for none. */
 void host_sysfs_override(const char *root, struct pci_addr addr, char buf[VFIO_HOST_DRIVER_SIZE]);
 
+/*
+ * The name of VFIO's character device for the device in the folder `dir` of sysfs, which is
+ * /dev/vfio/devices/<name>; false, and "", if the kernel made none: it is not with a VFIO driver,
+ * or the kernel has no such files (before 6.6, or without CONFIG_VFIO_DEVICE_CDEV).
+ */
+bool host_sysfs_cdev(const char *dir, char buf[VFIO_HOST_DRIVER_SIZE]);
+
 /* -ENOENT if the device is in no IOMMU group. */
 int MUST_CHECK host_sysfs_group(const char *root, struct pci_addr addr, unsigned *ret_group);
 

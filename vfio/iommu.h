@@ -28,9 +28,9 @@ struct vfio_iommu_limits {
 	struct vfio_iova_range ranges[VFIO_IOVA_RANGES_MAX]; /* both ends inclusive */
 };
 
-/* A backend: type1 containers and groups today. */
+/* A backend: type1 with containers and groups, or iommufd with a file for each device. */
 struct vfio_iommu_ops {
-	/* Brings the device's group behind this IOMMU. `ret_handle` goes back to close_device. */
+	/* Opens the device behind this IOMMU. `ret_handle` goes back to close_device. */
 	int (*open_device)(struct vfio_iommu *iommu, const char *bdf, int *ret_fd,
 			   void **ret_handle);
 	/* After the device's fd was closed. */
@@ -38,7 +38,9 @@ struct vfio_iommu_ops {
 	int (*limits)(struct vfio_iommu *iommu, struct vfio_iommu_limits *ret_limits);
 	int (*map)(struct vfio_iommu *iommu, uint64_t iova, uint64_t size, void *hva);
 	void (*unmap)(struct vfio_iommu *iommu, uint64_t iova, uint64_t size);
-	/* The fd that proves to the kernel, for a reset of the bus, that a group is ours; -ENOENT.
+	/*
+	 * The fd that proves to the kernel, for a reset of the bus, that a group is ours; -ENOENT.
+	 * NULL where the kernel knows that by itself.
 	 */
 	int (*group_fd)(struct vfio_iommu *iommu, uint32_t group_id);
 	void (*destroy)(struct vfio_iommu *iommu);
@@ -61,6 +63,9 @@ struct vfio_iommu {
  * KVM knows whether the devices' DMA snoops the CPU's caches.
  */
 int MUST_CHECK vfio_type1_create(struct vm *vm, struct vfio_iommu **ret_iommu);
+
+/* The same with /dev/iommu, where the kernel (6.6 and later) has it. */
+int MUST_CHECK vfio_iommufd_create(struct vm *vm, struct vfio_iommu **ret_iommu);
 
 /* Whether `bytes` of guest RAM may be pinned; the limit of locked memory is raised if need be. */
 int MUST_CHECK vfio_iommu_allow_pinning(uint64_t bytes);

@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/sys.h"
 #include "vfio/device.h"
+#include "vfio/iommufd_uapi.h"
 
 /* A bus has 256 functions, and a hot reset may take those of the buses below along. */
 #define HOT_RESET_DEVICES_MAX 1024u
@@ -87,6 +88,24 @@ static void format_bdf(const struct vfio_pci_dependent_device *d, char buf[VFIO_
 		 (unsigned)d->devfn >> 3, (unsigned)d->devfn & 7);
 }
 
+/* Under iommufd the kernel tells whose the devices concerned are, and checks it again. */
+static int check_owned(const struct vfio_device *dev, const struct vfio_pci_hot_reset_info *info)
+{
+	char bdf[VFIO_BDF_SIZE];
+
+	for (uint32_t i = 0; i < info->count; i++) {
+		/* A device's id stands where a group's does. */
+		if (info->devices[i].group_id != (uint32_t)VFIO_PCI_DEVID_NOT_OWNED)
+			continue;
+		format_bdf(&info->devices[i], bdf);
+		return err_set(ERR_DEVICE, -ENOTSUP,
+			       "%s: a reset of its bus would hit %s, which this guest does not "
+			       "have",
+			       dev->bdf, bdf);
+	}
+	return 0;
+}
+
 /* The fds of all groups concerned, each once; all of them must be ours, else -ENOTSUP. */
 static int collect_groups(const struct vfio_device *dev, const struct vfio_pci_hot_reset_info *info,
 			  struct vfio_pci_hot_reset *arg)
@@ -139,7 +158,7 @@ static int reset_bus(struct vfio_device *dev)
 		free(info);
 		return err_sys(ERR_LIMIT, -ENOMEM, "%s: reset the bus", dev->bdf);
 	}
-	r = collect_groups(dev, info, arg);
+	r = dev->iommu->ops->group_fd ? collect_groups(dev, info, arg) : check_owned(dev, info);
 	if (r >= 0) {
 		arg->argsz = (uint32_t)(sizeof(*arg) + arg->count * sizeof(arg->group_fds[0]));
 		r = reset_ioctl(dev, VFIO_DEVICE_PCI_HOT_RESET, arg);

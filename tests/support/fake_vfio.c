@@ -12,12 +12,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vfio/iommufd_uapi.h"
+
 struct fake_vfio fake;
 
 int __wrap_sys_ioctl(int fd, unsigned long request, void *arg);
 int __real_sys_open(const char *path, int flags, mode_t mode);
 int __wrap_sys_open(const char *path, int flags, mode_t mode);
 bool __wrap_host_sysfs_link_name(const char *path, char *buf);
+bool __wrap_host_sysfs_cdev(const char *dir, char *buf);
 
 static pthread_mutex_t note_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -50,6 +53,12 @@ bool __wrap_host_sysfs_link_name(const char *path, char *buf)
 	return true;
 }
 
+bool __wrap_host_sysfs_cdev(const char *dir, char *buf)
+{
+	strcpy(buf, "vfio0");
+	return true;
+}
+
 int __wrap_sys_open(const char *path, int flags, mode_t mode)
 {
 	if (strncmp(path, "/sys/bus/pci/devices/", 21) == 0 && strstr(path, "/reset_method")) {
@@ -59,6 +68,10 @@ int __wrap_sys_open(const char *path, int flags, mode_t mode)
 		assert(fd < 0 || pwrite(fd, fake.reset_method, len, 0) == (ssize_t)len);
 		return fd;
 	}
+	if (strcmp(path, "/dev/iommu") == 0)
+		return __real_sys_open("/dev/null", O_RDWR, 0);
+	if (strcmp(path, "/dev/vfio/devices/vfio0") == 0)
+		return fake.open_cdev_error ? fake.open_cdev_error : dup(fake.device_fd);
 	if (strncmp(path, "/dev/vfio/", 10) != 0)
 		return __real_sys_open(path, flags, mode);
 	if (strcmp(path, "/dev/vfio/vfio") != 0 && fake.open_group_error)
@@ -138,6 +151,48 @@ static int iommu_info(struct vfio_iommu_type1_info *info)
 	}
 	info->argsz = need;
 	return 0;
+}
+
+static int iova_ranges(struct iommu_ioas_iova_ranges *arg)
+{
+	struct iommu_iova_range *out = (void *)(uintptr_t)arg->allowed_iovas;
+
+	for (unsigned i = 0; i < fake.range_count; i++)
+		out[i] = (struct iommu_iova_range){ fake.ranges[i].start, fake.ranges[i].end };
+	arg->num_iovas = fake.range_count + fake.more_ranges;
+	arg->out_iova_alignment = 4096;
+	return fake.more_ranges ? -EMSGSIZE : 0;
+}
+
+/* -ENOTTY for what is no call on an iommufd, and none that binds a device to it. */
+static int iommufd_ioctl(unsigned long request, void *arg)
+{
+	const struct vfio_device_attach_iommufd_pt *pt = arg;
+	struct iommu_ioas_alloc *alloc = arg;
+	const struct iommu_ioas_map *map = arg;
+
+	switch (request) {
+	case IOMMU_IOAS_ALLOC:
+		alloc->out_ioas_id = FAKE_IOAS;
+		return 0;
+	case IOMMU_IOAS_IOVA_RANGES:
+		return iova_ranges(arg);
+	case IOMMU_IOAS_MAP:
+		assert(map->ioas_id == FAKE_IOAS && map->flags & IOMMU_IOAS_MAP_FIXED_IOVA);
+		note("dma+0x%llx/0x%llx", map->iova, map->length);
+		return fake.map_error;
+	case IOMMU_IOAS_UNMAP:
+		note("dma-");
+		return 0;
+	case VFIO_DEVICE_BIND_IOMMUFD:
+		note("bind");
+		return fake.bind_error;
+	case VFIO_DEVICE_ATTACH_IOMMUFD_PT:
+		assert(pt->pt_id == FAKE_IOAS);
+		note("attach");
+		return fake.attach_error;
+	}
+	return -ENOTTY;
 }
 
 static int set_irqs(const struct vfio_irq_set *set)
@@ -230,13 +285,14 @@ static int device_ioctl(unsigned long request, void *arg)
 	case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
 		return hot_reset_info(arg);
 	case VFIO_DEVICE_PCI_HOT_RESET:
-		note("hot-reset");
+		note(((const struct vfio_pci_hot_reset *)arg)->count ? "hot-reset"
+								     : "hot-reset-cdev");
 		fake_revive();
 		if (fake.command_after_reset)
 			fake_set_config(PCI_COMMAND, 2, fake.command_after_reset);
 		return 0;
 	}
-	return -ENOTTY;
+	return iommufd_ioctl(request, arg);
 }
 
 int __wrap_sys_ioctl(int fd, unsigned long request, void *arg)

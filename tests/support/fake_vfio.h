@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A VFIO host without a kernel: containers, groups and one device, in place of sys_ioctl and
- * sys_open (link with --wrap of both and of host_sysfs_link_name). Regions are parts of a memfd, so
- * that pread, pwrite and mmap are real; config space is plain memory in it. What the code under
- * test asked for is kept as a text, a word a call.
+ * A VFIO host without a kernel: containers, groups, an iommufd and one device, in place of
+ * sys_ioctl and sys_open (link with --wrap of both, of host_sysfs_link_name and host_sysfs_cdev).
+ * Regions are parts of a memfd, so that pread, pwrite and mmap are real; config space is plain
+ * memory in it. What the code under test asked for is kept as a text, a word a call.
  */
 #ifndef TESTS_FAKE_VFIO_H
 #define TESTS_FAKE_VFIO_H
@@ -20,6 +20,7 @@
 
 #define FAKE_BDF        "0000:01:00.0"
 #define FAKE_GROUP      7
+#define FAKE_IOAS       3
 #define FAKE_OFFSET(ix) ((uint64_t)(ix) << 40) /* of a region in the device's fd */
 
 struct fake_region {
@@ -39,6 +40,7 @@ struct fake_vfio {
 	unsigned vectors_given; /* by the host; 0: as many as asked for */
 
 	uint32_t group_flags;
+	int open_cdev_error, bind_error, attach_error; /* of iommufd's devices */
 	int open_group_error, set_iommu_error, set_irqs_error, reset_error, map_error;
 	unsigned reset_error_times;   /* after which a reset works; 0: it never does */
 	uint16_t command_after_reset; /* that the device has by itself; 0: untouched */
@@ -50,6 +52,7 @@ struct fake_vfio {
 	struct vfio_pci_dependent_device affected[4];
 	unsigned range_count;
 	struct vfio_iova_range ranges[4];
+	unsigned more_ranges; /* that iommufd has, but there was no room for */
 	uint32_t maps_left;
 	struct kvm_userspace_memory_region last_slot; /* that was mapped */
 
