@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 
 #include "core/err.h"
@@ -14,15 +13,13 @@
 #include "vfio/host_check.h"
 #include "vfio/host_child.h"
 #include "vfio/host_holders.h"
+#include "vfio/host_iommu.h"
 #include "vfio/host_journal.h"
 #include "vfio/host_lease.h"
 #include "vfio/host_sysfs.h"
 
 #define VFIO_PCI      "vfio-pci"
 #define MODPROBE_PATH "/sbin/modprobe" /* where the kernel does not say */
-
-/* How long udev may take to make /dev/vfio/GROUP and to set its owner. */
-#define NODE_LIMIT_MS 5000
 
 void vfio_host_init(struct vfio_host *host, const char *root)
 {
@@ -123,29 +120,6 @@ static int move_to_vfio(struct vfio_host *host, struct vfio_host_device *dev, co
 	return r;
 }
 
-/* Until /dev/vfio/GROUP is there and may be opened. */
-static int wait_for_node(const struct vfio_host *host, const struct vfio_host_device *dev)
-{
-	const struct host_sysfs_path node = host_sysfs_path(host->root, "dev/vfio/%u", dev->group);
-	struct host_child_wait wait;
-	int r;
-
-	/* What was there before this run is there now or never. */
-	host_child_wait_init(&wait, dev->taken ? MIN(host->limit_ms, NODE_LIMIT_MS) : 0);
-	do {
-		if (faccessat(AT_FDCWD, node.s, R_OK | W_OK, AT_EACCESS) == 0)
-			return 0;
-		r = -errno;
-	} while (host_child_wait_step(&wait));
-	r = err_sys(ERR_HOST, r, "%s is on " VFIO_PCI ", but %s cannot be used",
-		    pci_addr_text(dev->addr).s, node.s);
-	if (r == -EACCES)
-		err_hint("run as root, or let root give you that file (chown, a udev rule)");
-	else
-		err_hint("udev or devtmpfs makes it; in a container it must be handed in");
-	return r;
-}
-
 /*
  * Fills in dev->before for a device that is with `driver` now. True if an earlier run was killed
  * before it could give the device back: then its journal knows better. A journal that somebody has
@@ -192,7 +166,7 @@ static int take(struct vfio_host *host, struct vfio_host_device *dev)
 		log_debug("%s: from %s to " VFIO_PCI, pci_addr_text(dev->addr).s,
 			  host_bind_name(driver));
 	}
-	return wait_for_node(host, dev);
+	return 0;
 }
 
 /*
@@ -204,7 +178,7 @@ int host_check_unused(const struct vfio_host *host, const struct vfio_host_devic
 	char holders[256];
 	int r;
 
-	if (!host_sysfs_group_in_use(host->root, dev->group))
+	if (!host_holders_in_use(host->root, dev->addr, dev->group))
 		return 0;
 	r = err_set(ERR_DEVICE, -EBUSY, "%s: its IOMMU group %u is in use by another program",
 		    pci_addr_text(dev->addr).s, dev->group);
@@ -229,6 +203,8 @@ int vfio_host_take(struct vfio_host *host)
 		needed |= !host_sysfs_is_vfio(driver);
 	}
 	r = needed ? load_vfio_pci(host) : 0;
+	if (r == 0)
+		r = host_iommu_check(host);
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < host->count; i++) {
@@ -236,6 +212,9 @@ int vfio_host_take(struct vfio_host *host)
 		if (r < 0)
 			goto fail;
 	}
+	r = host->count ? host_iommu_settle(host) : 0;
+	if (r < 0)
+		goto fail;
 	return 0;
 
 fail:

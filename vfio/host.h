@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "core/util.h"
+#include "vfio/iommu_kind.h"
 #include "vfio/pci_addr.h"
 
 #define VFIO_HOST_DEVICES_MAX 16
@@ -35,7 +36,7 @@ struct vfio_host_before {
 
 struct vfio_host_device {
 	struct pci_addr addr;
-	unsigned group; /* IOMMU group: /dev/vfio/GROUP */
+	unsigned group; /* IOMMU group */
 	bool taken;     /* changed, and to be given back to `before` */
 	bool stuck;     /* a driver hangs on it: no write to it would return */
 	bool dirty;     /* between _begin_use and _end_use: see there */
@@ -46,6 +47,7 @@ struct vfio_host {
 	char root[VFIO_HOST_PATH_SIZE];      /* in front of /sys, /proc and /dev: "" but in tests */
 	char state_dir[VFIO_HOST_PATH_SIZE]; /* leases and journal; "" if there is no place */
 	unsigned limit_ms, bind_limit_ms;
+	enum vfio_iommu_kind iommu; /* what to use, the caller's; settled by vfio_host_take */
 	unsigned wait_ms; /* for another tinyvmm's lease; 0: not at all */
 	int signal_fd;    /* borrowed; what can be read from it ends that wait; -1: none */
 	bool plain;       /* a device is given as BDF, not as --gpu BDF: for hints */
@@ -72,10 +74,11 @@ int MUST_CHECK vfio_host_check(struct vfio_host *host, const struct pci_addr *ad
 			       unsigned count);
 
 /*
- * Binds the checked devices to vfio-pci and waits until their /dev/vfio/GROUP can be opened. A
- * device that a VFIO driver has already is left as it is, now and at the end. How the others were
- * is written to the journal first. -EBUSY, with nothing changed, when another program has one of
- * their groups open, whoever runs it. On failure everything has been given back.
+ * Binds the checked devices to vfio-pci, decides for one of the IOMMU interfaces, and waits until
+ * their files of it can be opened. A device that a VFIO driver has already is left as it is, now
+ * and at the end. How the others were is written to the journal first. -EBUSY, with nothing
+ * changed, when another program has a device of their groups, whoever runs it. On failure
+ * everything has been given back.
  *
  * Forks: neither threads nor guest memory may exist yet.
  */

@@ -10,6 +10,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "vfio/host_bind.h"
+#include "vfio/host_holders.h"
 #include "vfio/host_journal.h"
 #include "vfio/host_lease.h"
 #include "vfio/host_sysfs.h"
@@ -165,7 +166,7 @@ static int recover_leased(struct vfio_host *host, struct vfio_host_device *dev, 
 			 pci_addr_text(dev->addr).s, now);
 		return host_journal_remove(host->state_dir, HOST_JOURNAL_TAKEN, dev->addr);
 	}
-	if (host_sysfs_group_in_use(host->root, dev->group)) {
+	if (host_holders_in_use(host->root, dev->addr, dev->group)) {
 		log_info("%s was left behind by an earlier run, but another program uses its "
 			 "IOMMU group %u now",
 			 pci_addr_text(dev->addr).s, dev->group);

@@ -6,6 +6,8 @@
 #include "vfio/host_holders.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,4 +129,16 @@ void host_holders_list_vfio(const char *root, struct pci_addr addr, unsigned gro
 	snprintf(nodes.path[0], sizeof(nodes.path[0]), "/dev/vfio/%u", group);
 	find_nodes(root, addr, "vfio-dev", "vfio/devices", &nodes);
 	list(root, &nodes, buf, size);
+}
+
+bool host_holders_in_use(const char *root, struct pci_addr addr, unsigned group)
+{
+	const struct host_sysfs_path node = host_sysfs_path(root, "dev/vfio/%u", group);
+	CLEANUP(closep) int fd = sys_open(node.s, O_RDWR, 0);
+	char holders[256];
+
+	if (fd != -ENOENT)
+		return fd == -EBUSY;
+	host_holders_list_vfio(root, addr, group, holders, sizeof(holders));
+	return holders[0];
 }

@@ -16,4 +16,12 @@ void host_holders_list(const char *root, struct pci_addr addr, char *buf, size_t
 void host_holders_list_vfio(const char *root, struct pci_addr addr, unsigned group, char *buf,
 			    size_t size);
 
+/*
+ * Whether a program has the device or another one of its group through VFIO. The kernel lets only
+ * one open /dev/vfio/GROUP, and none while a device's own file is in use. On a kernel without that
+ * file (CONFIG_VFIO_GROUP) it is whoever /proc shows to have the device. False if that cannot be
+ * found out. No file of the group may be open in this process.
+ */
+bool host_holders_in_use(const char *root, struct pci_addr addr, unsigned group);
+
 #endif

@@ -115,14 +115,6 @@ int host_sysfs_group(const char *root, struct pci_addr addr, unsigned *ret_group
 	return 0;
 }
 
-bool host_sysfs_group_in_use(const char *root, unsigned group)
-{
-	const struct host_sysfs_path node = host_sysfs_path(root, "dev/vfio/%u", group);
-	CLEANUP(closep) int fd = sys_open(node.s, O_RDWR, 0);
-
-	return fd == -EBUSY;
-}
-
 uint64_t host_sysfs_number(const char *path, uint64_t missing)
 {
 	unsigned long long val;

@@ -44,12 +44,6 @@ bool host_sysfs_cdev(const char *dir, char buf[VFIO_HOST_DRIVER_SIZE]);
 /* -ENOENT if the device is in no IOMMU group. */
 int MUST_CHECK host_sysfs_group(const char *root, struct pci_addr addr, unsigned *ret_group);
 
-/*
- * Whether a program has one of the group's devices: the kernel lets only one open /dev/vfio/GROUP.
- * False if that cannot be found out. No file of the group may be open in this process.
- */
-bool host_sysfs_group_in_use(const char *root, unsigned group);
-
 /* An attribute that holds one number, decimal or 0x...; `missing` if it cannot be read. */
 uint64_t host_sysfs_number(const char *path, uint64_t missing);
 

@@ -174,9 +174,30 @@ void fake_sysfs_remove_driver(struct fake_sysfs *fs, const char *name)
 	fake_sysfs_unlink(fs, path);
 }
 
-/* /dev/vfio/GROUP is there while a device of the group is with vfio-pci. */
-static void update_group_node(const char *bdf)
+/* The device's own file, where the kernel has such. */
+static void update_cdev(const char *bdf, const char *group, bool there)
 {
+	char dir[PATH_SIZE / 2], path[PATH_SIZE], node[PATH_SIZE];
+
+	snprintf(dir, sizeof(dir), "sys/bus/pci/devices/%s/vfio-dev/vfio%s", bdf, group);
+	snprintf(path, sizeof(path), "%s/dev", dir);
+	snprintf(node, sizeof(node), "dev/vfio/devices/vfio%s", group);
+	if (there && has("%s", "fake/cdevs")) {
+		fake_sysfs_file(current, path, "511:0\n");
+		if (!has("%s", "fake/no-nodes"))
+			fake_sysfs_file(current, node, "%s", "");
+	} else if (!there && fake_sysfs_exists(current, path)) {
+		fake_sysfs_unlink(current, path);
+		fake_sysfs_unlink(current, dir);
+		if (fake_sysfs_exists(current, node))
+			fake_sysfs_unlink(current, node);
+	}
+}
+
+/* /dev/vfio/GROUP is there while a device of the group is with vfio-pci. */
+static void update_nodes(const char *bdf)
+{
+	const bool there = strcmp(fake_sysfs_driver(current, bdf), "vfio-pci") == 0;
 	char path[PATH_SIZE], group[NAME_MAX + 1];
 
 	snprintf(path, sizeof(path), "sys/bus/pci/devices/%s/iommu_group", bdf);
@@ -184,10 +205,11 @@ static void update_group_node(const char *bdf)
 	if (!group[0])
 		return;
 	snprintf(path, sizeof(path), "dev/vfio/%s", group);
-	if (strcmp(fake_sysfs_driver(current, bdf), "vfio-pci") == 0)
+	if (there && !has("%s", "fake/no-groups"))
 		fake_sysfs_file(current, path, "%s", "");
 	else if (fake_sysfs_exists(current, path))
 		fake_sysfs_unlink(current, path);
+	update_cdev(bdf, group, there);
 }
 
 static void bind_driver(const char *bdf, const char *driver)
@@ -197,7 +219,7 @@ static void bind_driver(const char *bdf, const char *driver)
 	snprintf(path, sizeof(path), "sys/bus/pci/devices/%s/driver", bdf);
 	snprintf(target, sizeof(target), "../../drivers/%s", driver);
 	fake_sysfs_link(current, path, target);
-	update_group_node(bdf);
+	update_nodes(bdf);
 }
 
 void fake_sysfs_add_device(struct fake_sysfs *fs, const struct fake_pci_device *dev)
@@ -256,6 +278,21 @@ void fake_sysfs_snatch(struct fake_sysfs *fs, const char *driver)
 void fake_sysfs_open_group(struct fake_sysfs *fs, unsigned group)
 {
 	fake_sysfs_file(fs, "fake/open", "%s/dev/vfio/%u", fs->root, group);
+}
+
+void fake_sysfs_add_iommufd(struct fake_sysfs *fs)
+{
+	fake_sysfs_file(fs, "dev/iommu", "%s", "");
+	fake_sysfs_file(fs, "proc/devices", "Character devices:\n237 vfio\n511 vfio-dev\n");
+	fake_sysfs_file(fs, "fake/cdevs", "%s", "");
+}
+
+void fake_sysfs_without(struct fake_sysfs *fs, const char *what)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "fake/no-%s", what);
+	fake_sysfs_file(fs, path, "%s", "");
 }
 
 void fake_sysfs_modprobe(struct fake_sysfs *fs, const char *script)
@@ -322,7 +359,7 @@ static int kernel_unbind(const char *bdf)
 	fake_sysfs_unlink(current, path);
 	while (has("fake/hang/%s", driver))
 		pause();
-	update_group_node(bdf);
+	update_nodes(bdf);
 	return has("fake/slip/%s", driver) ? -ENODEV : 0;
 }
 

@@ -49,6 +49,12 @@ bool fake_sysfs_finish_binds(struct fake_sysfs *fs, const char *driver);
 void fake_sysfs_snatch(struct fake_sysfs *fs, const char *driver);
 /* Another program has /dev/vfio/GROUP open. */
 void fake_sysfs_open_group(struct fake_sysfs *fs, unsigned group);
+/*
+ * A kernel with iommufd: a device with vfio-pci has a file of its own, /dev/vfio/devices/vfioGROUP.
+ */
+void fake_sysfs_add_iommufd(struct fake_sysfs *fs);
+/* From now on there are no "groups" (a kernel without), or no "nodes" for devices' own files. */
+void fake_sysfs_without(struct fake_sysfs *fs, const char *what);
 /* What the kernel runs to load a module: a shell script. */
 void fake_sysfs_modprobe(struct fake_sysfs *fs, const char *script);
 
