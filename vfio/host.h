@@ -14,6 +14,7 @@
 
 #include "core/util.h"
 #include "vfio/iommu_kind.h"
+#include "vfio/p2p.h"
 #include "vfio/pci_addr.h"
 
 #define VFIO_HOST_DEVICES_MAX 16
@@ -48,6 +49,7 @@ struct vfio_host {
 	char state_dir[VFIO_HOST_PATH_SIZE]; /* leases and journal; "" if there is no place */
 	unsigned limit_ms, bind_limit_ms;
 	enum vfio_iommu_kind iommu; /* what to use, the caller's; settled by vfio_host_take */
+	enum vfio_p2p_mode p2p;     /* the caller's */
 	unsigned wait_ms; /* for another tinyvmm's lease; 0: not at all */
 	int signal_fd;    /* borrowed; what can be read from it ends that wait; -1: none */
 	bool plain;       /* a device is given as BDF, not as --gpu BDF: for hints */

@@ -119,20 +119,41 @@ static int settle_type1(const struct vfio_host *host)
 	return r;
 }
 
+/*
+ * Devices that are to reach each other's memory have that mapped, too, which only type1 does as
+ * long as we use no dma-bufs.
+ */
+static bool type1_is_better(const struct vfio_host *host)
+{
+	unsigned gpus = 0;
+
+	for (unsigned i = 0; i < host->count; i++)
+		gpus += host_sysfs_is_gpu(host->root, host->devices[i].addr);
+	return host->count >= 2 && host->p2p != VFIO_P2P_OFF &&
+	       (host->p2p == VFIO_P2P_ON || gpus >= 2) &&
+	       try_open(host_sysfs_path(host->root, "dev/vfio/vfio").s) == 0;
+}
+
 int host_iommu_settle(struct vfio_host *host)
 {
-	int r;
+	const bool may_choose = host->iommu == VFIO_IOMMU_AUTO;
+	int r = 0;
 
-	if (host->iommu == VFIO_IOMMU_TYPE1)
-		return settle_type1(host);
-	r = settle_iommufd(host);
-	if (r < 0 && host->iommu == VFIO_IOMMU_AUTO) {
+	if (may_choose && type1_is_better(host))
+		host->iommu = VFIO_IOMMU_TYPE1;
+	if (host->iommu != VFIO_IOMMU_TYPE1) {
+		host->iommu = VFIO_IOMMU_IOMMUFD;
+		r = settle_iommufd(host);
+	}
+	if (r < 0 && may_choose) {
 		log_debug("iommufd cannot be used: %s", err_text());
 		err_clear();
 		host->iommu = VFIO_IOMMU_TYPE1;
-		return settle_type1(host);
 	}
+	if (host->iommu == VFIO_IOMMU_TYPE1)
+		r = settle_type1(host);
 	if (r == 0)
-		host->iommu = VFIO_IOMMU_IOMMUFD;
+		log_debug("the devices' IOMMU is driven through %s",
+			  host->iommu == VFIO_IOMMU_TYPE1 ? "type1" : "iommufd");
 	return r;
 }

@@ -18,6 +18,7 @@
 #include "core/log.h"
 #include "core/sys.h"
 #include "vfio/device.h"
+#include "vfio/memlock.h"
 #include "vfio/p2p.h"
 
 #define RANGES_TEXT_SIZE 256
@@ -108,29 +109,27 @@ static int check_limits(struct vfio_iommu *iommu, const struct guest_mem *mem)
 	return 0;
 }
 
-/* A number of /proc/self/status, in `base`; 0 if it is not there. */
-static uint64_t status_number(const char *status, const char *field, int base)
+static bool may_lock_anything(void)
 {
-	const char *p = strstr(status, field);
+	char status[8192];
 
-	return p ? strtoull(p + strlen(field), NULL, base) : 0;
+	if (sys_read_text("/proc/self/status", status, sizeof(status)) < 0)
+		return false;
+	return memlock_status_number(status, "\nCapEff:", 16) >> CAP_IPC_LOCK & 1;
 }
 
 /*
- * Pinned pages count against RLIMIT_MEMLOCK of the process unless it has CAP_IPC_LOCK. Finding out
- * only from the kernel would take as long as zeroing all memory.
+ * Pinned pages count against RLIMIT_MEMLOCK unless the process has CAP_IPC_LOCK. Finding out only
+ * from the kernel would take as long as zeroing all memory.
  */
-int vfio_iommu_allow_pinning(uint64_t bytes)
+int vfio_iommu_allow_pinning(uint64_t bytes, bool by_user)
 {
-	char status[8192];
+	const uint64_t before = by_user ? memlock_of_user("/proc") : memlock_of_process("/proc");
+	const uint64_t need = bytes + before;
 	struct rlimit lim, want;
-	uint64_t need = bytes;
 
 	if (getrlimit(RLIMIT_MEMLOCK, &lim) < 0)
 		return err_sys(ERR_HOST, -errno, "read the limit of locked memory");
-	if (sys_read_text("/proc/self/status", status, sizeof(status)) < 0)
-		status[0] = '\0';
-	need += status_number(status, "\nVmLck:", 10) * KiB;
 	if (lim.rlim_cur == RLIM_INFINITY || lim.rlim_cur >= need)
 		return 0;
 
@@ -138,16 +137,24 @@ int vfio_iommu_allow_pinning(uint64_t bytes)
 	want.rlim_max = MAX(lim.rlim_max, (rlim_t)need);
 	if (setrlimit(RLIMIT_MEMLOCK, &want) == 0)
 		return 0;
-	if (status_number(status, "\nCapEff:", 16) >> CAP_IPC_LOCK & 1)
+	if (may_lock_anything())
 		return 0;
 
 	err_set(ERR_LIMIT, -ENOMEM,
 		"the devices need all %llu MiB of guest memory pinned, which takes a limit of "
 		"locked memory of %llu KiB; it is %llu KiB",
 		bytes / MiB, need / KiB, lim.rlim_max / KiB);
-	err_hint("raise it with 'ulimit -l %llu', LimitMEMLOCK= in a systemd unit or memlock in "
-		 "/etc/security/limits.conf, or run as root",
-		 need / KiB);
+	if (by_user && before)
+		err_hint("raise it with 'ulimit -l %llu': iommufd counts what all programs of a "
+			 "user have pinned, %llu KiB before this one; --iommu type1 counts this "
+			 "one "
+			 "alone",
+			 need / KiB, before / KiB);
+	else
+		err_hint("raise it with 'ulimit -l %llu', LimitMEMLOCK= in a systemd unit or "
+			 "memlock in "
+			 "/etc/security/limits.conf, or run as root",
+			 need / KiB);
 	return -ENOMEM;
 }
 
@@ -193,7 +200,7 @@ int vfio_iommu_check_ram(struct vfio_iommu *iommu, const struct guest_mem *mem)
 	r = check_limits(iommu, mem);
 	if (r < 0)
 		return r;
-	return vfio_iommu_allow_pinning(guest_mem_size(mem));
+	return vfio_iommu_allow_pinning(guest_mem_size(mem), iommu->ops->pins_by_user);
 }
 
 int vfio_iommu_map(struct vfio_iommu *iommu, const struct mem_bank *part)

@@ -44,6 +44,7 @@ struct vfio_iommu_ops {
 	 */
 	int (*group_fd)(struct vfio_iommu *iommu, uint32_t group_id);
 	void (*destroy)(struct vfio_iommu *iommu);
+	bool pins_by_user; /* see vfio_iommu_allow_pinning */
 };
 
 struct vfio_iommu {
@@ -67,8 +68,11 @@ int MUST_CHECK vfio_type1_create(struct vm *vm, struct vfio_iommu **ret_iommu);
 /* The same with /dev/iommu, where the kernel (6.6 and later) has it. */
 int MUST_CHECK vfio_iommufd_create(struct vm *vm, struct vfio_iommu **ret_iommu);
 
-/* Whether `bytes` of guest RAM may be pinned; the limit of locked memory is raised if need be. */
-int MUST_CHECK vfio_iommu_allow_pinning(uint64_t bytes);
+/*
+ * Whether `bytes` of guest RAM may be pinned; the limit of locked memory is raised if need be.
+ * `by_user`: what all processes of this user have pinned counts (iommufd), not only ours (type1).
+ */
+int MUST_CHECK vfio_iommu_allow_pinning(uint64_t bytes, bool by_user);
 
 /* Whether the IOMMU can map a bank of guest RAM; -ERANGE with what is in the way. */
 int MUST_CHECK vfio_iommu_check_range(const struct vfio_iommu_limits *limits,

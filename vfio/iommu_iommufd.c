@@ -236,6 +236,7 @@ static const struct vfio_iommu_ops iommufd_ops = {
 	.map = iommufd_map,
 	.unmap = iommufd_unmap,
 	.destroy = iommufd_destroy,
+	.pins_by_user = true,
 };
 
 static int open_iommu(void)

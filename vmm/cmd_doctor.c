@@ -32,6 +32,12 @@ static bool wants_color(void)
 	return !(no_color && no_color[0]) && term && strcmp(term, "dumb") != 0;
 }
 
+/* As type1 counts. With iommufd, what the user's other programs have pinned is added. */
+static int allow_pinning(uint64_t bytes)
+{
+	return vfio_iommu_allow_pinning(bytes, false);
+}
+
 int cmd_doctor(const struct options *options)
 {
 	struct pci_addr devices[OPTIONS_GPUS_MAX];
@@ -53,7 +59,7 @@ int cmd_doctor(const struct options *options)
 		.width = width,
 		.query_kvm = query_kvm,
 		.check_memory = guest_ram_check,
-		.allow_pinning = vfio_iommu_allow_pinning,
+		.allow_pinning = allow_pinning,
 		.firmware = &search,
 		.privileged = geteuid() == 0,
 	};

@@ -68,11 +68,11 @@ static int machine_failed(const struct machine *machine)
 	return machine->end_signal ? STATUS_SIGNAL + machine->end_signal : status;
 }
 
-static int run_machine(struct machine *machine)
+static int run_machine(struct machine *machine, enum vfio_iommu_kind iommu)
 {
 	enum machine_end end;
 
-	if (machine_build(machine) < 0)
+	if (machine_build(machine, iommu) < 0)
 		return machine_failed(machine);
 	return machine_run(machine, &end) < 0 ? command_failed() : end_status(machine, end);
 }
@@ -86,7 +86,7 @@ static int use_devices(struct vfio_host *host, struct machine *machine)
 
 	for (unsigned i = 0; i < host->count; i++)
 		machine->gpu_dirty[i] = host->devices[i].dirty;
-	status = run_machine(machine);
+	status = run_machine(machine, host->iommu);
 	timings_begin("tear down");
 	machine_fini(machine);
 	timings_end();
@@ -117,6 +117,8 @@ int cmd_run(const struct options *options)
 	}
 
 	vfio_host_init(&host, "");
+	host.iommu = options->iommu;
+	host.p2p = options->p2p;
 	host.wait_ms = options->wait_ms;
 	host.signal_fd = signal_fd;
 	timings_begin("host checks");

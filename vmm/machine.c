@@ -346,10 +346,11 @@ int machine_open(struct machine *machine, const struct options *options, int sig
 	return machine_do(machine, preflight, ARRAY_SIZE(preflight));
 }
 
-int machine_build(struct machine *machine)
+int machine_build(struct machine *machine, enum vfio_iommu_kind iommu)
 {
 	int r;
 
+	machine->iommu_kind = iommu;
 	timings_begin("build the machine");
 	r = machine_do(machine, building, ARRAY_SIZE(building));
 	timings_end();

@@ -69,6 +69,7 @@ struct machine {
 	struct pci_root pci;
 	struct ich9_lpc *lpc;
 	struct fw_cfg *fw_cfg;
+	enum vfio_iommu_kind iommu_kind;
 	struct vfio_iommu *iommu; /* NULL: no passed-through device */
 	struct vfio_pin *pin;     /* NULL: not begun */
 	struct loop_source pinned;
@@ -111,8 +112,11 @@ struct machine {
  */
 int MUST_CHECK machine_open(struct machine *machine, const struct options *options, int signal_fd);
 
-/* Builds the rest, up to the first instruction. The devices are with vfio-pci. */
-int MUST_CHECK machine_build(struct machine *machine);
+/*
+ * Builds the rest, up to the first instruction. The devices are with vfio-pci, and `iommu` is what
+ * vfio_host_take has settled on.
+ */
+int MUST_CHECK machine_build(struct machine *machine, enum vfio_iommu_kind iommu);
 
 /* Runs the guest until its end. */
 int MUST_CHECK machine_run(struct machine *machine, enum machine_end *ret_end);

@@ -191,7 +191,9 @@ int machine_add_gpus(struct machine *machine)
 
 	if (options->gpu_count == 0)
 		return 0;
-	r = vfio_type1_create(&machine->vm, &machine->iommu);
+	r = machine->iommu_kind == VFIO_IOMMU_IOMMUFD
+		    ? vfio_iommufd_create(&machine->vm, &machine->iommu)
+		    : vfio_type1_create(&machine->vm, &machine->iommu);
 	if (r == 0)
 		choose_cliques(machine, cliques);
 	for (unsigned i = 0; i < options->gpu_count && r == 0; i++) {

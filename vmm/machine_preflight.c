@@ -57,7 +57,9 @@ int machine_check_pinning(struct machine *machine)
 {
 	const struct options *options = machine->options;
 
-	return options->gpu_count ? vfio_iommu_allow_pinning(options->memory) : 0;
+	return options->gpu_count ? vfio_iommu_allow_pinning(options->memory,
+							     options->iommu == VFIO_IOMMU_IOMMUFD)
+				  : 0;
 }
 
 int machine_open_kernel(struct machine *machine)

@@ -14,6 +14,7 @@
 #include "core/util.h"
 #include "timings_out.h"
 #include "vfio/clique.h"
+#include "vfio/iommu_kind.h"
 #include "vfio/p2p.h"
 #include "vfio/pci_addr.h"
 
@@ -77,6 +78,7 @@ struct options {
 	unsigned gpu_count; /* of bind and release too */
 	unsigned wait_ms;   /* for a device that another tinyvmm has */
 	enum vfio_p2p_mode p2p;
+	enum vfio_iommu_kind iommu;
 	struct options_disk disks[OPTIONS_DISKS_MAX];
 	unsigned disk_count;
 	unsigned cpus;

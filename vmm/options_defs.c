@@ -97,6 +97,7 @@ const unsigned options_command_count = ARRAY_SIZE(options_commands);
 const struct option_def options_defs[] = {
 	{ "gpu", 0, RUN, "BDF[,PROPERTY=VALUE]...", true, options_parse_gpu },
 	{ "p2p", 0, RUN, "on|off|auto", false, options_parse_p2p },
+	{ "iommu", 0, RUN, "KIND", false, options_parse_iommu },
 	{ "wait", 0, RUN | BIND, "TIME", false, options_parse_wait },
 	{ "user", 0, BIND, "NAME", false, options_parse_user },
 	{ "disk", 0, RUN, "FILE[,ro][,serial=TEXT]", true, options_parse_disk },

@@ -43,6 +43,7 @@ extern const unsigned options_def_count;
 /* options_device.c */
 int MUST_CHECK options_parse_gpu(struct options *options, const char *value);
 int MUST_CHECK options_parse_p2p(struct options *options, const char *value);
+int MUST_CHECK options_parse_iommu(struct options *options, const char *value);
 int MUST_CHECK options_argument_device(struct options *options, const char *value);
 int MUST_CHECK options_parse_wait(struct options *options, const char *value);
 int MUST_CHECK options_parse_user(struct options *options, const char *value);

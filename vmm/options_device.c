@@ -223,3 +223,23 @@ int options_parse_disk(struct options *options, const char *value)
 	options->disk_count++;
 	return 0;
 }
+
+int options_parse_iommu(struct options *options, const char *value)
+{
+	static const struct {
+		const char *name;
+		enum vfio_iommu_kind kind;
+	} kinds[] = {
+		{ "auto", VFIO_IOMMU_AUTO },
+		{ "type1", VFIO_IOMMU_TYPE1 },
+		{ "iommufd", VFIO_IOMMU_IOMMUFD },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (strcmp(value, kinds[i].name) == 0) {
+			options->iommu = kinds[i].kind;
+			return 0;
+		}
+	}
+	return err_set(ERR_USAGE, -EINVAL, "--iommu: '%s' is not auto, iommufd or type1", value);
+}

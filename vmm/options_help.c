@@ -35,6 +35,7 @@ static const char run_help[] =
 "      rom=FILE|off                  it shows this option ROM, or none\n"
 "      clique=N|off                  NVIDIA: GPUs of a clique reach each other\n"
 "  --p2p on|off|auto               devices reach each other's memory\n"
+"  --iommu KIND                    auto (default), iommufd or type1\n"
 "  --wait TIME                     for devices in use by another tinyvmm: 5m, 2h\n"
 "  --disk FILE[,ro][,serial=TEXT]  add a disk (up to 12)\n"
 "  --cpus N                        virtual CPUs, 1 to 254 (default 2)\n"
@@ -47,8 +48,7 @@ static const char run_help[] =
 "  --kernel FILE [--initrd FILE]   start this kernel, without firmware\n"
 "  --cmdline TEXT                  its arguments (default console=ttyS0)\n"
 "  --timings [--json]              show in the end when each part happened\n"
-"  -v, --verbose                   say more\n"
-"  -q, --quiet                     only warnings and errors\n"
+"  -v, --verbose; -q, --quiet      say more; only warnings and errors\n"
 "  -h, --help; -V, --version       show this text; show the version\n"
 "\n"
 "BDF is the device's address (lspci -D). A comma in a file name is written ',,'.\n";

@@ -64,6 +64,35 @@ static void one_device_without_its_file_takes_all_to_type1(void **state)
 	assert_int_equal(host.iommu, VFIO_IOMMU_TYPE1);
 }
 
+/* Two GPUs are to reach each other's memory, unless that is said to be off. */
+static void take_two_gpus(enum vfio_p2p_mode p2p, enum vfio_iommu_kind expected)
+{
+	static const struct fake_pci_device other = { "0000:02:00.0", 0x030200, NULL, NULL, 9, 0 };
+
+	fake_sysfs_add_iommufd(&fs);
+	fake_sysfs_add_device(&fs, &other);
+	host.p2p = p2p;
+	check_and_take(GPU, other.bdf);
+	assert_int_equal(host.iommu, expected);
+}
+
+static void devices_that_reach_each_other_get_type1(void **state)
+{
+	fake_sysfs_file(&fs, "dev/vfio/vfio", "%s", "");
+	take_two_gpus(VFIO_P2P_AUTO, VFIO_IOMMU_TYPE1);
+}
+
+static void devices_that_do_not_reach_each_other_get_iommufd(void **state)
+{
+	fake_sysfs_file(&fs, "dev/vfio/vfio", "%s", "");
+	take_two_gpus(VFIO_P2P_OFF, VFIO_IOMMU_IOMMUFD);
+}
+
+static void kernel_without_type1_leaves_iommufd(void **state)
+{
+	take_two_gpus(VFIO_P2P_ON, VFIO_IOMMU_IOMMUFD);
+}
+
 static void type1_may_be_asked_for(void **state)
 {
 	fake_sysfs_add_iommufd(&fs);
@@ -144,6 +173,9 @@ int main(void)
 		TEST(folder_without_a_device_number_is_no_character_device),
 		TEST(type1_is_used_where_the_device_s_file_was_not_handed_in),
 		TEST(one_device_without_its_file_takes_all_to_type1),
+		TEST(devices_that_reach_each_other_get_type1),
+		TEST(devices_that_do_not_reach_each_other_get_iommufd),
+		TEST(kernel_without_type1_leaves_iommufd),
 		TEST(type1_may_be_asked_for),
 		TEST(asked_for_without_dev_iommu_touches_nothing),
 		TEST(asked_for_where_vfio_has_no_character_devices_touches_nothing),

@@ -69,6 +69,8 @@ static void describe(const struct options *o, char line[1024])
 		add(line, "wait %u ms; ", o->wait_ms);
 	if (o->p2p != VFIO_P2P_AUTO)
 		add(line, "p2p %s; ", o->p2p == VFIO_P2P_ON ? "on" : "off");
+	if (o->iommu != VFIO_IOMMU_AUTO)
+		add(line, "%s; ", o->iommu == VFIO_IOMMU_TYPE1 ? "type1" : "iommufd");
 	for (unsigned i = 0; i < o->disk_count; i++) {
 		add(line, "disk '%s'%s%s%s; ", o->disks[i].file, o->disks[i].readonly ? " ro" : "",
 		    o->disks[i].serial[0] ? " serial " : "", o->disks[i].serial);
@@ -151,6 +153,9 @@ static const struct golden good[] = {
 	{ "--gpu 01:00.0,rom=./off", "gpu 0000:01:00.0 rom ./off; 2 cpus, 4096M" },
 	{ "--gpu 01:00.0,rom=a,,b=c", "gpu 0000:01:00.0 rom a,b=c; 2 cpus, 4096M" },
 	{ "--gpu 01:00.0 --gpu 01:00.1", "gpu 0000:01:00.0; gpu 0000:01:00.1; 2 cpus, 4096M" },
+	{ "--gpu 01:00.0 --iommu auto", "gpu 0000:01:00.0; 2 cpus, 4096M" },
+	{ "--gpu 01:00.0 --iommu type1", "gpu 0000:01:00.0; type1; 2 cpus, 4096M" },
+	{ "--iommu iommufd", "iommufd; 2 cpus, 4096M" },
 
 	{ "--gpu 01:00.0,clique=0", "gpu 0000:01:00.0 clique 0; 2 cpus, 4096M" },
 	{ "--gpu 01:00.0,clique=15,rom=off", "gpu 0000:01:00.0 no rom clique 15; 2 cpus, 4096M" },
@@ -232,6 +237,8 @@ static const struct golden bad[] = {
 	{ "--hypervisor-vendor Ac\xc3\xa9",
 	  "--hypervisor-vendor: 'Ac\xc3\xa9' cannot be told; it takes 1 to 12 visible ASCII "
 	  "characters" },
+	{ "--iommu vfio", "--iommu: 'vfio' is not auto, iommufd or type1" },
+	{ "--iommu type1 --iommu type1", "--iommu is given twice" },
 	{ "--hypervisor-vendor x --hide-hypervisor",
 	  "--hide-hypervisor and --hypervisor-vendor exclude each other" },
 	{ "--hide-hypervisor --hypervisor-vendor x",
