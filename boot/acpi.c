@@ -269,7 +269,7 @@ static size_t build_mcfg(struct buf *b, const struct acpi_machine *m)
 	buf_le(b, 8, m->ecam_base);
 	buf_le(b, 2, 0); /* segment */
 	buf_le(b, 1, 0); /* first bus */
-	buf_le(b, 1, m->ecam_size / ECAM_BUS_SIZE - 1);
+	buf_le(b, 1, m->buses - 1);
 	buf_zero(b, 4);
 	table_end(b, start);
 	return start;
@@ -317,6 +317,8 @@ static bool machine_ok(const struct acpi_machine *m)
 	}
 	if (!m->ecam_size || m->ecam_size % ECAM_BUS_SIZE || m->ecam_size > 256 * ECAM_BUS_SIZE ||
 	    !range_fits(m->ecam_base, m->ecam_size, 4 * GiB))
+		return false;
+	if (!m->buses || m->buses > m->ecam_size / ECAM_BUS_SIZE)
 		return false;
 	if (m->mmio32_base >= m->mmio32_end || m->mmio32_end > 4 * GiB)
 		return false;

@@ -12,7 +12,6 @@
 
 #define PCI_SLOTS        32u
 #define PCI_PINS         4u
-#define PCI_BUSES        256u
 #define PCI_CONFIG_PORT  0xcf8u /* and the reset register among its eight ports */
 #define PCI_CONFIG_PORTS 8u
 #define IO_PORT_MAX      0xffffu
@@ -52,7 +51,7 @@ static void root_windows(struct buf *b, const struct acpi_machine *m)
 
 	size_t res = aml_res_open(b);
 
-	aml_res_window(b, 2, AML_SPACE_BUS, 0, PCI_BUSES - 1);
+	aml_res_window(b, 2, AML_SPACE_BUS, 0, m->buses - 1);
 	aml_res_io(b, PCI_CONFIG_PORT, PCI_CONFIG_PORTS);
 	aml_res_window(b, 2, AML_SPACE_IO, 0, PCI_CONFIG_PORT - 1);
 	aml_res_window(b, 2, AML_SPACE_IO, PCI_CONFIG_PORT + PCI_CONFIG_PORTS, IO_PORT_MAX);

@@ -45,6 +45,19 @@ struct pci_dev *pci_root_find(struct pci_root *root, unsigned bus_nr, uint8_t de
 	return bus ? bus->devs[devfn] : NULL;
 }
 
+unsigned pci_root_last_bus(struct pci_root *root)
+{
+	unsigned last = 0;
+
+	for (unsigned devfn = 0; devfn < ARRAY_SIZE(root->bus.devs); devfn++) {
+		struct pci_dev *dev = root->bus.devs[devfn];
+
+		if (dev && pci_bridge_of(dev))
+			last = MAX(last, pci_function_read(dev, PCI_SUBORDINATE_BUS, 1));
+	}
+	return last;
+}
+
 uint32_t pci_function_read(struct pci_dev *dev, unsigned off, unsigned len)
 {
 	uint32_t val;

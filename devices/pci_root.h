@@ -47,6 +47,9 @@ uint64_t pci_root_ecam_base(struct pci_root *root);
 /* The function that a configuration access reaches, by the guest's bus numbers; NULL if none. */
 struct pci_dev *pci_root_find(struct pci_root *root, unsigned bus, uint8_t devfn);
 
+/* The highest number that a bridge has given to a bus; 0 as long as none has. */
+unsigned pci_root_last_bus(struct pci_root *root);
+
 /* A configuration access to a function: aligned, of 1, 2 or 4 bytes. Takes its lock. */
 uint32_t pci_function_read(struct pci_dev *dev, unsigned off, unsigned len);
 void pci_function_write(struct pci_dev *dev, unsigned off, unsigned len, uint32_t val);

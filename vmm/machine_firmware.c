@@ -97,6 +97,7 @@ int machine_build_acpi(struct machine *machine, struct acpi_tables *ret_tables)
 		.ioapic_base = IOAPIC_BASE,
 		.ecam_base = ecam_base ? ecam_base : ECAM_BASE_OVMF,
 		.ecam_size = ECAM_SIZE,
+		.buses = pci_root_last_bus(&machine->pci) + 1,
 		.pm_base = PORT_PM_BASE,
 		.pm_size = ICH9_PM_SIZE,
 		.sci_gsi = GSI_SCI,

@@ -32,6 +32,7 @@ static struct acpi_machine machine(unsigned vcpus)
 		.ioapic_base = 0xfec00000,
 		.ecam_base = 0xb0000000,
 		.ecam_size = 256 * MiB,
+		.buses = 256,
 		.pm_base = 0x600,
 		.pm_size = 0x80,
 		.sci_gsi = 9,
@@ -161,6 +162,19 @@ static void mcfg_tells_the_ecam(void **state)
 	acpi_image_fini(&image);
 }
 
+/* A guest looks at each slot of each bus that it is told of: it is told of no more than there are.
+ */
+static void buses_are_those_that_exist(void **state)
+{
+	struct acpi_machine m = machine(1);
+	struct acpi_image image;
+
+	m.buses = 3;
+	image = image_of(&m);
+	assert_int_equal(load_le(listed(&image, 2, "MCFG") + 52, 4), 0x02000000);
+	acpi_image_fini(&image);
+}
+
 /* Counts MADT entries of each type and checks that they fill the table. */
 static void count_madt(const uint8_t *madt, unsigned ret_counts[16])
 {
@@ -262,7 +276,7 @@ static void no_64_bit_window(void **state)
 
 static void contradictions_are_refused(void **state)
 {
-	struct acpi_machine bad[10];
+	struct acpi_machine bad[12];
 	struct acpi_tables t;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -277,6 +291,8 @@ static void contradictions_are_refused(void **state)
 	bad[7].mmio64_size = UINT64_MAX;
 	bad[8].pci_gsi = NULL;
 	bad[9].ecam_size = 0;
+	bad[10].buses = 0;
+	bad[11].buses = 257;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(acpi_build(&bad[i], &t), -EINVAL);
 
@@ -442,6 +458,7 @@ int main(void)
 		cmocka_unit_test(everything_is_reachable_from_the_rsdp),
 		cmocka_unit_test(fadt_tells_the_pm_block),
 		cmocka_unit_test(mcfg_tells_the_ecam),
+		cmocka_unit_test(buses_are_those_that_exist),
 		cmocka_unit_test(madt_lists_processors_and_interrupts),
 		cmocka_unit_test(many_processors_are_x2apics),
 		cmocka_unit_test(sizes_do_not_depend_on_addresses),

@@ -131,6 +131,7 @@ static void tables_are_copied(void **state)
 		.vcpus = 1,
 		.ecam_base = 0xb0000000,
 		.ecam_size = 256 * MiB,
+		.buses = 256,
 		.mmio32_base = 0xc0000000,
 		.mmio32_end = 0xfc000000,
 		.pci_gsi = pci_gsi,
