@@ -236,9 +236,25 @@ static void dmidecode_reads_them(void **state)
 	smbios_tables_fini(&t);
 }
 
+/* For a guest without firmware, which finds the anchor by itself. */
+static void a_linked_anchor_points_at_the_tables(void **state)
+{
+	struct smbios_tables t = build(&machine);
+	const uint64_t tables = smbios_link(&t, 0xf0000);
+	uint8_t sum = 0;
+
+	assert_int_equal(tables, 0xf0020);
+	assert_int_equal(load_le(t.anchor.data + 16, 8), tables);
+	for (size_t i = 0; i < t.anchor.len; i++)
+		sum = (uint8_t)(sum + t.anchor.data[i]);
+	assert_int_equal(sum, 0);
+	smbios_tables_fini(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_linked_anchor_points_at_the_tables),
 		cmocka_unit_test(anchor_is_what_ovmf_checks),
 		cmocka_unit_test(system_has_name_and_uuid),
 		cmocka_unit_test(structures_have_the_lengths_of_the_specification),
