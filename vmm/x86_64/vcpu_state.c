@@ -42,15 +42,19 @@ struct arch_vcpu {
 /*
  * The MTRRs, which KVM keeps but does not list. Firmware relies on their being off after a reset.
  * [Intel-SDM 3A 12.11 Memory Type Range Registers (MTRRs)]
+ *
+ * The one that switches them off comes first: while they are on and a device is passed through, KVM
+ * drops what it has mapped of each range that is written, and warns of a range whose mask nobody
+ * has written before.
  */
 static const struct {
 	uint32_t first, last;
 } mtrrs[] = {
+	{ 0x2ff, 0x2ff }, /* IA32_MTRR_DEF_TYPE */
 	{ 0x200, 0x20f }, /* IA32_MTRR_PHYSBASE0 to IA32_MTRR_PHYSMASK7 */
 	{ 0x250, 0x250 }, /* IA32_MTRR_FIX64K_00000 */
 	{ 0x258, 0x259 }, /* IA32_MTRR_FIX16K_80000, _A0000 */
 	{ 0x268, 0x26f }, /* IA32_MTRR_FIX4K_C0000 to _F8000 */
-	{ 0x2ff, 0x2ff }, /* IA32_MTRR_DEF_TYPE */
 };
 
 /* Unless this vCPU does not have it. */
