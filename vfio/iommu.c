@@ -158,12 +158,7 @@ int vfio_iommu_allow_pinning(uint64_t bytes, bool by_user)
 	return -ENOMEM;
 }
 
-/*
- * A device that does not answer is of no use. One that could not be reset goes to the guest as its
- * last user left it: that is fine with a warning if that was a driver of the host, or if nothing
- * can reset it, but not if it was another guest and the reset that there is has failed.
- */
-static int check_clean(const struct vfio_iommu *iommu)
+int vfio_iommu_check_clean(const struct vfio_iommu *iommu)
 {
 	for (struct vfio_device *dev = iommu->devices; dev; dev = dev->next) {
 		int r;
@@ -194,9 +189,6 @@ int vfio_iommu_check_ram(struct vfio_iommu *iommu, const struct guest_mem *mem)
 	int r;
 
 	assert(!iommu->mapped_count);
-	r = check_clean(iommu);
-	if (r < 0)
-		return r;
 	r = check_limits(iommu, mem);
 	if (r < 0)
 		return r;

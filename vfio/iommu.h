@@ -90,6 +90,14 @@ int MUST_CHECK vfio_iommu_check_range(const struct vfio_iommu_limits *limits,
  */
 int MUST_CHECK vfio_iommu_check_ram(struct vfio_iommu *iommu, const struct guest_mem *mem);
 
+/*
+ * Checks that the devices are clean. After the last one was created, and before anything is done to
+ * them. A device that does not answer is of no use. One that could not be reset goes to the guest
+ * as its last user left it: that is fine with a warning if that was a driver of the host, or if
+ * nothing can reset it, but not if it was another guest and the reset that there is has failed.
+ */
+int MUST_CHECK vfio_iommu_check_clean(const struct vfio_iommu *iommu);
+
 /* Maps `part` of a bank, which pins it. Parts come in the order of their addresses. */
 int MUST_CHECK vfio_iommu_map(struct vfio_iommu *iommu, const struct mem_bank *part);
 

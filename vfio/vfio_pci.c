@@ -383,7 +383,8 @@ static int probe(struct vfio_pci *v, const struct board *board,
 /*
  * The first reset. The kernel did it at open if it has a good one; a reset of the bus may have to
  * wait until the last device of that bus is open, and resets the earlier ones as well. What is not
- * clean in the end, vfio_iommu_check_ram tells. However it left the device, that is no bus master.
+ * clean in the end, vfio_iommu_check_clean tells. However it left the device, that is no bus
+ * master.
  */
 static void reset_before_use(struct vfio_pci *v)
 {

@@ -4,9 +4,9 @@
  * bound to vfio-pci, and its place in the guest is below a root port.
  *
  * Order of a run: vfio_type1_create, vfio_pci_create for each device, pci_bus_add,
- * vfio_iommu_check_ram, the guest, vfio_pin_start, vfio_pci_allow_dma once all is pinned; then
- * vfio_pin_stop, device.destroy of each, vfio_iommu_destroy, and only then may guest RAM go. The
- * devices are reset before and after.
+ * vfio_iommu_check_clean and _check_ram, the guest, vfio_pin_start, vfio_pci_allow_dma once all is
+ * pinned; then vfio_pin_stop, device.destroy of each, vfio_iommu_destroy, and only then may guest
+ * RAM go. The devices are reset before and after.
  */
 #ifndef VFIO_VFIO_PCI_H
 #define VFIO_VFIO_PCI_H

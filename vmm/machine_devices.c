@@ -209,6 +209,8 @@ int machine_add_gpus(struct machine *machine)
 			r = add_gpu_slot(machine, i, port, cliques);
 	}
 	if (r == 0)
+		r = vfio_iommu_check_clean(machine->iommu);
+	if (r == 0)
 		r = vfio_p2p_init(machine->iommu, options->p2p, machine->gpus, machine->gpu_count);
 	return r;
 }
