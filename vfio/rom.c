@@ -63,8 +63,11 @@ void vfio_rom_fix_id(uint8_t *data, uint64_t size, uint16_t vendor, uint16_t dev
 		fix_checksum(data, size);
 }
 
-/* Reads the device's ROM as far as that works. Bytes that cannot be read are ones. */
-static void load_from_device(struct vfio_rom *rom)
+/*
+ * Reads the device's ROM as far as that works. Bytes that cannot be read are ones. False if it is
+ * no ROM: a display that is being set up may show its own later.
+ */
+static bool load_from_device(struct vfio_rom *rom)
 {
 	const struct vfio_region *region = &rom->dev->regions[VFIO_PCI_ROM_REGION_INDEX];
 	const uint64_t size = MIN(region->size, rom->size);
@@ -79,14 +82,19 @@ static void load_from_device(struct vfio_rom *rom)
 		done += n;
 	}
 	if (!has_signature(rom->data)) {
+		memset(rom->data, 0xff, rom->size);
+		if (rom->told)
+			return false;
+		rom->told = true;
 		log_warn("%s: its option ROM cannot be read (a display in use often hides it): "
 			 "give "
 			 "a copy with rom=FILE, or rom=off",
 			 rom->dev->bdf);
-		memset(rom->data, 0xff, rom->size);
+		return false;
 	}
 	vfio_rom_fix_id(rom->data, size, (uint16_t)load_le(rom->pci->config + PCI_VENDOR_ID, 2),
 			(uint16_t)load_le(rom->pci->config + PCI_DEVICE_ID, 2));
+	return true;
 }
 
 static void map_slot(struct vfio_rom *rom)
@@ -105,10 +113,11 @@ static uint64_t rom_read(void *opaque, uint64_t off, unsigned len)
 	struct vfio_rom *rom = opaque;
 
 	pthread_mutex_lock(&rom->pci->lock);
-	if (!rom->loaded) {
-		load_from_device(rom);
-		rom->loaded = true;
-		map_slot(rom);
+	if (!rom->loaded && !rom->failed) {
+		rom->loaded = load_from_device(rom);
+		rom->failed = !rom->loaded;
+		if (rom->loaded)
+			map_slot(rom);
 	}
 	pthread_mutex_unlock(&rom->pci->lock);
 	return load_le(rom->data + off, len);
@@ -204,6 +213,8 @@ void vfio_rom_map(struct vfio_rom *rom)
 {
 	const uint64_t addr = rom->pci->bars[PCI_BAR_ROM].addr;
 
+	/* Once each time that the guest begins to decode it, not with every read of it. */
+	rom->failed = false;
 	rom->range.base = addr;
 	if (bus_add_or_wait(rom->pci->board->mmio, &rom->range) < 0) {
 		log_guest("%s: its ROM cannot be at 0x%" PRIx64, rom->dev->bdf, addr);

@@ -18,7 +18,8 @@ struct vfio_rom {
 	const struct vfio_device *dev;
 	uint8_t *data; /* NULL: no ROM */
 	uint64_t size; /* of the BAR */
-	bool loaded;   /* `data` has the contents; pci->lock */
+	/* pci->lock: `data` has the contents; the last try failed, and was said to the user. */
+	bool loaded, failed, told;
 	struct bus_range range;
 	struct vm_slot slot;
 };

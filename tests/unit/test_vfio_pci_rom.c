@@ -66,6 +66,25 @@ static void rom_without_signature_reads_ones(void **state)
 	assert_int_equal(bus_read(&f->m.mmio, 0xd0000000, 4), 0xffffffff);
 }
 
+static void rom_that_could_not_be_read_is_tried_again(void **state)
+{
+	struct vfio_guest *f = *state;
+	uint8_t rom[8192];
+
+	fake.regions[VFIO_PCI_ROM_REGION_INDEX] =
+		(struct fake_region){ .size = 8192, .flags = VFIO_REGION_INFO_FLAG_READ };
+	vfio_guest_create(f);
+	map_rom(f, 0xd0000000);
+	assert_int_equal(bus_read(&f->m.mmio, 0xd0000000, 2), 0xffff);
+	put_rom(rom, sizeof(rom), 0x2330);
+	fake_fill(VFIO_PCI_ROM_REGION_INDEX, 0, rom, sizeof(rom));
+	/* Not with every read, but when the guest decodes it anew. */
+	assert_int_equal(bus_read(&f->m.mmio, 0xd0000000, 2), 0xffff);
+	vfio_guest_config_write(f, PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE);
+	map_rom(f, 0xd0000000);
+	assert_int_equal(bus_read(&f->m.mmio, 0xd0000000, 2), 0xaa55);
+}
+
 static void rom_from_a_file(void **state)
 {
 	char path[] = "/tmp/test_vfio_pci.XXXXXX";
@@ -112,6 +131,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(rom_is_read_at_the_first_look),
 		TEST(rom_without_signature_reads_ones),
+		TEST(rom_that_could_not_be_read_is_tried_again),
 		TEST(rom_from_a_file),
 		TEST(rom_off_has_no_bar),
 		TEST(file_that_is_no_rom_is_refused),
