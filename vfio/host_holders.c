@@ -82,34 +82,63 @@ static bool holds(const char *root, const char *pid, const struct nodes *nodes)
 	return found;
 }
 
-static void list(const char *root, const struct nodes *nodes, char *buf, size_t size)
+/*
+ * True if this user may not see which files the process has open, but its command line names the
+ * device: another user's virtual machine.
+ */
+static bool names(const char *root, const char *pid, struct pci_addr addr)
 {
+	const struct pci_addr_text bdf = pci_addr_text(addr);
+	const char *text;
+	CLEANUP(closep) int fd = -1;
+	char line[4096];
+	ssize_t n;
+
+	if (access(host_sysfs_path(root, "proc/%.20s/fd", pid).s, R_OK | X_OK) == 0)
+		return false;
+	fd = sys_open(host_sysfs_path(root, "proc/%.20s/cmdline", pid).s, O_RDONLY, 0);
+	n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+	if (n <= 0)
+		return false;
+	line[n] = '\0';
+	/* "01:00.0" is how most are told of a device in the first domain. */
+	text = addr.domain ? bdf.s : strchr(bdf.s, ':') + 1;
+	for (ssize_t pos = 0; pos < n; pos += (ssize_t)strlen(line + pos) + 1) {
+		if (strstr(line + pos, text))
+			return true;
+	}
+	return false;
+}
+
+static void add_process(const char *root, const char *pid, char *buf, size_t size)
+{
+	const size_t len = strlen(buf);
+	char name[64];
+
+	if (sys_read_text(host_sysfs_path(root, "proc/%.20s/comm", pid).s, name, sizeof(name)) < 0)
+		strcpy(name, "?");
+	text_clean(name);
+	snprintf(buf + len, size - len, "%s%s (pid %.20s)", len ? ", " : "", name, pid);
+}
+
+/* With `addr`: what cannot be looked into, and names it. Else: what has one of the nodes open. */
+static void list(const char *root, const struct nodes *nodes, const struct pci_addr *addr,
+		 char *buf, size_t size)
+{
+	DIR *dir = opendir(host_sysfs_path(root, "proc").s);
 	struct dirent *entry;
-	size_t len = 0;
-	DIR *dir;
 
 	buf[0] = '\0';
-	if (!nodes->count)
-		return;
-	dir = opendir(host_sysfs_path(root, "proc").s);
-	if (!dir)
-		return;
-	while ((entry = readdir(dir)) && len < size) {
-		char name[64];
-		int n;
+	while (dir && (entry = readdir(dir))) {
+		const char *pid = entry->d_name;
 
-		if (strspn(entry->d_name, "0123456789") != strlen(entry->d_name) ||
-		    !holds(root, entry->d_name, nodes))
+		if (strspn(pid, "0123456789") != strlen(pid))
 			continue;
-		if (sys_read_text(host_sysfs_path(root, "proc/%.20s/comm", entry->d_name).s, name,
-				  sizeof(name)) < 0)
-			strcpy(name, "?");
-		text_clean(name);
-		n = snprintf(buf + len, size - len, "%s%s (pid %.20s)", len ? ", " : "", name,
-			     entry->d_name);
-		len += n > 0 ? (size_t)n : 0;
+		if (addr ? names(root, pid, *addr) : holds(root, pid, nodes))
+			add_process(root, pid, buf, size);
 	}
-	closedir(dir);
+	if (dir)
+		closedir(dir);
 }
 
 void host_holders_list(const char *root, struct pci_addr addr, char *buf, size_t size)
@@ -118,17 +147,25 @@ void host_holders_list(const char *root, struct pci_addr addr, char *buf, size_t
 
 	find_nvidia_node(root, addr, &nodes);
 	find_nodes(root, addr, "drm", "dri", &nodes);
-	list(root, &nodes, buf, size);
+	list(root, &nodes, NULL, buf, size);
 }
 
-void host_holders_list_vfio(const char *root, struct pci_addr addr, unsigned group, char *buf,
-			    size_t size)
+static void list_openers(const char *root, struct pci_addr addr, unsigned group, char *buf,
+			 size_t size)
 {
 	struct nodes nodes = { .count = 1 };
 
 	snprintf(nodes.path[0], sizeof(nodes.path[0]), "/dev/vfio/%u", group);
 	find_nodes(root, addr, "vfio-dev", "vfio/devices", &nodes);
-	list(root, &nodes, buf, size);
+	list(root, &nodes, NULL, buf, size);
+}
+
+void host_holders_list_vfio(const char *root, struct pci_addr addr, unsigned group, char *buf,
+			    size_t size)
+{
+	list_openers(root, addr, group, buf, size);
+	if (!buf[0])
+		list(root, NULL, &addr, buf, size);
 }
 
 bool host_holders_in_use(const char *root, struct pci_addr addr, unsigned group)
@@ -139,6 +176,6 @@ bool host_holders_in_use(const char *root, struct pci_addr addr, unsigned group)
 
 	if (fd != -ENOENT)
 		return fd == -EBUSY;
-	host_holders_list_vfio(root, addr, group, holders, sizeof(holders));
+	list_openers(root, addr, group, holders, sizeof(holders));
 	return holders[0];
 }

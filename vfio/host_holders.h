@@ -12,7 +12,10 @@
  */
 void host_holders_list(const char *root, struct pci_addr addr, char *buf, size_t size);
 
-/* Those that have it, or its whole IOMMU group, open through VFIO. */
+/*
+ * Those that have it, or its whole IOMMU group, open through VFIO. If this user sees none: those of
+ * other users whose command line names the device.
+ */
 void host_holders_list_vfio(const char *root, struct pci_addr addr, unsigned group, char *buf,
 			    size_t size);
 

@@ -80,7 +80,8 @@ static int wait_for_node(const struct vfio_host *host, const struct vfio_host_de
 	r = err_sys(ERR_HOST, r, "%s is on vfio-pci, but %s cannot be used",
 		    pci_addr_text(dev->addr).s, path);
 	if (r == -EACCES)
-		err_hint("run as root, or let root give you that file (chown, a udev rule)");
+		err_hint("run as root, or let root give you that file (tinyvmm bind --user, "
+			 "chown, a udev rule)");
 	else
 		err_hint("udev or devtmpfs makes it; in a container it must be handed in");
 	return r;

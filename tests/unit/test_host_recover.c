@@ -169,6 +169,20 @@ static void device_in_use_elsewhere_through_its_own_file_names_the_user(void **s
 	assert_string_equal(err_hint_text(), "it is in use by qemu (pid 90)");
 }
 
+static void device_in_use_by_another_user_names_who_was_told_of_it(void **state)
+{
+	run_and_be_killed();
+	fake_sysfs_open_group(&fs, 7);
+	/* Their files cannot be seen, their command lines can. */
+	fake_sysfs_file(&fs, "proc/90/comm", "qemu\n");
+	fake_sysfs_file(&fs, "proc/90/cmdline", "qemu -device vfio-pci,host=01:00.0");
+	fake_sysfs_file(&fs, "proc/91/comm", "qemu\n");
+	fake_sysfs_file(&fs, "proc/91/cmdline", "qemu -device vfio-pci,host=02:00.0");
+	check(&host, GPU, NULL);
+	assert_int_equal(vfio_host_take(&host), -EBUSY);
+	assert_string_equal(err_hint_text(), "it is in use by qemu (pid 90)");
+}
+
 static void nothing_is_taken_when_one_of_all_is_in_use_elsewhere(void **state)
 {
 	add_audio("vfio-pci");
@@ -280,6 +294,7 @@ int main(void)
 		TEST(recover_gives_back_the_rest_of_a_group_after_the_run),
 		TEST(device_in_use_elsewhere_is_not_taken),
 		TEST(device_in_use_elsewhere_through_its_own_file_names_the_user),
+		TEST(device_in_use_by_another_user_names_who_was_told_of_it),
 		TEST(nothing_is_taken_when_one_of_all_is_in_use_elsewhere),
 		TEST(recover_leaves_alone_what_is_in_use_elsewhere),
 		TEST(recover_forgets_what_the_user_gave_to_another_driver),
