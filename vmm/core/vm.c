@@ -5,11 +5,30 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/kvm.h>
+#include <sys/stat.h>
 
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
+
+/* udev makes it the group kvm's, or another's where a distribution has its own idea. */
+static void vm_hint_group(void)
+{
+	const struct group *group = NULL;
+	struct stat st;
+
+	if (stat("/dev/kvm", &st) == 0 && st.st_gid != 0 && (st.st_mode & S_IRWXG))
+		group = getgrgid(st.st_gid);
+	if (group)
+		err_hint("run as root, or join its group with 'sudo usermod -aG %s $USER' and log "
+			 "in again",
+			 group->gr_name);
+	else
+		err_hint("run as root, or let root give it to a group of yours: 'sudo chgrp kvm "
+			 "/dev/kvm; sudo chmod g+rw /dev/kvm'");
+}
 
 static int vm_open_kvm(void)
 {
@@ -28,8 +47,7 @@ static int vm_open_kvm(void)
 	case -EACCES:
 	case -EPERM:
 		err_set(ERR_HOST, fd, "no permission to use /dev/kvm");
-		err_hint("run as root, or join its group with 'usermod -aG kvm $USER' and log in "
-			 "again");
+		vm_hint_group();
 		return fd;
 	}
 	return fd < 0 ? err_sys(ERR_HOST, fd, "open /dev/kvm") : fd;
