@@ -90,16 +90,6 @@ static void machine_request_ready(struct loop_source *source)
 	vcpus_resume(&machine->vcpus);
 }
 
-static void machine_power_button(void *opaque)
-{
-	struct machine *machine = opaque;
-
-	if (ich9_lpc_power_button(machine->lpc))
-		log_info("asked the guest to power off");
-	else
-		log_info("the guest does not listen to its power button yet");
-}
-
 static void machine_quit(void *opaque)
 {
 	machine_end(opaque, MACHINE_QUIT);
@@ -124,13 +114,16 @@ static void machine_signal_ready(struct loop_source *source)
 		return;
 	}
 	machine->asked_to_end = true;
-	if (ich9_lpc_power_button(machine->lpc))
+	if (ich9_lpc_power_button(machine->lpc)) {
 		log_info("signal %u: asked the guest to power off; a second one ends it at once",
 			 info.ssi_signo);
-	else
-		log_info("signal %u: the guest cannot hear its power button yet; send it again to "
-			 "end the run at once",
-			 info.ssi_signo);
+		return;
+	}
+	log_info("signal %u: the guest cannot hear its power button yet; it is pressed when it "
+		 "can; "
+		 "send it again to end the run at once",
+		 info.ssi_signo);
+	machine_press_later(machine);
 }
 
 static int init_main_loop(struct machine *machine)
@@ -145,6 +138,7 @@ static int init_main_loop(struct machine *machine)
 
 static void fini_main_loop(struct machine *machine)
 {
+	machine_power_fini(machine);
 	loop_fini(&machine->loop);
 }
 

@@ -97,7 +97,9 @@ struct machine {
 	unsigned step_count;                      /* of machine.c's tables, done */
 	unsigned step_devices[MACHINE_STEPS_MAX]; /* device_count before each */
 
-	int signal_fd;     /* borrowed */
+	int signal_fd;             /* borrowed */
+	struct loop_source button; /* machine_power.c: a timer; fd 0: none */
+	unsigned button_presses;
 	bool asked_to_end; /* a first signal came */
 	enum machine_end end;
 	int end_signal;
@@ -165,6 +167,12 @@ void machine_remove_disks(struct machine *machine); /* their loops, after the de
 int MUST_CHECK machine_init_dma(struct machine *machine);
 int MUST_CHECK machine_start_dma(struct machine *machine);
 void machine_fini_dma(struct machine *machine); /* ends the work, before the devices go */
+
+/* machine_power.c: the console's power button, now, */
+void machine_power_button(void *opaque);
+/* and one that nobody hears yet. */
+void machine_press_later(struct machine *machine);
+void machine_power_fini(struct machine *machine);
 
 /* machine_firmware.c: the address width that the BARs and the firmware need, */
 int MUST_CHECK machine_plan_window(struct machine *machine);
