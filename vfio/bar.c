@@ -158,9 +158,10 @@ static const struct bus_ops bar_ops = { .read = bar_read, .write = bar_write };
  * What kind of BAR `n` is; VFIO shows its flags. The host may have found no room for one, I/O ports
  * above all: its register is 0 then and there is nothing to reach.
  */
-static enum pci_bar_kind bar_kind(const struct vfio_region *region, unsigned n, uint32_t reg)
+static enum pci_bar_kind bar_kind(const struct vfio_device *dev, unsigned n, uint32_t reg)
 {
-	if (!region->size || !reg)
+	/* Those of virtual functions have no register: the physical one's SR-IOV capability has. */
+	if (!dev->regions[n].size || (!reg && !dev->is_vf))
 		return PCI_BAR_NONE;
 	if (reg & PCI_BASE_ADDRESS_SPACE_IO)
 		return PCI_BAR_IO;
@@ -186,7 +187,7 @@ static void bar_init(struct vfio_bars *bars, unsigned n)
 	const struct vfio_region *region = &bars->dev->regions[n];
 	const uint32_t reg = (uint32_t)vfio_region_read(bars->dev, VFIO_PCI_CONFIG_REGION_INDEX,
 							PCI_BASE_ADDRESS_0 + 4 * n, 4);
-	const enum pci_bar_kind kind = bar_kind(region, n, reg);
+	const enum pci_bar_kind kind = bar_kind(bars->dev, n, reg);
 	/* At least what the register's flags leave: 4 ports or 16 bytes. */
 	const uint64_t least = kind == PCI_BAR_IO ? 4 : 16;
 

@@ -152,8 +152,10 @@ static void read_reset_method(struct vfio_device *dev)
 	dev->method[strcspn(dev->method, " \n")] = '\0';
 }
 
-int vfio_device_open(struct vfio_device *dev, struct vfio_iommu *iommu, const char *bdf)
+int vfio_device_open(struct vfio_device *dev, struct vfio_iommu *iommu,
+		     const struct vfio_target *target)
 {
+	const char *bdf = target->bdf;
 	int r;
 
 	*dev = (struct vfio_device){ .fd = -1, .iommu = iommu };
@@ -163,8 +165,9 @@ int vfio_device_open(struct vfio_device *dev, struct vfio_iommu *iommu, const ch
 		return err_set(ERR_DEVICE, -EINVAL, "'%s' is not the address of a PCI device", bdf);
 	strcpy(dev->bdf, bdf);
 	read_reset_method(dev);
+	dev->is_vf = host_sysfs_exists(host_sysfs_path("", "sys/bus/pci/devices/%s/physfn", bdf).s);
 
-	r = iommu->ops->open_device(iommu, bdf, &dev->fd, &dev->handle);
+	r = iommu->ops->open_device(iommu, target, &dev->fd, &dev->handle);
 	if (r < 0)
 		return err_wrap(r, "%s", bdf);
 	dev->next = iommu->devices;

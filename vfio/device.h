@@ -58,6 +58,7 @@ struct vfio_device {
 			 */
 	bool has_flr;   /* and is a function-level reset; told by whoever reads config space */
 	bool pm_reset;  /* D3hot to D0 resets the function; likewise */
+	bool is_vf;     /* a virtual function of SR-IOV */
 	bool clean;     /* reset, and not touched by a guest since */
 	bool at_work;   /* see p2p.h; guarded by its lock */
 	bool dirty;     /* its last guest is known to have left something: set by who opens it */
@@ -80,7 +81,8 @@ struct vfio_device {
  * Opens a device that is bound to vfio-pci. The kernel resets the function at its first open, so
  * that a device with a reset of its own comes clean. All errors begin with the device's address.
  */
-int MUST_CHECK vfio_device_open(struct vfio_device *dev, struct vfio_iommu *iommu, const char *bdf);
+int MUST_CHECK vfio_device_open(struct vfio_device *dev, struct vfio_iommu *iommu,
+				const struct vfio_target *target);
 void vfio_device_close(struct vfio_device *dev);
 
 /*

@@ -12,6 +12,9 @@
 #include "core/sys.h"
 #include "vfio/host_sysfs.h"
 
+/* "0000:01:00.0 vf_token=00000000-0000-0000-0000-000000000000" */
+#define NAME_SIZE 96
+
 int vfio_group_find(const char *bdf, unsigned *ret_id)
 {
 	struct host_sysfs_path dir = host_sysfs_path("", "sys/bus/pci/devices/%s", bdf);
@@ -81,19 +84,42 @@ int vfio_group_open(unsigned id)
 	return -EBUSY;
 }
 
-int vfio_group_open_device(int group_fd, const char *bdf)
+int vfio_group_open_device(int group_fd, const struct vfio_target *target)
 {
-	int fd = sys_ioctl(group_fd, VFIO_GROUP_GET_DEVICE_FD, (void *)(uintptr_t)bdf);
+	const char *bdf = target->bdf, *token = target->vf_token;
+	char name[NAME_SIZE];
+	int fd, n = snprintf(name, sizeof(name), "%s%s%s", bdf, token ? " vf_token=" : "",
+			     token ? token : "");
 
+	if (n < 0 || (size_t)n >= sizeof(name))
+		return err_set(ERR_DEVICE, -EINVAL, "the VF token is too long");
+	fd = sys_ioctl(group_fd, VFIO_GROUP_GET_DEVICE_FD, name);
 	switch (fd) {
 	case -ENODEV:
 		err_set(ERR_DEVICE, fd, "the device is not bound to vfio-pci");
 		err_hint("bind it: 'driverctl set-override %s vfio-pci'", bdf);
 		return fd;
 	case -EACCES:
-		return err_set(ERR_DEVICE, fd,
-			       "the device is a virtual function whose physical function is with "
-			       "VFIO as well, which takes a VF token");
+		if (token) {
+			err_set(ERR_DEVICE, fd,
+				"the VF token is not the one of its physical function");
+			err_hint("it is what the program gave that opened the physical function "
+				 "first; if "
+				 "that is this one, give it before its virtual functions");
+		} else {
+			err_set(ERR_DEVICE, fd,
+				"the device is a virtual function whose physical function is with "
+				"VFIO as well, or the reverse: that takes a VF token");
+			err_hint("give the same UUID to both: --gpu %s,vf-token=UUID", bdf);
+		}
+		return fd;
+	case -EINVAL:
+		if (!token)
+			break;
+		err_set(ERR_DEVICE, fd, "the device takes no VF token");
+		err_hint("only functions of an SR-IOV device whose physical function is with "
+			 "vfio-pci do");
+		return fd;
 	}
 	return fd < 0 ? err_sys(ERR_DEVICE, fd, "open it through VFIO") : fd;
 }

@@ -7,6 +7,7 @@
 #define VFIO_GROUP_H
 
 #include "core/util.h"
+#include "vfio/iommu.h"
 
 /* The group of a device, from sysfs. */
 int MUST_CHECK vfio_group_find(const char *bdf, unsigned *ret_id);
@@ -15,6 +16,6 @@ int MUST_CHECK vfio_group_find(const char *bdf, unsigned *ret_id);
 int MUST_CHECK vfio_group_open(unsigned id);
 
 /* Opens a device of the group, which is in a container already. The fd. */
-int MUST_CHECK vfio_group_open_device(int group_fd, const char *bdf);
+int MUST_CHECK vfio_group_open_device(int group_fd, const struct vfio_target *target);
 
 #endif

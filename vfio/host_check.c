@@ -107,9 +107,12 @@ int host_check_endpoint(const char *root, struct pci_addr addr)
 int host_check_no_vfs(const char *root, struct pci_addr addr)
 {
 	const uint64_t vfs = host_sysfs_number(host_sysfs_device(root, addr, "sriov_numvfs").s, 0);
+	char driver[VFIO_HOST_DRIVER_SIZE];
 	int r;
 
-	if (!vfs)
+	host_sysfs_driver(root, addr, driver);
+	/* With a VFIO driver it stays there, and who may have what the VF token decides. */
+	if (!vfs || host_sysfs_is_vfio(driver))
 		return 0;
 	r = err_set(ERR_DEVICE, -EBUSY, "%s has %u virtual functions switched on",
 		    pci_addr_text(addr).s, (unsigned)vfs);

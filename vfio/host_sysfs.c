@@ -157,8 +157,10 @@ int host_sysfs_header_type(const char *root, struct pci_addr addr)
 	r = sys_pread_full(fd, header, sizeof(header), 0);
 	if (r < 0)
 		return r;
-	/* All ones is what a read gives that no device answers. */
-	if (load_le(header + PCI_VENDOR_ID, 2) == ones(2))
+	/* All ones is what a read gives that no device answers; virtual functions have only their
+	 * IDs so [PCIe-5.0 9.3.4.1.1]. */
+	if (load_le(header + PCI_VENDOR_ID, 4) == ones(4) &&
+	    load_le(header + PCI_COMMAND, 4) == ones(4))
 		return -ENXIO;
 	return header[PCI_HEADER_TYPE] & PCI_HEADER_TYPE_MASK;
 }

@@ -28,10 +28,17 @@ struct vfio_iommu_limits {
 	struct vfio_iova_range ranges[VFIO_IOVA_RANGES_MAX]; /* both ends inclusive */
 };
 
+/* A device as VFIO knows it. */
+struct vfio_target {
+	const char *bdf; /* "0000:01:00.0" */
+	/* A UUID, for a function whose SR-IOV siblings others have through VFIO; NULL: none. */
+	const char *vf_token;
+};
+
 /* A backend: type1 with containers and groups, or iommufd with a file for each device. */
 struct vfio_iommu_ops {
 	/* Opens the device behind this IOMMU. `ret_handle` goes back to close_device. */
-	int (*open_device)(struct vfio_iommu *iommu, const char *bdf, int *ret_fd,
+	int (*open_device)(struct vfio_iommu *iommu, const struct vfio_target *target, int *ret_fd,
 			   void **ret_handle);
 	/* After the device's fd was closed. */
 	void (*close_device)(struct vfio_iommu *iommu, void *handle);

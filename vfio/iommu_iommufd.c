@@ -122,16 +122,23 @@ static int set_up(struct iommufd *u, struct iommufd_device *dev)
 	return r < 0 ? r : attach(u, dev->fd);
 }
 
-static int iommufd_open_device(struct vfio_iommu *iommu, const char *bdf, int *ret_fd,
-			       void **ret_handle)
+static int iommufd_open_device(struct vfio_iommu *iommu, const struct vfio_target *target,
+			       int *ret_fd, void **ret_handle)
 {
 	struct iommufd *u = to_iommufd(iommu);
-	struct iommufd_device *dev = calloc(1, sizeof(*dev));
+	struct iommufd_device *dev;
 	int fd = -1, r;
 
+	/* Only Linux 6.18 and later take one with VFIO_DEVICE_BIND_IOMMUFD. */
+	if (target->vf_token) {
+		err_set(ERR_DEVICE, -ENOTSUP, "a VF token cannot be given through iommufd");
+		err_hint("give --iommu type1");
+		return -ENOTSUP;
+	}
+	dev = calloc(1, sizeof(*dev));
 	if (!dev)
 		return err_sys(ERR_LIMIT, -ENOMEM, "device");
-	r = dev->fd = open_cdev(bdf);
+	r = dev->fd = open_cdev(target->bdf);
 	if (r >= 0)
 		r = set_up(u, dev);
 	if (r >= 0) {

@@ -142,21 +142,21 @@ static void put_group(struct type1 *t, struct type1_group *group)
 		t->iommu_set = false;
 }
 
-static int type1_open_device(struct vfio_iommu *iommu, const char *bdf, int *ret_fd,
-			     void **ret_handle)
+static int type1_open_device(struct vfio_iommu *iommu, const struct vfio_target *target,
+			     int *ret_fd, void **ret_handle)
 {
 	struct type1 *t = to_type1(iommu);
 	struct type1_group *group = NULL;
 	unsigned id = 0;
 	int fd, r;
 
-	r = vfio_group_find(bdf, &id);
+	r = vfio_group_find(target->bdf, &id);
 	if (r < 0)
 		return r;
 	r = open_group(t, id, &group);
 	if (r < 0)
 		return r;
-	fd = vfio_group_open_device(group->fd, bdf);
+	fd = vfio_group_open_device(group->fd, target);
 	if (fd < 0) {
 		put_group(t, group);
 		return fd;

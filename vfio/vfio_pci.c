@@ -402,6 +402,7 @@ int vfio_pci_create(const struct board *board, struct vfio_iommu *iommu,
 		    const struct vfio_pci_config *config, struct loop *main_loop,
 		    struct pci_dev **ret)
 {
+	const struct vfio_target target = { .bdf = config->bdf, .vf_token = config->vf_token };
 	struct vfio_pci *v = calloc(1, sizeof(*v));
 	int r;
 
@@ -410,7 +411,7 @@ int vfio_pci_create(const struct board *board, struct vfio_iommu *iommu,
 	v->pci.device = (struct device){ .name = v->dev.bdf, .ops = &device_ops };
 	v->dirty = config->dirty;
 	timings_begin("open %s", config->bdf);
-	r = vfio_device_open(&v->dev, iommu, config->bdf);
+	r = vfio_device_open(&v->dev, iommu, &target);
 	timings_end();
 	v->dev.dirty = v->dirty && *v->dirty;
 	if (r >= 0)

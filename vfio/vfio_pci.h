@@ -24,6 +24,7 @@ struct vfio_pci_config {
 	const char *bdf;                      /* "0000:01:00.0" */
 	const struct vfio_rom_file *rom_file; /* the ROM to show, copied; NULL: the device's own */
 	bool rom_off;                         /* show none */
+	const char *vf_token;                 /* see struct vfio_target; NULL: none */
 	/*
 	 * What the last guest left in the device may still be there: a reset failed. In: so it was
 	 * known from earlier; out: so it is after device.destroy. NULL: not known, nobody asks.

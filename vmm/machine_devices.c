@@ -142,6 +142,7 @@ static int add_gpu_slot(struct machine *machine, unsigned first, struct pci_brid
 				.rom_file = gpu->rom[0] ? &machine->roms[i] : NULL,
 				.rom_off = gpu->rom_off,
 				.dirty = &machine->gpu_dirty[i],
+				.vf_token = gpu->vf_token[0] ? gpu->vf_token : NULL,
 				.clique = cliques[i].clique,
 			};
 			struct pci_dev *dev;

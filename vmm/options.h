@@ -45,6 +45,9 @@
 /* A user's name [Linux: LOGIN_NAME_MAX]. */
 #define OPTIONS_USER_MAX 255
 
+/* "00000000-0000-0000-0000-000000000000" and its NUL. */
+#define OPTIONS_UUID_SIZE 37
+
 enum options_command {
 	OPTIONS_RUN,
 	OPTIONS_LIST,
@@ -59,8 +62,9 @@ enum options_command {
 struct options_gpu {
 	struct pci_addr addr;
 	struct vfio_clique clique;
-	bool rom_off;       /* the guest sees no expansion ROM */
-	char rom[PATH_MAX]; /* file in place of the device's own ROM; "": none */
+	char vf_token[OPTIONS_UUID_SIZE]; /* "": none */
+	bool rom_off;                     /* the guest sees no expansion ROM */
+	char rom[PATH_MAX];               /* file in place of the device's own ROM; "": none */
 };
 
 struct options_disk {

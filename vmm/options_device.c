@@ -45,6 +45,23 @@ static int parse_clique(struct options_gpu *gpu, const char *clique)
 	return 0;
 }
 
+static int parse_vf_token(struct options_gpu *gpu, const char *token)
+{
+	int r;
+
+	if (gpu->vf_token[0])
+		return err_set(ERR_USAGE, -EINVAL, "--gpu %s: vf-token is given twice",
+			       pci_addr_text(gpu->addr).s);
+	if (!options_value_uuid(token)) {
+		r = err_set(ERR_USAGE, -EINVAL, "--gpu %s: '%s' is no VF token",
+			    pci_addr_text(gpu->addr).s, token);
+		err_hint("it is a UUID; uuidgen makes one");
+		return r;
+	}
+	strcpy(gpu->vf_token, token);
+	return 0;
+}
+
 static int parse_gpu_property(struct options_gpu *gpu, const char *part)
 {
 	static const struct {
@@ -53,6 +70,7 @@ static int parse_gpu_property(struct options_gpu *gpu, const char *part)
 	} properties[] = {
 		{ "rom", parse_rom },
 		{ "clique", parse_clique },
+		{ "vf-token", parse_vf_token },
 	};
 	int r;
 
@@ -64,7 +82,7 @@ static int parse_gpu_property(struct options_gpu *gpu, const char *part)
 	}
 	r = err_set(ERR_USAGE, -EINVAL, "--gpu %s: '%s' is not understood",
 		    pci_addr_text(gpu->addr).s, part);
-	err_hint("it takes rom=FILE or rom=off, and clique=N or clique=off");
+	err_hint("it takes rom=FILE|off, clique=N|off and vf-token=UUID");
 	return r;
 }
 

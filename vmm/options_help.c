@@ -34,6 +34,7 @@ static const char run_help[] =
 "  --gpu BDF[,PROPERTY=VALUE]...   pass this PCI device through (up to 16)\n"
 "      rom=FILE|off                  it shows this option ROM, or none\n"
 "      clique=N|off                  NVIDIA: GPUs of a clique reach each other\n"
+"      vf-token=UUID                 SR-IOV: when VFIO has both functions\n"
 "  --p2p on|off|auto               devices reach each other's memory\n"
 "  --iommu KIND                    auto (default), iommufd or type1\n"
 "  --wait TIME                     for devices in use by another tinyvmm: 5m, 2h\n"

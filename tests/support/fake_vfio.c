@@ -320,8 +320,8 @@ int __wrap_sys_ioctl(int fd, unsigned long request, void *arg)
 		note("leave");
 		return 0;
 	case VFIO_GROUP_GET_DEVICE_FD:
-		note("open");
-		return dup(fake.device_fd);
+		note(strchr(arg, ' ') ? "open(%s)" : "open", (const char *)arg);
+		return fake.open_device_error ? fake.open_device_error : dup(fake.device_fd);
 	/* Two numbers that the container and the device share. */
 	case VFIO_IOMMU_GET_INFO:
 		return fcntl(fd, F_GET_SEALS) < 0 ? iommu_info(arg) : device_ioctl(request, arg);

@@ -41,7 +41,8 @@ struct fake_vfio {
 
 	uint32_t group_flags;
 	int open_cdev_error, bind_error, attach_error; /* of iommufd's devices */
-	int open_group_error, set_iommu_error, set_irqs_error, reset_error, map_error;
+	int open_group_error, open_device_error, set_iommu_error, set_irqs_error, reset_error,
+		map_error;
 	unsigned reset_error_times;   /* after which a reset works; 0: it never does */
 	uint16_t command_after_reset; /* that the device has by itself; 0: untouched */
 	void (*on_map)(const struct vfio_iommu_type1_dma_map *map); /* may wait */

@@ -15,6 +15,8 @@
 #include "vfio/host_check.h"
 #include "vfio/host_lease.h"
 
+#define PF      "0000:03:00.0"
+#define VF      "0000:03:00.1"
 #define GPU     "0000:01:00.0"
 #define AUDIO   "0000:01:00.1"
 #define NETWORK "0000:02:00.0"
@@ -151,6 +153,31 @@ static void function_with_virtual_functions_is_refused(void **state)
 	assert_refused(GPU, AUDIO, -EBUSY, ERR_DEVICE, GPU " has 4 virtual functions switched on",
 		       "pass one of those, or switch them off: echo 0 > "
 		       "/sys/bus/pci/devices/" GPU "/sriov_numvfs");
+}
+
+static void function_with_virtual_functions_may_be_with_vfio(void **state)
+{
+	static const struct fake_pci_device pf = { PF, 0x020000, "vfio-pci", NULL, 21, 0 };
+
+	fake_sysfs_add_device(&fs, &pf);
+	fake_sysfs_file(&fs, "sys/bus/pci/devices/" PF "/sriov_numvfs", "4\n");
+	check(&host, PF, NULL);
+}
+
+static void virtual_function_answers_though_its_ids_do_not(void **state)
+{
+	static const struct fake_pci_device vf = { VF, 0x020000, NULL, NULL, 22, 0 };
+	const uint8_t ids[4] = { 0xff, 0xff, 0xff, 0xff };
+	char path[256];
+	FILE *config;
+
+	fake_sysfs_add_device(&fs, &vf);
+	snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/" VF "/config", fs.root);
+	config = fopen(path, "r+");
+	assert_non_null(config);
+	assert_int_equal(fwrite(ids, sizeof(ids), 1, config), 1);
+	fclose(config);
+	check(&host, VF, NULL);
 }
 
 /* A host as it is when its IOMMU is off. */
@@ -428,6 +455,8 @@ int main(void)
 		TEST(bridges_are_refused),
 		TEST(device_that_fell_off_the_bus_is_told),
 		TEST(function_with_virtual_functions_is_refused),
+		TEST(function_with_virtual_functions_may_be_with_vfio),
+		TEST(virtual_function_answers_though_its_ids_do_not),
 		TEST(iommu_off_says_what_to_do_on_this_cpu),
 		TEST(device_that_the_iommu_does_not_cover),
 		TEST(unsafe_noiommu_group_is_no_iommu),

@@ -63,6 +63,8 @@ static void describe(const struct options *o, char line[1024])
 			add(line, " no clique");
 		if (clique->kind == VFIO_CLIQUE_ID)
 			add(line, " clique %u", clique->id);
+		if (o->gpus[i].vf_token[0])
+			add(line, " token %s", o->gpus[i].vf_token);
 		add(line, "; ");
 	}
 	if (o->wait_ms)
@@ -160,6 +162,8 @@ static const struct golden good[] = {
 	{ "--gpu 01:00.0,clique=0", "gpu 0000:01:00.0 clique 0; 2 cpus, 4096M" },
 	{ "--gpu 01:00.0,clique=15,rom=off", "gpu 0000:01:00.0 no rom clique 15; 2 cpus, 4096M" },
 	{ "--gpu 01:00.0,clique=off", "gpu 0000:01:00.0 no clique; 2 cpus, 4096M" },
+	{ "--gpu 01:00.1,vf-token=BD8D9D2B-5a5f-4f5a-a211-f591514ba1f3",
+	  "gpu 0000:01:00.1 token BD8D9D2B-5a5f-4f5a-a211-f591514ba1f3; 2 cpus, 4096M" },
 	{ "--p2p on", "p2p on; 2 cpus, 4096M" },
 	{ "--p2p off", "p2p off; 2 cpus, 4096M" },
 	{ "--p2p auto", "2 cpus, 4096M" },
@@ -230,6 +234,13 @@ static const struct golden bad[] = {
 	  "--gpu 0000:01:00.0: '-1' is no clique; clique= takes a number from 0 to 15, or off" },
 	{ "--gpu 01:00.0,clique=1,clique=off", "--gpu 0000:01:00.0: clique is given twice" },
 	{ "--gpu 01:00.0,clique=off,clique=off", "--gpu 0000:01:00.0: clique is given twice" },
+	{ "--gpu 01:00.0,vf-token=BD8D9D2B-5a5f-4f5a-a211-f591514ba1f",
+	  "--gpu 0000:01:00.0: 'BD8D9D2B-5a5f-4f5a-a211-f591514ba1f' is no VF token; it is a UUID; "
+	  "uuidgen makes one" },
+	{ "--gpu 01:00.0,vf-token=BD8D9D2B-5a5f-4f5a-a211-f591514ba1fg",
+	  "--gpu 0000:01:00.0: 'BD8D9D2B-5a5f-4f5a-a211-f591514ba1fg' is no VF token; it is a "
+	  "UUID; "
+	  "uuidgen makes one" },
 	{ "--p2p yes", "--p2p: 'yes' is none of on, off and auto" },
 	{ "--hypervisor-vendor AcmeAcmeAcme1",
 	  "--hypervisor-vendor: 'AcmeAcmeAcme1' cannot be told; it takes 1 to 12 visible ASCII "
@@ -331,14 +342,14 @@ static const struct golden bad[] = {
 	{ "--gpu ,rom=off",
 	  "--gpu: '' is not a PCI address; write it as 0000:01:00.0 (see lspci -D)" },
 	{ "--gpu 01:00.0 --gpu 0000:01:00.0", "--gpu: 0000:01:00.0 is given twice" },
-	{ "--gpu 01:00.0,rom", "--gpu 0000:01:00.0: 'rom' is not understood; it takes rom=FILE or "
-			       "rom=off, and clique=N or clique=off" },
-	{ "--gpu 01:00.0,rom=", "--gpu 0000:01:00.0: 'rom=' is not understood; it takes rom=FILE "
-				"or rom=off, and clique=N or clique=off" },
-	{ "--gpu 01:00.0,", "--gpu 0000:01:00.0: '' is not understood; it takes rom=FILE or "
-			    "rom=off, and clique=N or clique=off" },
+	{ "--gpu 01:00.0,rom", "--gpu 0000:01:00.0: 'rom' is not understood; it takes "
+			       "rom=FILE|off, clique=N|off and vf-token=UUID" },
+	{ "--gpu 01:00.0,rom=", "--gpu 0000:01:00.0: 'rom=' is not understood; it takes "
+				"rom=FILE|off, clique=N|off and vf-token=UUID" },
+	{ "--gpu 01:00.0,", "--gpu 0000:01:00.0: '' is not understood; it takes rom=FILE|off, "
+			    "clique=N|off and vf-token=UUID" },
 	{ "--gpu 01:00.0,vga=on", "--gpu 0000:01:00.0: 'vga=on' is not understood; it takes "
-				  "rom=FILE or rom=off, and clique=N or clique=off" },
+				  "rom=FILE|off, clique=N|off and vf-token=UUID" },
 	{ "--gpu 01:00.0,rom=off,rom=a",
 	  "--gpu 0000:01:00.0: rom is given twice; it takes rom=FILE or rom=off, not both" },
 	{ "--gpu 01:00.0,rom=a,rom=off",

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "fake_vfio.h"
+#include "vfio/bar.h"
 #include "vfio/config.h"
 
 struct fixture {
@@ -356,6 +357,22 @@ static void conventional_device_has_an_empty_extended_space(void **state)
 	assert_int_equal(read_config(f, 0x100, 4), 0);
 }
 
+static void bar_of_a_virtual_function_has_no_register(void **state)
+{
+	struct fixture *f = *state;
+	struct vfio_bars bars;
+
+	f->dev.regions[0] = (struct vfio_region){ .size = 16 * KiB };
+	init(f);
+	vfio_bars_init(&bars, &f->pci, &f->dev);
+	assert_int_equal(f->pci.bars[0].kind, PCI_BAR_NONE); /* the host had no room for it */
+	f->dev.is_vf = true;
+	vfio_bars_init(&bars, &f->pci, &f->dev);
+	assert_int_equal(f->pci.bars[0].kind, PCI_BAR_MEM32);
+	assert_int_equal(f->pci.bars[0].size, 16 * KiB);
+	assert_int_equal(f->pci.bars[1].kind, PCI_BAR_NONE);
+}
+
 static void vanished_device_reads_ones(void **state)
 {
 	struct fixture *f = *state;
@@ -391,6 +408,7 @@ int main(void)
 		T(hiding_spares_an_overlapping_capability),
 		T(extended_chain_loop_ends),
 		T(conventional_device_has_an_empty_extended_space),
+		T(bar_of_a_virtual_function_has_no_register),
 		T(vanished_device_reads_ones),
 	};
 

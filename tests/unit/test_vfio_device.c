@@ -75,9 +75,12 @@ static int teardown(void **state)
 	return 0;
 }
 
+static const struct vfio_target target = { .bdf = FAKE_BDF };
+static const struct vfio_target other_target = { .bdf = "0000:01:00.1" };
+
 static void open_device(struct fixture *f)
 {
-	assert_int_equal(vfio_device_open(&f->dev, f->iommu, FAKE_BDF), 0);
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &target), 0);
 	fake_clear_log();
 }
 
@@ -87,10 +90,10 @@ static void group_is_opened_once_and_closed_last(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(vfio_device_open(&f->dev, f->iommu, FAKE_BDF), 0);
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &target), 0);
 	assert_string_equal(fake.log, "join set-iommu kvm+ open");
 	fake_clear_log();
-	assert_int_equal(vfio_device_open(&f->other, f->iommu, "0000:01:00.1"), 0);
+	assert_int_equal(vfio_device_open(&f->other, f->iommu, &other_target), 0);
 	assert_string_equal(fake.log, "open");
 	fake_clear_log();
 	vfio_device_close(&f->dev);
@@ -104,9 +107,39 @@ static void group_in_use_is_told_with_the_device(void **state)
 	struct fixture *f = *state;
 
 	fake.open_group_error = -EBUSY;
-	assert_int_equal(vfio_device_open(&f->dev, f->iommu, FAKE_BDF), -EBUSY);
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &target), -EBUSY);
 	assert_int_equal(err_kind(), ERR_DEVICE);
 	assert_string_equal(err_text(), FAKE_BDF ": IOMMU group 7 is in use by another program");
+}
+
+static void vf_token_goes_with_the_name(void **state)
+{
+	static const struct vfio_target vf = {
+		.bdf = FAKE_BDF,
+		.vf_token = "bd8d9d2b-5a5f-4f5a-a211-f591514ba1f3",
+	};
+	struct fixture *f = *state;
+
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &vf), 0);
+	assert_non_null(strstr(fake.log,
+			       "open(" FAKE_BDF " vf_token=bd8d9d2b-5a5f-4f5a-a211-f591514ba1f3)"));
+	assert_string_equal(f->dev.bdf, FAKE_BDF);
+}
+
+static void missing_and_wrong_vf_tokens_are_told_apart(void **state)
+{
+	static const struct vfio_target vf = { .bdf = FAKE_BDF, .vf_token = "x" };
+	struct fixture *f = *state;
+
+	fake.open_device_error = -EACCES;
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &target), -EACCES);
+	assert_non_null(strstr(err_text(), "that takes a VF token"));
+	assert_non_null(strstr(err_hint_text(), "--gpu " FAKE_BDF ",vf-token=UUID"));
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &vf), -EACCES);
+	assert_non_null(strstr(err_text(), "not the one of its physical function"));
+	fake.open_device_error = -EINVAL;
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &vf), -EINVAL);
+	assert_non_null(strstr(err_text(), "takes no VF token"));
 }
 
 static void group_not_viable(void **state)
@@ -114,7 +147,7 @@ static void group_not_viable(void **state)
 	struct fixture *f = *state;
 
 	fake.group_flags = 0;
-	assert_int_equal(vfio_device_open(&f->dev, f->iommu, FAKE_BDF), -EBUSY);
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &target), -EBUSY);
 	assert_non_null(strstr(err_text(), "the host still uses a device of it"));
 	assert_non_null(strstr(err_hint_text(), "/sys/kernel/iommu_groups/7/devices"));
 }
@@ -124,7 +157,7 @@ static void missing_interrupt_remapping_is_explained(void **state)
 	struct fixture *f = *state;
 
 	fake.set_iommu_error = -EPERM;
-	assert_int_equal(vfio_device_open(&f->dev, f->iommu, FAKE_BDF), -EPERM);
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &target), -EPERM);
 	assert_int_equal(err_kind(), ERR_HOST);
 	assert_non_null(strstr(err_hint_text(), "allow_unsafe_interrupts"));
 	/* The group was let go. */
@@ -174,7 +207,7 @@ static void bus_is_reset_before_a_mere_power_transition(void **state)
 	struct fixture *f = *state;
 
 	open_device(f);
-	assert_int_equal(vfio_device_open(&f->other, f->iommu, "0000:01:00.1"), 0);
+	assert_int_equal(vfio_device_open(&f->other, f->iommu, &other_target), 0);
 	fake_clear_log();
 	f->dev.pm_reset = true;
 	affect(0, 0, FAKE_GROUP);
@@ -359,6 +392,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(group_is_opened_once_and_closed_last),
 		T(group_in_use_is_told_with_the_device),
+		T(vf_token_goes_with_the_name),
+		T(missing_and_wrong_vf_tokens_are_told_apart),
 		T(group_not_viable),
 		T(missing_interrupt_remapping_is_explained),
 		T(regions_and_their_sparse_areas),
