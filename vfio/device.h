@@ -14,7 +14,7 @@
 #include "core/util.h"
 #include "vfio/iommu.h"
 
-#define VFIO_BDF_SIZE        16u /* "10000:01:00.0" and its NUL */
+#define VFIO_BDF_SIZE        40u /* "10000:01:00.0" or a UUID, and its NUL */
 #define VFIO_AREAS_MAX       16u /* parts of a region that may be mmapped */
 #define VFIO_IRQ_VECTORS_MAX 2048u
 

@@ -11,13 +11,15 @@
 #include "core/err.h"
 #include "core/sys.h"
 #include "vfio/host_sysfs.h"
+#include "vfio/mdev.h"
 
 /* "0000:01:00.0 vf_token=00000000-0000-0000-0000-000000000000" */
 #define NAME_SIZE 96
 
 int vfio_group_find(const char *bdf, unsigned *ret_id)
 {
-	struct host_sysfs_path dir = host_sysfs_path("", "sys/bus/pci/devices/%s", bdf);
+	struct host_sysfs_path dir = host_sysfs_path("", "sys/bus/%s/devices/%s",
+						     vfio_uuid_scan(bdf) ? "mdev" : "pci", bdf);
 	struct host_sysfs_path link = host_sysfs_path(dir.s, "iommu_group");
 	char name[VFIO_HOST_DRIVER_SIZE];
 
@@ -103,9 +105,7 @@ int vfio_group_open_device(int group_fd, const struct vfio_target *target)
 		if (token) {
 			err_set(ERR_DEVICE, fd,
 				"the VF token is not the one of its physical function");
-			err_hint("it is what the program gave that opened the physical function "
-				 "first; if "
-				 "that is this one, give it before its virtual functions");
+			err_hint("it is what the program gave that has the physical function");
 		} else {
 			err_set(ERR_DEVICE, fd,
 				"the device is a virtual function whose physical function is with "

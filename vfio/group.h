@@ -9,7 +9,7 @@
 #include "core/util.h"
 #include "vfio/iommu.h"
 
-/* The group of a device, from sysfs. */
+/* The group of a device, from sysfs; `bdf` as in struct vfio_target. */
 int MUST_CHECK vfio_group_find(const char *bdf, unsigned *ret_id);
 
 /* Opens the group, which must be viable: no device of it has a driver of the host. The fd. */

@@ -50,10 +50,10 @@ struct vfio_host {
 	unsigned limit_ms, bind_limit_ms;
 	enum vfio_iommu_kind iommu; /* what to use, the caller's; settled by vfio_host_take */
 	enum vfio_p2p_mode p2p;     /* the caller's */
-	unsigned wait_ms; /* for another tinyvmm's lease; 0: not at all */
-	int signal_fd;    /* borrowed; what can be read from it ends that wait; -1: none */
-	bool plain;       /* a device is given as BDF, not as --gpu BDF: for hints */
-	bool brief;       /* the leases are held for moments only: others wait for them */
+	unsigned wait_ms;           /* for another tinyvmm's lease; 0: not at all */
+	int signal_fd; /* borrowed; what can be read from it ends that wait; -1: none */
+	bool plain;    /* a device is given as BDF, not as --gpu BDF: for hints */
+	bool brief;    /* the leases are held for moments only: others wait for them */
 	struct vfio_host_device devices[VFIO_HOST_DEVICES_MAX]; /* in the order of _check */
 	unsigned count;
 	int leases[2 * VFIO_HOST_DEVICES_MAX]; /* locked fds: the devices and their groups */

@@ -122,6 +122,29 @@ int host_check_no_vfs(const char *root, struct pci_addr addr)
 	return r;
 }
 
+static bool is_given(const struct vfio_host *host, struct pci_addr addr)
+{
+	for (unsigned i = 0; i < host->count; i++) {
+		if (pci_addr_compare(host->devices[i].addr, addr) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A reset of a physical function, which a guest can do at any time, takes its virtual ones away. */
+static int check_no_physfn(const struct vfio_host *host, struct pci_addr addr)
+{
+	struct pci_addr physfn;
+	char name[VFIO_HOST_DRIVER_SIZE];
+
+	if (!host_sysfs_link_name(host_sysfs_device(host->root, addr, "physfn").s, name) ||
+	    !pci_addr_scan(name, &physfn) || !is_given(host, physfn))
+		return 0;
+	return err_set(ERR_DEVICE, -EINVAL,
+		       "%s is a virtual function of %s: the two cannot be in one guest",
+		       pci_addr_text(addr).s, pci_addr_text(physfn).s);
+}
+
 static void hint_iommu(const char *root)
 {
 	static const char intel[] = "switch on VT-d in the firmware setup (BIOS) and boot the host "
@@ -220,15 +243,6 @@ int host_check_reserved(const char *root, struct pci_addr addr)
 		return r;
 	}
 	return 0;
-}
-
-static bool is_given(const struct vfio_host *host, struct pci_addr addr)
-{
-	for (unsigned i = 0; i < host->count; i++) {
-		if (pci_addr_compare(host->devices[i].addr, addr) == 0)
-			return true;
-	}
-	return false;
 }
 
 /* True if the guest may have the group while this member stays as it is. */
@@ -372,6 +386,8 @@ int vfio_host_check(struct vfio_host *host, const struct pci_addr *addrs, unsign
 		goto fail;
 	for (unsigned i = 0; i < count; i++) {
 		r = host_check_group(host, &host->devices[i]);
+		if (r == 0)
+			r = check_no_physfn(host, host->devices[i].addr);
 		if (r < 0)
 			goto fail;
 	}

@@ -30,7 +30,7 @@ struct vfio_iommu_limits {
 
 /* A device as VFIO knows it. */
 struct vfio_target {
-	const char *bdf; /* "0000:01:00.0" */
+	const char *bdf; /* "0000:01:00.0", or the UUID of a mediated device */
 	/* A UUID, for a function whose SR-IOV siblings others have through VFIO; NULL: none. */
 	const char *vf_token;
 };

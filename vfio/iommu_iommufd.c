@@ -17,6 +17,7 @@
 #include "vfio/iommu.h"
 #include "vfio/iommufd_uapi.h"
 #include "vfio/kvm_vfio.h"
+#include "vfio/mdev.h"
 
 /*
  * The handle of an open device. KVM holds the file of its fd open until it is told to let go, for
@@ -41,7 +42,9 @@ static struct iommufd *to_iommufd(struct vfio_iommu *iommu)
 
 static int open_cdev(const char *bdf)
 {
-	const struct host_sysfs_path dir = host_sysfs_path("", "sys/bus/pci/devices/%s", bdf);
+	const struct host_sysfs_path dir =
+		host_sysfs_path("", "sys/bus/%s/devices/%s", vfio_uuid_scan(bdf) ? "mdev" : "pci",
+				bdf);
 	char name[VFIO_HOST_DRIVER_SIZE], path[sizeof("/dev/vfio/devices/") + sizeof(name)];
 	int fd;
 

@@ -21,7 +21,7 @@ struct vfio_iommu;
 struct vfio_rom_file;
 
 struct vfio_pci_config {
-	const char *bdf;                      /* "0000:01:00.0" */
+	const char *bdf;                      /* or UUID; see struct vfio_target */
 	const struct vfio_rom_file *rom_file; /* the ROM to show, copied; NULL: the device's own */
 	bool rom_off;                         /* show none */
 	const char *vf_token;                 /* see struct vfio_target; NULL: none */

@@ -21,10 +21,28 @@
 static int check_gpus(struct vfio_host *host, const struct options *options)
 {
 	struct pci_addr addrs[OPTIONS_GPUS_MAX];
+	unsigned count = 0;
 
-	for (unsigned i = 0; i < options->gpu_count; i++)
-		addrs[i] = options->gpus[i].addr;
-	return options->gpu_count ? vfio_host_check(host, addrs, options->gpu_count) : 0;
+	for (unsigned i = 0; i < options->gpu_count; i++) {
+		const struct options_gpu *gpu = &options->gpus[i];
+		int r = gpu->mdev[0] ? vfio_mdev_check("", gpu->mdev) : 0;
+
+		if (r < 0)
+			return r;
+		if (!gpu->mdev[0])
+			addrs[count++] = gpu->addr;
+	}
+	return count ? vfio_host_check(host, addrs, count) : 0;
+}
+
+/* iommufd takes no VF token, and a mediated device is not among those that the host looks at. */
+static enum vfio_iommu_kind iommu_wanted(const struct options *options)
+{
+	for (unsigned i = 0; i < options->gpu_count && options->iommu == VFIO_IOMMU_AUTO; i++) {
+		if (options->gpus[i].vf_token[0] || options->gpus[i].mdev[0])
+			return VFIO_IOMMU_TYPE1;
+	}
+	return options->iommu;
 }
 
 /* What a driver hangs on would only hang again. */
@@ -77,6 +95,17 @@ static int run_machine(struct machine *machine, enum vfio_iommu_kind iommu)
 	return machine_run(machine, &end) < 0 ? command_failed() : end_status(machine, end);
 }
 
+/* Of the host's n-th device: mediated ones are not among those. */
+static bool *dirty_of(struct machine *machine, unsigned n)
+{
+	unsigned i = 0;
+
+	for (unsigned seen = 0;; i++) {
+		if (!machine->options->gpus[i].mdev[0] && seen++ == n)
+			return &machine->gpu_dirty[i];
+	}
+}
+
 /* The guest's whole life. A device that is not clean afterwards has failed, whatever the guest did.
  */
 static int use_devices(struct vfio_host *host, struct machine *machine)
@@ -85,13 +114,13 @@ static int use_devices(struct vfio_host *host, struct machine *machine)
 	int status;
 
 	for (unsigned i = 0; i < host->count; i++)
-		machine->gpu_dirty[i] = host->devices[i].dirty;
+		*dirty_of(machine, i) = host->devices[i].dirty;
 	status = run_machine(machine, host->iommu);
 	timings_begin("tear down");
 	machine_fini(machine);
 	timings_end();
 	for (unsigned i = 0; i < host->count; i++)
-		dirty |= host->devices[i].dirty = machine->gpu_dirty[i];
+		dirty |= host->devices[i].dirty = *dirty_of(machine, i);
 	vfio_host_end_use(host);
 	return dirty && status == 0 ? ERR_RESET : status;
 }
@@ -117,7 +146,7 @@ int cmd_run(const struct options *options)
 	}
 
 	vfio_host_init(&host, "");
-	host.iommu = options->iommu;
+	host.iommu = iommu_wanted(options);
 	host.p2p = options->p2p;
 	host.wait_ms = options->wait_ms;
 	host.signal_fd = signal_fd;

@@ -109,10 +109,35 @@ static int add_root_port(struct machine *machine, unsigned nr, struct pci_bridge
 	return r;
 }
 
+/* gpus[i] as function `fn` behind the port. */
+static int add_gpu(struct machine *machine, unsigned i, const struct vfio_clique *clique,
+		   struct pci_bridge *port, unsigned fn)
+{
+	const struct options_gpu *gpu = &machine->options->gpus[i];
+	const struct options_gpu_name name = options_gpu_name(gpu);
+	const struct vfio_pci_config config = {
+		.bdf = name.s,
+		.rom_file = gpu->rom[0] ? &machine->roms[i] : NULL,
+		.rom_off = gpu->rom_off,
+		.dirty = &machine->gpu_dirty[i],
+		.vf_token = gpu->vf_token[0] ? gpu->vf_token : NULL,
+		.clique = *clique,
+	};
+	struct pci_dev *dev;
+	int r = vfio_pci_create(&machine->board, machine->iommu, &config, &machine->loop, &dev);
+
+	if (r < 0)
+		return r;
+	machine_add_device(machine, &dev->device);
+	machine->gpus[machine->gpu_count++] = dev;
+	pci_bus_add(&port->bus, dev, PCI_DEVFN(0, fn));
+	return 0;
+}
+
 static bool given(const struct options *options, struct pci_addr addr)
 {
 	for (unsigned i = 0; i < options->gpu_count; i++) {
-		if (pci_addr_compare(options->gpus[i].addr, addr) == 0)
+		if (!options->gpus[i].mdev[0] && pci_addr_compare(options->gpus[i].addr, addr) == 0)
 			return true;
 	}
 	return false;
@@ -136,27 +161,14 @@ static int add_gpu_slot(struct machine *machine, unsigned first, struct pci_brid
 	for (unsigned fn = 0; fn < 8; fn++) {
 		for (unsigned i = first; i < options->gpu_count; i++) {
 			const struct options_gpu *gpu = &options->gpus[i];
-			struct pci_addr_text bdf = pci_addr_text(gpu->addr);
-			const struct vfio_pci_config config = {
-				.bdf = bdf.s,
-				.rom_file = gpu->rom[0] ? &machine->roms[i] : NULL,
-				.rom_off = gpu->rom_off,
-				.dirty = &machine->gpu_dirty[i],
-				.vf_token = gpu->vf_token[0] ? gpu->vf_token : NULL,
-				.clique = cliques[i].clique,
-			};
-			struct pci_dev *dev;
 			int r;
 
-			if (!pci_addr_same_slot(gpu->addr, addr) || gpu->addr.fn != fn)
+			if (gpu->mdev[0] || !pci_addr_same_slot(gpu->addr, addr) ||
+			    gpu->addr.fn != fn)
 				continue;
-			r = vfio_pci_create(&machine->board, machine->iommu, &config,
-					    &machine->loop, &dev);
+			r = add_gpu(machine, i, &cliques[i].clique, port, keep_numbers ? fn : next);
 			if (r < 0)
 				return r;
-			machine_add_device(machine, &dev->device);
-			machine->gpus[machine->gpu_count++] = dev;
-			pci_bus_add(&port->bus, dev, PCI_DEVFN(0, keep_numbers ? fn : next));
 			next++;
 		}
 	}
@@ -173,6 +185,8 @@ static void choose_cliques(const struct machine *machine, struct vfio_clique_mem
 	for (unsigned i = 0; i < options->gpu_count; i++) {
 		ret_members[i].addr = options->gpus[i].addr;
 		ret_members[i].clique = options->gpus[i].clique;
+		if (options->gpus[i].mdev[0] && ret_members[i].clique.kind == VFIO_CLIQUE_AUTO)
+			ret_members[i].clique.kind = VFIO_CLIQUE_NONE;
 		any |= ret_members[i].clique.kind == VFIO_CLIQUE_ID;
 	}
 	if (any && !p2p)
@@ -198,16 +212,19 @@ int machine_add_gpus(struct machine *machine)
 	if (r == 0)
 		choose_cliques(machine, cliques);
 	for (unsigned i = 0; i < options->gpu_count && r == 0; i++) {
+		const struct options_gpu *gpu = &options->gpus[i];
 		struct pci_bridge *port;
 		bool seen = false;
 
 		for (unsigned k = 0; k < i; k++)
-			seen |= pci_addr_same_slot(options->gpus[k].addr, options->gpus[i].addr);
+			seen |= !options->gpus[k].mdev[0] && !gpu->mdev[0] &&
+				pci_addr_same_slot(options->gpus[k].addr, gpu->addr);
 		if (seen)
 			continue;
 		r = add_root_port(machine, ports++, &port);
 		if (r == 0)
-			r = add_gpu_slot(machine, i, port, cliques);
+			r = gpu->mdev[0] ? add_gpu(machine, i, &cliques[i].clique, port, 0)
+					 : add_gpu_slot(machine, i, port, cliques);
 	}
 	if (r == 0)
 		r = vfio_iommu_check_clean(machine->iommu);

@@ -42,7 +42,7 @@ int machine_open_roms(struct machine *machine)
 		if (options->gpus[i].rom[0])
 			r = vfio_rom_file_read(options->gpus[i].rom, &machine->roms[i]);
 		if (r < 0)
-			err_wrap(r, "%s", pci_addr_text(options->gpus[i].addr).s);
+			err_wrap(r, "%s", options_gpu_name(&options->gpus[i]).s);
 	}
 	return r;
 }

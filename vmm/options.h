@@ -15,6 +15,7 @@
 #include "timings_out.h"
 #include "vfio/clique.h"
 #include "vfio/iommu_kind.h"
+#include "vfio/mdev.h"
 #include "vfio/p2p.h"
 #include "vfio/pci_addr.h"
 
@@ -45,9 +46,6 @@
 /* A user's name [Linux: LOGIN_NAME_MAX]. */
 #define OPTIONS_USER_MAX 255
 
-/* "00000000-0000-0000-0000-000000000000" and its NUL. */
-#define OPTIONS_UUID_SIZE 37
-
 enum options_command {
 	OPTIONS_RUN,
 	OPTIONS_LIST,
@@ -60,11 +58,12 @@ enum options_command {
 #define OPTIONS_CMDLINE_DEFAULT "console=ttyS0"
 
 struct options_gpu {
-	struct pci_addr addr;
+	struct pci_addr addr;      /* if it is no mediated device */
+	char mdev[VFIO_UUID_SIZE]; /* the UUID of one; "": a PCI device */
 	struct vfio_clique clique;
-	char vf_token[OPTIONS_UUID_SIZE]; /* "": none */
-	bool rom_off;                     /* the guest sees no expansion ROM */
-	char rom[PATH_MAX];               /* file in place of the device's own ROM; "": none */
+	char vf_token[VFIO_UUID_SIZE]; /* "": none */
+	bool rom_off;                  /* the guest sees no expansion ROM */
+	char rom[PATH_MAX];            /* file in place of the device's own ROM; "": none */
 };
 
 struct options_disk {
@@ -102,6 +101,12 @@ struct options {
 	bool json;                       /* list, doctor, and the timings of run */
 	char user[OPTIONS_USER_MAX + 1]; /* bind: who may use the devices; "": as before */
 };
+
+/* "0000:01:00.0", or the UUID. */
+struct options_gpu_name {
+	char s[VFIO_UUID_SIZE];
+};
+struct options_gpu_name options_gpu_name(const struct options_gpu *gpu);
 
 /*
  * -EINVAL, kind ERR_USAGE, with the option's name and what it accepts in the error chain. --help

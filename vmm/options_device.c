@@ -1,10 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options that add devices. Pure. Main thread. */
+#include <ctype.h>
 #include <errno.h>
 
 #include "core/err.h"
 #include "options_defs.h"
 #include "options_value.h"
+
+struct options_gpu_name options_gpu_name(const struct options_gpu *gpu)
+{
+	struct options_gpu_name name;
+
+	strcpy(name.s, gpu->mdev[0] ? gpu->mdev : pci_addr_text(gpu->addr).s);
+	return name;
+}
+
+/* A path in sysfs is that of a mediated device, whose last part is its UUID. */
+static int parse_gpu_name(struct options_gpu *gpu, const char *text)
+{
+	const char *name = strrchr(text, '/');
+	int r;
+
+	name = name ? name + 1 : text;
+	if (vfio_uuid_scan(name) && (name == text || strncmp(text, "/sys/", 5) == 0)) {
+		for (size_t i = 0; i < VFIO_UUID_SIZE; i++)
+			gpu->mdev[i] = (char)tolower((unsigned char)name[i]);
+		return 0;
+	}
+	if (text[0] != '/') {
+		r = pci_addr_parse(text, &gpu->addr);
+		return r < 0 ? err_wrap(r, "--gpu") : 0;
+	}
+	r = err_set(ERR_USAGE, -EINVAL, "--gpu: '%s' is not the path of a mediated device", text);
+	err_hint("that is /sys/bus/mdev/devices/UUID; other devices are given by their address");
+	return r;
+}
 
 static int parse_rom(struct options_gpu *gpu, const char *rom)
 {
@@ -12,7 +42,7 @@ static int parse_rom(struct options_gpu *gpu, const char *rom)
 
 	if (gpu->rom_off || gpu->rom[0]) {
 		r = err_set(ERR_USAGE, -EINVAL, "--gpu %s: rom is given twice",
-			    pci_addr_text(gpu->addr).s);
+			    options_gpu_name(gpu).s);
 		err_hint("it takes rom=FILE or rom=off, not both");
 		return r;
 	}
@@ -30,14 +60,14 @@ static int parse_clique(struct options_gpu *gpu, const char *clique)
 
 	if (gpu->clique.kind != VFIO_CLIQUE_AUTO)
 		return err_set(ERR_USAGE, -EINVAL, "--gpu %s: clique is given twice",
-			       pci_addr_text(gpu->addr).s);
+			       options_gpu_name(gpu).s);
 	if (strcmp(clique, "off") == 0) {
 		gpu->clique.kind = VFIO_CLIQUE_NONE;
 		return 0;
 	}
 	if (!options_value_digits(clique, strlen(clique), &id) || id >= VFIO_CLIQUES) {
 		r = err_set(ERR_USAGE, -EINVAL, "--gpu %s: '%s' is no clique",
-			    pci_addr_text(gpu->addr).s, clique);
+			    options_gpu_name(gpu).s, clique);
 		err_hint("clique= takes a number from 0 to %u, or off", VFIO_CLIQUES - 1);
 		return r;
 	}
@@ -51,10 +81,10 @@ static int parse_vf_token(struct options_gpu *gpu, const char *token)
 
 	if (gpu->vf_token[0])
 		return err_set(ERR_USAGE, -EINVAL, "--gpu %s: vf-token is given twice",
-			       pci_addr_text(gpu->addr).s);
-	if (!options_value_uuid(token)) {
+			       options_gpu_name(gpu).s);
+	if (!vfio_uuid_scan(token)) {
 		r = err_set(ERR_USAGE, -EINVAL, "--gpu %s: '%s' is no VF token",
-			    pci_addr_text(gpu->addr).s, token);
+			    options_gpu_name(gpu).s, token);
 		err_hint("it is a UUID; uuidgen makes one");
 		return r;
 	}
@@ -80,8 +110,8 @@ static int parse_gpu_property(struct options_gpu *gpu, const char *part)
 		if (value && *value)
 			return properties[i].parse(gpu, value);
 	}
-	r = err_set(ERR_USAGE, -EINVAL, "--gpu %s: '%s' is not understood",
-		    pci_addr_text(gpu->addr).s, part);
+	r = err_set(ERR_USAGE, -EINVAL, "--gpu %s: '%s' is not understood", options_gpu_name(gpu).s,
+		    part);
 	err_hint("it takes rom=FILE|off, clique=N|off and vf-token=UUID");
 	return r;
 }
@@ -96,13 +126,13 @@ int options_parse_gpu(struct options *options, const char *value)
 		return err_set(ERR_USAGE, -EINVAL, "--gpu: more than %u devices", OPTIONS_GPUS_MAX);
 	if (!options_value_part(&value, part))
 		return -EINVAL;
-	r = pci_addr_parse(part, &gpu->addr);
+	r = parse_gpu_name(gpu, part);
 	if (r < 0)
-		return err_wrap(r, "--gpu");
+		return r;
 	for (unsigned i = 0; i < options->gpu_count; i++) {
-		if (pci_addr_compare(options->gpus[i].addr, gpu->addr) == 0)
+		if (strcmp(options_gpu_name(&options->gpus[i]).s, options_gpu_name(gpu).s) == 0)
 			return err_set(ERR_USAGE, -EINVAL, "--gpu: %s is given twice",
-				       pci_addr_text(gpu->addr).s);
+				       options_gpu_name(gpu).s);
 	}
 	while (options_value_part(&value, part)) {
 		r = parse_gpu_property(gpu, part);

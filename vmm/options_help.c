@@ -32,9 +32,8 @@ static const char run_help[] =
 "Usage: tinyvmm [run] [OPTION]...\n"
 "\n"
 "  --gpu BDF[,PROPERTY=VALUE]...   pass this PCI device through (up to 16)\n"
-"      rom=FILE|off                  it shows this option ROM, or none\n"
+"      rom=FILE|off, vf-token=UUID   its option ROM; its secret, for SR-IOV\n"
 "      clique=N|off                  NVIDIA: GPUs of a clique reach each other\n"
-"      vf-token=UUID                 SR-IOV: when VFIO has both functions\n"
 "  --p2p on|off|auto               devices reach each other's memory\n"
 "  --iommu KIND                    auto (default), iommufd or type1\n"
 "  --wait TIME                     for devices in use by another tinyvmm: 5m, 2h\n"
@@ -50,7 +49,7 @@ static const char run_help[] =
 "  --cmdline TEXT                  its arguments (default console=ttyS0)\n"
 "  --timings [--json]              show in the end when each part happened\n"
 "  -v, --verbose; -q, --quiet      say more; only warnings and errors\n"
-"  -h, --help; -V, --version       show this text; show the version\n"
+"  -h, --help; -V, --version       show this text; the version\n"
 "\n"
 "BDF is the device's address (lspci -D). A comma in a file name is written ',,'.\n";
 

@@ -51,16 +51,3 @@ bool options_value_visible(const char *text, size_t max)
 		good = isascii((unsigned char)text[i]) && isgraph((unsigned char)text[i]);
 	return good;
 }
-
-bool options_value_uuid(const char *text)
-{
-	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-
-	if (strlen(text) != strlen(form))
-		return false;
-	for (size_t i = 0; form[i]; i++) {
-		if (form[i] == '-' ? text[i] != '-' : !isxdigit((unsigned char)text[i]))
-			return false;
-	}
-	return true;
-}

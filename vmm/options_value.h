@@ -20,7 +20,4 @@ bool options_value_digits(const char *text, size_t len, uint64_t *ret_val);
 /* 1 to `max` visible ASCII characters and nothing else. */
 bool options_value_visible(const char *text, size_t max);
 
-/* Hexadecimal digits in groups of 8, 4, 4, 4 and 12, with dashes between. */
-bool options_value_uuid(const char *text);
-
 #endif

@@ -49,7 +49,7 @@ void fake_clear_log(void)
 
 bool __wrap_host_sysfs_link_name(const char *path, char *buf)
 {
-	sprintf(buf, "%d", FAKE_GROUP);
+	sprintf(buf, "%d", strstr(path, "/mdev/") ? FAKE_MDEV_GROUP : FAKE_GROUP);
 	return true;
 }
 

@@ -21,6 +21,7 @@
 #define FAKE_BDF        "0000:01:00.0"
 #define FAKE_GROUP      7
 #define FAKE_IOAS       3
+#define FAKE_MDEV_GROUP 8
 #define FAKE_OFFSET(ix) ((uint64_t)(ix) << 40) /* of a region in the device's fd */
 
 struct fake_region {

@@ -161,7 +161,23 @@ static void function_with_virtual_functions_may_be_with_vfio(void **state)
 
 	fake_sysfs_add_device(&fs, &pf);
 	fake_sysfs_file(&fs, "sys/bus/pci/devices/" PF "/sriov_numvfs", "4\n");
-	check(&host, PF, NULL);
+	assert_int_equal(check(&host, PF, NULL), 0);
+}
+
+static void function_and_its_virtual_one_are_not_for_one_guest(void **state)
+{
+	static const struct fake_pci_device pf = { PF, 0x020000, "vfio-pci", NULL, 21, 0 };
+	static const struct fake_pci_device vf = { VF, 0x020000, "vfio-pci", NULL, 22, 0 };
+
+	fake_sysfs_add_device(&fs, &pf);
+	fake_sysfs_add_device(&fs, &vf);
+	assert_int_equal(check(&host, PF, VF), 0);
+	vfio_host_fini(&host);
+	vfio_host_init(&host, fs.root);
+	fake_sysfs_link(&fs, "sys/bus/pci/devices/" VF "/physfn", "../" PF);
+	assert_refused(VF, PF, -EINVAL, ERR_DEVICE,
+		       VF " is a virtual function of " PF ": the two cannot be in one guest", "");
+	assert_int_equal(check(&host, VF, NULL), 0);
 }
 
 static void virtual_function_answers_though_its_ids_do_not(void **state)
@@ -177,7 +193,7 @@ static void virtual_function_answers_though_its_ids_do_not(void **state)
 	assert_non_null(config);
 	assert_int_equal(fwrite(ids, sizeof(ids), 1, config), 1);
 	fclose(config);
-	check(&host, VF, NULL);
+	assert_int_equal(check(&host, VF, NULL), 0);
 }
 
 /* A host as it is when its IOMMU is off. */
@@ -456,6 +472,7 @@ int main(void)
 		TEST(device_that_fell_off_the_bus_is_told),
 		TEST(function_with_virtual_functions_is_refused),
 		TEST(function_with_virtual_functions_may_be_with_vfio),
+		TEST(function_and_its_virtual_one_are_not_for_one_guest),
 		TEST(virtual_function_answers_though_its_ids_do_not),
 		TEST(iommu_off_says_what_to_do_on_this_cpu),
 		TEST(device_that_the_iommu_does_not_cover),

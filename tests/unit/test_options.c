@@ -56,7 +56,7 @@ static void describe(const struct options *o, char line[1024])
 	for (unsigned i = 0; i < o->gpu_count; i++) {
 		const struct vfio_clique *clique = &o->gpus[i].clique;
 
-		add(line, "gpu %s%s%s%s", pci_addr_text(o->gpus[i].addr).s,
+		add(line, "gpu %s%s%s%s", options_gpu_name(&o->gpus[i]).s,
 		    o->gpus[i].rom_off ? " no rom" : "", o->gpus[i].rom[0] ? " rom " : "",
 		    o->gpus[i].rom);
 		if (clique->kind == VFIO_CLIQUE_NONE)
@@ -164,6 +164,10 @@ static const struct golden good[] = {
 	{ "--gpu 01:00.0,clique=off", "gpu 0000:01:00.0 no clique; 2 cpus, 4096M" },
 	{ "--gpu 01:00.1,vf-token=BD8D9D2B-5a5f-4f5a-a211-f591514ba1f3",
 	  "gpu 0000:01:00.1 token BD8D9D2B-5a5f-4f5a-a211-f591514ba1f3; 2 cpus, 4096M" },
+	{ "--gpu /sys/bus/mdev/devices/83B8F4F2-509f-382f-3c1e-e6bfe0fa1001",
+	  "gpu 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001; 2 cpus, 4096M" },
+	{ "--gpu 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001,rom=off",
+	  "gpu 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001 no rom; 2 cpus, 4096M" },
 	{ "--p2p on", "p2p on; 2 cpus, 4096M" },
 	{ "--p2p off", "p2p off; 2 cpus, 4096M" },
 	{ "--p2p auto", "2 cpus, 4096M" },
@@ -241,6 +245,17 @@ static const struct golden bad[] = {
 	  "--gpu 0000:01:00.0: 'BD8D9D2B-5a5f-4f5a-a211-f591514ba1fg' is no VF token; it is a "
 	  "UUID; "
 	  "uuidgen makes one" },
+	{ "--gpu /sys/bus/pci/devices/0000:01:00.0",
+	  "--gpu: '/sys/bus/pci/devices/0000:01:00.0' is not the path of a mediated device; that "
+	  "is "
+	  "/sys/bus/mdev/devices/UUID; other devices are given by their address" },
+	{ "--gpu /tmp/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001",
+	  "--gpu: '/tmp/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001' is not the path of a mediated "
+	  "device; "
+	  "that is /sys/bus/mdev/devices/UUID; other devices are given by their address" },
+	{ "--gpu 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001 --gpu "
+	  "/sys/bus/mdev/devices/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001",
+	  "--gpu: 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001 is given twice" },
 	{ "--p2p yes", "--p2p: 'yes' is none of on, off and auto" },
 	{ "--hypervisor-vendor AcmeAcmeAcme1",
 	  "--hypervisor-vendor: 'AcmeAcmeAcme1' cannot be told; it takes 1 to 12 visible ASCII "

@@ -112,6 +112,21 @@ static void group_in_use_is_told_with_the_device(void **state)
 	assert_string_equal(err_text(), FAKE_BDF ": IOMMU group 7 is in use by another program");
 }
 
+static void mediated_device_has_its_group_elsewhere(void **state)
+{
+	static const struct vfio_target mdev = { .bdf = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001" };
+	struct fixture *f = *state;
+
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &mdev), 0);
+	assert_string_equal(f->dev.bdf, mdev.bdf);
+	fake.open_group_error = -EBUSY;
+	assert_int_equal(vfio_device_open(&f->other, f->iommu, &target), -EBUSY);
+	assert_non_null(strstr(err_text(), "IOMMU group 7"));
+	vfio_device_close(&f->dev);
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &mdev), -EBUSY);
+	assert_non_null(strstr(err_text(), "IOMMU group 8"));
+}
+
 static void vf_token_goes_with_the_name(void **state)
 {
 	static const struct vfio_target vf = {
@@ -392,6 +407,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(group_is_opened_once_and_closed_last),
 		T(group_in_use_is_told_with_the_device),
+		T(mediated_device_has_its_group_elsewhere),
 		T(vf_token_goes_with_the_name),
 		T(missing_and_wrong_vf_tokens_are_told_apart),
 		T(group_not_viable),

@@ -17,6 +17,9 @@ struct fixture {
 	struct vfio_device dev, other;
 };
 
+static const struct vfio_target target = { .bdf = FAKE_BDF };
+static const struct vfio_target other_target = { .bdf = "0000:01:00.1" };
+
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -41,19 +44,28 @@ static int teardown(void **state)
 
 static void open_device(struct fixture *f)
 {
-	assert_int_equal(vfio_device_open(&f->dev, f->iommu, FAKE_BDF), 0);
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &target), 0);
 	fake_clear_log();
+}
+
+static void vf_token_is_refused(void **state)
+{
+	static const struct vfio_target vf = { .bdf = FAKE_BDF, .vf_token = "x" };
+	struct fixture *f = *state;
+
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &vf), -ENOTSUP);
+	assert_string_equal(err_hint_text(), "give --iommu type1");
 }
 
 static void kvm_knows_a_device_before_it_is_bound_and_lets_go_of_it(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(vfio_device_open(&f->dev, f->iommu, FAKE_BDF), 0);
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &target), 0);
 	assert_string_equal(fake.log, "kvm+ bind attach");
 	fake_clear_log();
 	/* Each has a file of its own, of one group or not. */
-	assert_int_equal(vfio_device_open(&f->other, f->iommu, "0000:01:00.1"), 0);
+	assert_int_equal(vfio_device_open(&f->other, f->iommu, &other_target), 0);
 	assert_string_equal(fake.log, "kvm+ bind attach");
 	fake_clear_log();
 	vfio_device_close(&f->dev);
@@ -64,7 +76,7 @@ static void kvm_knows_a_device_before_it_is_bound_and_lets_go_of_it(void **state
 
 static void failed_open(struct fixture *f, int error, enum err_kind kind, const char *hint)
 {
-	assert_int_equal(vfio_device_open(&f->dev, f->iommu, FAKE_BDF), error);
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &target), error);
 	assert_int_equal(err_kind(), kind);
 	assert_ptr_equal(strstr(err_text(), FAKE_BDF ": "), err_text());
 	assert_non_null(strstr(err_hint_text(), hint));
@@ -109,7 +121,7 @@ static void device_that_cannot_be_attached_is_let_go(void **state)
 	struct fixture *f = *state;
 
 	fake.attach_error = -EINVAL;
-	assert_int_equal(vfio_device_open(&f->dev, f->iommu, FAKE_BDF), -EINVAL);
+	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &target), -EINVAL);
 	assert_string_equal(fake.log, "kvm+ bind attach kvm-");
 	assert_null(f->iommu->devices);
 }
@@ -128,7 +140,7 @@ static void bus_of_our_devices_is_reset_without_groups(void **state)
 	struct fixture *f = *state;
 
 	open_device(f);
-	assert_int_equal(vfio_device_open(&f->other, f->iommu, "0000:01:00.1"), 0);
+	assert_int_equal(vfio_device_open(&f->other, f->iommu, &other_target), 0);
 	fake_clear_log();
 	f->dev.can_reset = false;
 	affect(0, 0, 5);
@@ -213,6 +225,7 @@ static void memory_that_may_not_be_pinned_names_the_user_s_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(vf_token_is_refused),
 		T(kvm_knows_a_device_before_it_is_bound_and_lets_go_of_it),
 		T(file_without_permission),
 		T(missing_interrupt_remapping_is_explained),
