@@ -10,6 +10,7 @@
 #include "core/err.h"
 #include "vfio/host_check.h"
 #include "vfio/host_holders.h"
+#include "vfio/host_iommu.h"
 #include "vfio/host_lease.h"
 #include "vfio/host_sysfs.h"
 
@@ -136,14 +137,24 @@ static bool check_drivers(const struct vfio_host *host, struct host_ready *ready
 	return true;
 }
 
+/* What is with VFIO already needs its files for this user; others get theirs later. */
 static bool check_node(const char *root, const struct host_info *info, struct host_ready *ready)
 {
-	char node[32];
+	struct vfio_host host;
 
 	if (!host_sysfs_is_vfio(info->driver))
 		return true;
-	snprintf(node, sizeof(node), "dev/vfio/%u", info->group);
-	return may_use(root, node, ready);
+	vfio_host_init(&host, root);
+	host.devices[host.count++] =
+		(struct vfio_host_device){ .addr = info->addr, .group = info->group };
+	switch (host_iommu_settle(&host)) {
+	case 0:
+		return true;
+	case -EACCES:
+		return not_ready(ready, "no permission for /dev/vfio/%u", info->group);
+	default:
+		return not_ready(ready, "no /dev/vfio/%u", info->group);
+	}
 }
 
 void host_ready_check(const char *root, const struct host_info *info, struct host_ready *ret_ready)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The doctor's checks of one device; see doctor.h. Main thread. */
-#include <fcntl.h>
 #include <inttypes.h>
 
 #include "core/text.h"
@@ -9,6 +8,8 @@
 #include "guest_ram.h"
 #include "vfio/host_check.h"
 #include "vfio/host_holders.h"
+#include "vfio/host_iommu.h"
+#include "vfio/host_journal.h"
 #include "vfio/host_lease.h"
 #include "vfio/host_reserved.h"
 #include "vfio/host_sysfs.h"
@@ -196,22 +197,20 @@ static void check_driver(struct doctor *doctor, struct doctor_device *dev)
 			    "needs root to see who has it open");
 }
 
+/* What is with VFIO already needs its files for this user; others get theirs later. */
 static void check_node(struct doctor *doctor, struct doctor_device *dev)
 {
-	char mend[128];
+	struct vfio_host host;
 
 	if (!host_sysfs_is_vfio(dev->info.driver) || !dev->info.has_group)
 		return;
-	if (faccessat(AT_FDCWD,
-		      host_sysfs_path(doctor->config->root, "dev/vfio/%u", dev->info.group).s,
-		      R_OK | W_OK, AT_EACCESS) == 0) {
-		doctor_pass(doctor, "/dev/vfio/%u may be used", dev->info.group);
-		return;
-	}
-	snprintf(mend, sizeof(mend),
-		 "run as root, or let root give it to you: chown $USER /dev/vfio/%u",
-		 dev->info.group);
-	doctor_fail(doctor, ERR_HOST, mend, "/dev/vfio/%u cannot be used", dev->info.group);
+	vfio_host_init(&host, doctor->config->root);
+	host.devices[host.count++] = dev->together.devices[0];
+	if (host_iommu_settle(&host) < 0)
+		doctor_from_error(doctor, DOCTOR_FAIL);
+	else
+		doctor_pass(doctor, "its files may be used (%s)",
+			    host.iommu == VFIO_IOMMU_IOMMUFD ? "iommufd" : "type1");
 }
 
 static void check_display(struct doctor *doctor, struct doctor_device *dev)
@@ -245,6 +244,7 @@ static void check_power(struct doctor *doctor, struct doctor_device *dev)
 static void check_reset(struct doctor *doctor, struct doctor_device *dev)
 {
 	const struct host_info *info = &dev->info;
+	const char *root = doctor->config->root;
 
 	if (info->reset_methods[0])
 		doctor_pass(doctor, "the kernel can reset it: %s", info->reset_methods);
@@ -255,6 +255,12 @@ static void check_reset(struct doctor *doctor, struct doctor_device *dev)
 			    "the kernel knows no way to reset it: a guest finds it as the last "
 			    "user "
 			    "left it, and it may not start twice");
+	/* The mark is there while a guest has it, too. */
+	if (!host_lease_holder(root, dev->together.state_dir, info->addr) &&
+	    host_journal_is_marked(dev->together.state_dir, root, info->addr))
+		doctor_warn(doctor, "",
+			    "what its last guest left in it is not reset yet; the next run tries "
+			    "again");
 }
 
 static void check_rom(struct doctor *doctor, struct doctor_device *dev)
@@ -390,7 +396,7 @@ const struct doctor_device_check doctor_device_checks[] = {
 	{ "reserved-memory", true, check_reserved },
 	{ "guest-memory", true, check_guest_memory },
 	{ "driver", true, check_driver },
-	{ "vfio-node", true, check_node },
+	{ "vfio-files", true, check_node },
 	{ "display", true, check_display },
 	{ "power", true, check_power },
 	{ "reset", true, check_reset },

@@ -132,12 +132,11 @@ static void check_vfio(struct doctor *doctor)
 static void check_iommufd(struct doctor *doctor)
 {
 	if (doctor->system.has_iommufd)
-		doctor_pass(doctor, "/dev/iommu is there");
+		doctor_pass(doctor, "/dev/iommu is there; it is used where it can be");
 	else if (host_system_since(&doctor->system, 6, 6))
-		doctor_info(doctor, "no /dev/iommu: the module iommufd is not loaded, or this "
-				    "kernel has none; VFIO's containers are used");
+		doctor_info(doctor, "no /dev/iommu; type1 is used");
 	else
-		doctor_info(doctor, "it comes with Linux 6.6; VFIO's containers are used");
+		doctor_info(doctor, "it comes with Linux 6.6; type1 is used");
 }
 
 static void check_memory(struct doctor *doctor)
@@ -218,7 +217,7 @@ static void check_dma_buf(struct doctor *doctor)
 		doctor_pass(doctor, "iommufd can map GPUs' memory for each other");
 	else
 		doctor_info(doctor, "iommufd cannot map GPUs' memory for each other before Linux "
-				    "6.19; VFIO's containers can");
+				    "6.19; type1 can");
 }
 
 /* What could be given back has been, before any check. `what` is said of each device. */

@@ -168,8 +168,7 @@ static void laptop_cannot_pass_anything(void **state)
 		"boot the host with the kernel option intel_iommu=on\n"
 		"  pass  vfio                  vfio-pci can be loaded\n"
 		"  pass  vfio                  vfio_iommu_type1 can be loaded\n"
-		"  info  iommufd               it comes with Linux 6.6; VFIO's containers are "
-		"used\n"
+		"  info  iommufd               it comes with Linux 6.6; type1 is used\n"
 		"  pass  memory                the 4G of a guest are free\n"
 		"  pass  memlock               this user may lock the 4G of a guest\n"
 		"  info  huge-pages            none are reserved\n"
@@ -465,6 +464,31 @@ static void device_that_is_bound_for_good(void **state)
 		   NULL);
 }
 
+static void guest_that_was_not_reset_away(void **state)
+{
+	fake_host_server(&fs);
+	fake_sysfs_file(&fs, "proc/sys/kernel/random/boot_id", "b00\n");
+	fake_sysfs_file(&fs, "run/tinyvmm/dirty/0000:e1:00.0", "boot=b00\n");
+	give("0000:e1:00.0", NULL);
+	run();
+	assert_row("  warn  reset                 what its last guest left in it is not reset yet; "
+		   "the "
+		   "next run tries again\n",
+		   NULL);
+}
+
+static void files_of_what_vfio_has_already(void **state)
+{
+	fake_host_server(&fs);
+	give("0000:e1:00.0", NULL);
+	run();
+	assert_row("  pass  driver                vfio-pci has it already, and keeps it\n", NULL);
+	assert_row("  pass  vfio-files            its files may be used (type1)\n", NULL);
+	fake_sysfs_unlink(&fs, "dev/vfio/40");
+	run();
+	assert_row("  fail  vfio-files            0000:e1:00.0 is on vfio-pci, but ", NULL);
+}
+
 static void ordinary_user_is_told_what_takes_root(void **state)
 {
 	fake_host_laptop(&fs);
@@ -529,7 +553,9 @@ static void kernels_get_what_they_have(void **state)
 	assert_row("  info  vfio                  vfio_iommu_type1 is neither", NULL);
 	fake_sysfs_file(&fs, "proc/sys/kernel/osrelease", "6.18.2\n");
 	run();
-	assert_row("  pass  iommufd               /dev/iommu is there\n", NULL);
+	assert_row("  pass  iommufd               /dev/iommu is there; it is used where it can "
+		   "be\n",
+		   NULL);
 	assert_row("  pass  bar-pages ", NULL);
 	assert_row("  pass  bar-dma ", NULL);
 	assert_row("  info  bar-iommufd ", NULL);
@@ -600,6 +626,8 @@ int main(void)
 		TEST(guest_memory_and_the_iommu),
 		TEST(who_has_the_device),
 		TEST(device_that_is_bound_for_good),
+		TEST(guest_that_was_not_reset_away),
+		TEST(files_of_what_vfio_has_already),
 		TEST(ordinary_user_is_told_what_takes_root),
 		TEST(interrupts_that_are_not_remapped),
 		TEST(states_of_power_and_link),
