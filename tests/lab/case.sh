@@ -28,9 +28,9 @@ guest() {
 	"$lab/guest-image" --boot uki "$@" --command "$job" "$work/$name.img"
 }
 
-# guest_kernel NAME JOB: the same without a disk and without firmware, in half the time: NAME.cpio is an initrd with all that a
+# guest_kernel NAME JOB: the same without a disk and without firmware, in a third of the time: NAME.cpio is an initrd with all that a
 # guest disk has. In the host's script, `vm NAME` and `vm_start NAME` add --kernel, --initrd and --cmdline where NAME.cpio is;
-# more words for the kernel come from $vm_cmdline.
+# more words for the kernel come from $vm_cmdline. $kernel may be set to another kernel.
 guest_kernel() {
 	"$lab/guest-image" --boot initrd --command "$2" "$work/$1.cpio"
 }
@@ -42,7 +42,7 @@ complaints='DMAR: .*fault|IO_PAGE_FAULT|BUG: (kernel|unable|KASAN)|WARNING: CPU|
 host() {
 	local script=$1 status=0
 	shift
-	printf 'cd /results\ntinyvmm=%q\nkernel=%q\n. %q\n%s\n' "$tinyvmm" "$lab_kernel/vmlinuz" "$lab/case-host.sh" \
+	printf 'cd /results\ntinyvmm=%q\nkernel=%q\n. %q\n%s\n' "$tinyvmm" "$lab_kernel/vmlinux" "$lab/case-host.sh" \
 		"$script" >host.sh
 	"$lab/run" --results "$work" "$@" -- sh /results/host.sh 2>&1 | tee out || status=$?
 	# The emulated host is at an end, not the case: tests/run tries again.
