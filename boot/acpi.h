@@ -32,7 +32,7 @@ struct acpi_machine {
 	uint32_t ioapic_base;
 	uint64_t ecam_base; /* below 4 GiB, for bus 0 */
 	uint64_t ecam_size; /* what is decoded: 1 MiB a bus, at most 256 MiB */
-	unsigned buses;     /* that exist, in ecam_size: Linux looks for devices on all it is told */
+	unsigned buses; /* that exist, in ecam_size: Linux looks for devices on all it is told */
 	uint16_t pm_base;
 	uint8_t pm_size;
 	uint8_t sci_gsi; /* level, active high */

@@ -52,11 +52,16 @@ static int place(const uint8_t *head, uint64_t low_ram, struct bzimage *image)
 	image->gpa = preferred;
 	if (preferred >= MiB && range_fits(preferred, image->room, low_ram))
 		return 0;
-	image->gpa = is_pow2(align) ? MAX(MiB, align) : 0;
-	if (head[RELOCATABLE_KERNEL] && image->gpa && range_fits(image->gpa, image->room, low_ram))
-		return 0;
-	r = err_set(ERR_LIMIT, -ENOSPC, "the kernel needs %llu MiB of memory to unpack itself",
-		    (unsigned long long)(image->room / MiB + 1));
+	if (head[RELOCATABLE_KERNEL] && is_pow2(align)) {
+		image->gpa = MAX(MiB, align);
+		if (range_fits(image->gpa, image->room, low_ram))
+			return 0;
+	}
+	/* Up to where, as far as the image can be believed. */
+	if (image->gpa > UINT64_MAX - image->room)
+		return err_set(ERR_FILE, -EINVAL, "the kernel image is damaged");
+	r = err_set(ERR_LIMIT, -ENOSPC, "the kernel needs memory up to %llu MiB to unpack itself",
+		    (unsigned long long)((image->gpa + image->room) / MiB + 1));
 	err_hint("give the guest more with --memory");
 	return r;
 }

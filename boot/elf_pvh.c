@@ -127,6 +127,28 @@ static int add_segment(const Elf64_Phdr *ph, uint64_t low_ram, struct elf_pvh *e
 	return 0;
 }
 
+/* Goes through the segments of one type. */
+static int walk(int fd, uint64_t size, const Elf64_Ehdr *header, uint32_t type, uint64_t low_ram,
+		struct elf_pvh *elf, bool *found)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < header->e_phnum; i++) {
+		Elf64_Phdr ph;
+
+		r = sys_pread_full(fd, &ph, sizeof(ph), header->e_phoff + i * sizeof(ph));
+		if (r < 0)
+			return err_sys(ERR_FILE, r, "read the kernel");
+		if (ph.p_type != type)
+			continue;
+		if (!range_fits(ph.p_offset, ph.p_filesz, size))
+			return damaged();
+		r = type == PT_LOAD ? add_segment(&ph, low_ram, elf)
+				    : read_notes(fd, &ph, elf, found);
+	}
+	return r;
+}
+
 int elf_pvh_parse(int fd, uint64_t size, uint64_t low_ram, struct elf_pvh *ret_elf)
 {
 	struct elf_pvh elf = { .first = UINT64_MAX };
@@ -134,19 +156,9 @@ int elf_pvh_parse(int fd, uint64_t size, uint64_t low_ram, struct elf_pvh *ret_e
 	bool found = false;
 	int r = parse_header(fd, size, &header);
 
-	for (unsigned i = 0; r == 0 && i < header.e_phnum; i++) {
-		Elf64_Phdr ph;
-
-		r = sys_pread_full(fd, &ph, sizeof(ph), header.e_phoff + i * sizeof(ph));
-		if (r < 0)
-			return err_sys(ERR_FILE, r, "read the kernel");
-		if (ph.p_type != PT_LOAD && ph.p_type != PT_NOTE)
-			continue;
-		if (!range_fits(ph.p_offset, ph.p_filesz, size))
-			return damaged();
-		r = ph.p_type == PT_LOAD ? add_segment(&ph, low_ram, &elf)
-					 : read_notes(fd, &ph, &elf, &found);
-	}
+	/* The notes first: any other program shall be told what it is not. */
+	if (r == 0)
+		r = walk(fd, size, &header, PT_NOTE, low_ram, &elf, &found);
 	if (r < 0)
 		return r;
 	if (!found) {
@@ -155,6 +167,9 @@ int elf_pvh_parse(int fd, uint64_t size, uint64_t low_ram, struct elf_pvh *ret_e
 			 "(vmlinuz) needs none");
 		return -EINVAL;
 	}
+	r = walk(fd, size, &header, PT_LOAD, low_ram, &elf, &found);
+	if (r < 0)
+		return r;
 	if (elf.entry < elf.first || elf.entry >= elf.end)
 		return damaged();
 	*ret_elf = elf;

@@ -92,7 +92,7 @@ static int open_kernel(struct kernel *kernel, uint64_t low_ram)
 }
 
 /* As high as it may be: what unpacks itself grows upwards. */
-static int place_initrd(struct kernel *kernel, uint64_t low_ram)
+static int place_initrd(struct kernel *kernel, uint64_t low_ram, bool low_ram_max)
 {
 	const uint64_t kernel_end =
 		kernel->is_elf ? kernel->elf.end : kernel->bzimage.gpa + kernel->bzimage.room;
@@ -108,12 +108,12 @@ static int place_initrd(struct kernel *kernel, uint64_t low_ram)
 	r = err_set(ERR_LIMIT, -ENOSPC,
 		    "initrd '%s' (%llu MiB) does not fit in memory beside the kernel",
 		    kernel->initrd, (unsigned long long)(size / MiB + 1));
-	if (end == low_ram)
+	if (end == low_ram && !low_ram_max)
 		err_hint("give the guest more with --memory");
 	return r;
 }
 
-static int open_initrd(struct kernel *kernel, uint64_t low_ram)
+static int open_initrd(struct kernel *kernel, const struct kernel_config *config)
 {
 	int r = open_file(kernel->initrd, &kernel->initrd_fd, &kernel->initrd_size);
 
@@ -121,7 +121,7 @@ static int open_initrd(struct kernel *kernel, uint64_t low_ram)
 		return err_wrap(r, "initrd");
 	if (kernel->initrd_size == 0)
 		return err_set(ERR_FILE, -EINVAL, "initrd '%s' is empty", kernel->initrd);
-	return place_initrd(kernel, low_ram);
+	return place_initrd(kernel, config->low_ram, config->low_ram_max);
 }
 
 static int check_cmdline(const struct kernel *kernel)
@@ -153,7 +153,7 @@ int kernel_open(const struct kernel_config *config, struct kernel *ret_kernel)
 	if (r == 0)
 		r = check_cmdline(kernel);
 	if (r == 0 && config->initrd)
-		r = open_initrd(kernel, config->low_ram);
+		r = open_initrd(kernel, config);
 	return r;
 }
 

@@ -19,6 +19,7 @@ struct kernel_config {
 	const char *initrd; /* NULL: none */
 	const char *cmdline;
 	uint64_t low_ram; /* bytes of RAM from 0 up, where all of it has to fit */
+	bool low_ram_max; /* a guest with more memory has no more there */
 };
 
 struct kernel {

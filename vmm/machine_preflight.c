@@ -70,6 +70,7 @@ int machine_open_kernel(struct machine *machine)
 		.initrd = options->initrd[0] ? options->initrd : NULL,
 		.cmdline = options->cmdline,
 		.low_ram = MIN(options->memory, LOW_RAM_MAX),
+		.low_ram_max = options->memory >= LOW_RAM_MAX,
 	};
 
 	return machine_has_kernel(machine) ? kernel_open(&config, &machine->kernel) : 0;

@@ -206,6 +206,17 @@ static void hostile_notes_end_the_walk(void **state)
 	}
 }
 
+/* What every program of the host is: its segments begin at 0. */
+static void a_program_is_told_that_it_is_no_kernel(void **state)
+{
+	struct image image;
+
+	good(&image);
+	image.segments[0].p_paddr = 0;
+	image.segments[2].p_type = PT_NULL;
+	assert_refused(&image, ERR_FILE, "without a PVH entry");
+}
+
 static void hostile_segments_are_refused(void **state)
 {
 	struct image image;
@@ -287,6 +298,7 @@ int main(void)
 		cmocka_unit_test(other_machines_are_refused),
 		cmocka_unit_test(without_the_note_it_is_no_kernel),
 		cmocka_unit_test(hostile_notes_end_the_walk),
+		cmocka_unit_test(a_program_is_told_that_it_is_no_kernel),
 		cmocka_unit_test(hostile_segments_are_refused),
 		cmocka_unit_test(the_information_is_laid_out_as_xen_has_it),
 	};

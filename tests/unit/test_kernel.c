@@ -170,6 +170,19 @@ static void an_initrd_has_to_fit_beside_the_kernel(void **state)
 	assert_int_equal(open_all(put_image(), put_initrd((off_t)1 << 40), ""), -ENOSPC);
 }
 
+static void where_more_memory_would_not_help_nobody_says_so(void **state)
+{
+	const struct kernel_config config = { .path = put_image(),
+					      .initrd = put_initrd(LOW_RAM),
+					      .cmdline = "",
+					      .low_ram = LOW_RAM,
+					      .low_ram_max = true };
+
+	err_clear();
+	assert_int_equal(kernel_open(&config, &kernel), -ENOSPC);
+	assert_string_equal(err_hint_text(), "");
+}
+
 static void the_kernel_says_how_high_an_initrd_may_be(void **state)
 {
 	struct setup_header *h = (struct setup_header *)(image + BZIMAGE_HEADER_OFF);
@@ -227,6 +240,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(files_that_are_none_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_initrd_has_to_fit_beside_the_kernel, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(where_more_memory_would_not_help_nobody_says_so,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(the_kernel_says_how_high_an_initrd_may_be, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(the_kernel_says_how_long_its_command_line_may_be,
