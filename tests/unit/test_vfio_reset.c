@@ -188,6 +188,29 @@ static void device_that_dies_with_the_machines_reset_ends_the_run(void **state)
 	assert_int_equal(atomic_load(&f->m.vm.request), VM_REQUEST_DEVICE_DEAD);
 }
 
+static void assert_event_asks_for(struct vfio_guest *f, enum vfio_event event,
+				  enum vm_request request)
+{
+	struct vfio_device *dev = f->iommu->devices;
+
+	atomic_store(&f->m.vm.request, VM_REQUEST_NONE);
+	dev->on_event(dev, event);
+	assert_int_equal(atomic_load(&f->m.vm.request), request);
+	/* The host repeats itself; the run does not. */
+	atomic_store(&f->m.vm.request, VM_REQUEST_NONE);
+	dev->on_event(dev, event);
+	assert_int_equal(atomic_load(&f->m.vm.request), VM_REQUEST_NONE);
+}
+
+static void events_of_the_host_end_the_run_each_in_its_own_way(void **state)
+{
+	struct vfio_guest *f = *state;
+
+	vfio_guest_start(f);
+	assert_event_asks_for(f, VFIO_EVENT_ERROR, VM_REQUEST_DEVICE_ERROR);
+	assert_event_asks_for(f, VFIO_EVENT_REQUEST, VM_REQUEST_DEVICE_WANTED);
+}
+
 static void reset_that_the_kernel_refuses_does_not_end_the_run(void **state)
 {
 	struct vfio_guest *f = *state;
@@ -215,6 +238,7 @@ int main(void)
 		TEST(device_that_died_is_refused),
 		TEST(reset_that_fails_after_the_guest_leaves_a_mark),
 		TEST(device_that_dies_with_the_machines_reset_ends_the_run),
+		TEST(events_of_the_host_end_the_run_each_in_its_own_way),
 		TEST(reset_that_the_kernel_refuses_does_not_end_the_run),
 	};
 
