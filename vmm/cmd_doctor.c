@@ -69,5 +69,7 @@ int cmd_doctor(const struct options *options)
 	for (unsigned i = 0; i < options->gpu_count; i++)
 		devices[i] = options->gpus[i].addr;
 	fw_descriptor_dirs_init(&dirs);
-	return doctor_run(&config, stdout, &status) < 0 ? command_failed() : status;
+	if (doctor_run(&config, stdout, &status) < 0 || table_flush(stdout) < 0)
+		return command_failed();
+	return status;
 }

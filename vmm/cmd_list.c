@@ -359,5 +359,7 @@ int cmd_list(const struct options *options)
 	};
 
 	command_recover();
-	return list_print(&config, stdout) < 0 ? command_failed() : 0;
+	if (list_print(&config, stdout) < 0 || table_flush(stdout) < 0)
+		return command_failed();
+	return 0;
 }

@@ -33,12 +33,12 @@ static void check_kvm(struct doctor *doctor)
 		doctor_from_error(doctor, DOCTOR_FAIL);
 }
 
-/* Some kernels run guests without the CPU's help, so this matters only where KVM does not work. */
+/* Some kernels run guests without the CPU's help, so this matters only where there is no KVM. */
 static void check_cpu(struct doctor *doctor)
 {
 	if (doctor->system.virtualization)
 		doctor_pass(doctor, "it can run virtual machines");
-	else if (!doctor->kvm)
+	else if (!host_sysfs_exists(host_sysfs_path(doctor->config->root, "dev/kvm").s))
 		doctor_fail(doctor, ERR_HOST,
 			    doctor->system.nested
 				    ? "switch on nested virtualization on the machine below"

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
+#include "core/err.h"
 #include "core/text.h"
 
 #define GAP             2u  /* between columns */
@@ -191,6 +192,13 @@ void table_paragraph(FILE *out, const char *text, unsigned at, unsigned width)
 	if (*pos || pos == copy)
 		fprintf(out, "%s\n", pos);
 	free(copy);
+}
+
+int table_flush(FILE *out)
+{
+	if (fflush(out) == 0 && !ferror(out))
+		return 0;
+	return err_sys(ERR_FILE, errno ? -errno : -EIO, "write to standard output");
 }
 
 unsigned table_terminal_width(FILE *out)

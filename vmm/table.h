@@ -42,6 +42,9 @@ int MUST_CHECK table_print(const struct table *table, FILE *out, unsigned width)
  */
 void table_paragraph(FILE *out, const char *text, unsigned at, unsigned width);
 
+/* All that was printed has been written; if not, kind ERR_FILE. */
+int MUST_CHECK table_flush(FILE *out);
+
 /* The columns of the terminal that is `out`; 0: it is none. */
 unsigned table_terminal_width(FILE *out);
 

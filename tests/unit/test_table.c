@@ -2,9 +2,11 @@
 /* Tables and paragraphs, exactly as they are printed. */
 #include "cmocka_all.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/err.h"
 #include "table.h"
 
 static const struct table_column columns[] = {
@@ -105,6 +107,19 @@ static void table_without_rows_has_its_titles(void **state)
 	assert_prints(0, "ADDRESS  NAME  STATE\n");
 }
 
+static void full_disk_is_an_error(void **state)
+{
+	FILE *full = fopen("/dev/full", "we");
+
+	assert_non_null(full);
+	fputs("some text\n", full);
+	assert_int_equal(table_flush(full), -ENOSPC);
+	assert_int_equal(err_kind(), ERR_FILE);
+	assert_string_equal(err_text(), "write to standard output: No space left on device");
+	fclose(full);
+	assert_int_equal(table_flush(out), 0);
+}
+
 static void assert_paragraph(const char *in, unsigned at, unsigned width, const char *expected)
 {
 	rewind(out);
@@ -138,6 +153,7 @@ int main(void)
 		TEST(very_narrow_terminal_gets_the_state_below),
 		TEST(foreign_names_are_cleaned_and_counted_in_characters),
 		TEST(table_without_rows_has_its_titles),
+		TEST(full_disk_is_an_error),
 		TEST(paragraphs_break_at_spaces),
 	};
 
