@@ -18,6 +18,24 @@ lab_qemu=$lab_cache/qemu-$qemu_key/bin/qemu-system-x86_64
 # guests'.
 lab_kernel=$lab_cache/kernel
 lab_initrd=$lab_cache/host-initrd
+
+# A second kernel for the emulated host: the distribution's have no iommufd. Built from its source, a
+# change of either line is another build.
+iommufd_source=linux-source-6.12
+iommufd_config=$lab_dir/host/kernel-iommufd.config
+iommufd_key=$(printf '%s ' "$iommufd_source" | cat - "$iommufd_config" | sha256sum | cut -c1-12)
+
+# use_kernel NAME: from here on $lab_kernel and $lab_initrd are those of NAME, for the emulated host.
+use_kernel() {
+	case $1 in
+	debian) ;;
+	iommufd)
+		lab_kernel=$lab_cache/kernel-iommufd-$iommufd_key
+		lab_initrd=$lab_kernel/host-initrd
+		;;
+	*) die "unknown kernel $1 (debian, iommufd)" ;;
+	esac
+}
 lab_fio=$lab_cache/fio/fio
 
 # Search what Debian keeps outside an ordinary user's PATH too.
