@@ -4,14 +4,14 @@
 lab_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 lab_cache=${XDG_CACHE_HOME:-$HOME/.cache}/tinyvmm/lab
 
-# The emulator: the distribution's QEMU source, one patch, few features. A change of either line is
-# another build.
+# The emulator: the distribution's QEMU source, our patches (in the order of their names), few
+# features. A change of any of them is another build.
 qemu_source=1:7.2+dfsg
 qemu_flags=(--target-list=x86_64-softmmu --without-default-features --enable-tcg --enable-kvm
 	--enable-virtfs --enable-attr --enable-cap-ng --enable-png --enable-linux-io-uring
 	--enable-vhost-kernel --enable-vhost-net --disable-docs --audio-drv-list=)
 qemu_key=$(printf '%s ' "$qemu_source" "${qemu_flags[@]}" |
-	cat - "$lab_dir/qemu-svm-cr8.patch" | sha256sum | cut -c1-12)
+	cat - "$lab_dir"/qemu-*.patch | sha256sum | cut -c1-12)
 lab_qemu=$lab_cache/qemu-$qemu_key/bin/qemu-system-x86_64
 
 # The distribution's kernel, unpacked here, not installed: the emulated host's kernel and the
