@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "boot/kernel.h"
+#include "cli/options.h"
 #include "console.h"
 #include "core/bus.h"
 #include "core/device.h"
@@ -25,7 +26,6 @@
 #include "firmware-loader/fw_image.h"
 #include "firmware-loader/fw_vars.h"
 #include "firmware-loader/mmio_window.h"
-#include "options.h"
 #include "vfio/rom.h"
 
 #define MACHINE_DEVICES_MAX 64

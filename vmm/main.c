@@ -2,11 +2,11 @@
 /* argv to exit status. */
 #include <stdio.h>
 
-#include "commands.h"
+#include "cli/commands.h"
+#include "cli/options.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/timings.h"
-#include "options.h"
 
 int command_failed(void)
 {

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "cmd_list.h"
-#include "commands.h"
+#include "cli/cmd_list.h"
+#include "cli/commands.h"
 #include "core/err.h"
 #include "fake_hosts.h"
 #include "firmware-loader/json.h"

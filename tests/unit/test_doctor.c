@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "cli/doctor.h"
 #include "core/err.h"
-#include "doctor.h"
 #include "fake_firmware.h"
 #include "fake_hosts.h"
 #include "firmware-loader/fw_image.h"

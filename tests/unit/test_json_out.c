@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/json_out.h"
 #include "firmware-loader/json.h"
-#include "json_out.h"
 
 static char *text;
 static size_t len;

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/options.h"
+#include "cli/options_defs.h"
 #include "core/err.h"
-#include "options.h"
-#include "options_defs.h"
 
 #define ARGS_MAX 64
 

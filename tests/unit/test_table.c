@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/table.h"
 #include "core/err.h"
-#include "table.h"
 
 static const struct table_column columns[] = {
 	{ "ADDRESS", 0, false, false },

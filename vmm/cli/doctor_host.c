@@ -2,8 +2,8 @@
 /* The doctor's checks of the host as a whole; see doctor.h. Main thread. */
 #include <stdlib.h>
 
+#include "cli/doctor.h"
 #include "core/text.h"
-#include "doctor.h"
 #include "firmware-loader/fw_image.h"
 #include "vfio/host_check.h"
 #include "vfio/host_journal.h"

@@ -3,13 +3,13 @@
  */
 #include <stdlib.h>
 
-#include "commands.h"
+#include "cli/commands.h"
+#include "cli/doctor.h"
+#include "cli/table.h"
 #include "core/vm.h"
-#include "doctor.h"
 #include "firmware-loader/fw_descriptor.h"
 #include "firmware-loader/fw_image.h"
 #include "guest_ram.h"
-#include "table.h"
 #include "vfio/iommu.h"
 
 /* A virtual machine without anything in it says what there is. */

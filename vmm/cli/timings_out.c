@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shows the record of core/timings.h. Main thread. */
-#include "timings_out.h"
+#include "cli/timings_out.h"
 
 #include <stdlib.h>
 
+#include "cli/json_out.h"
 #include "core/log.h"
 #include "core/timings.h"
-#include "json_out.h"
 
 #define US_PER_MS 1e3
 

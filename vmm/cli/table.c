@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tables and paragraphs; see table.h. Main thread. */
-#include "table.h"
+#include "cli/table.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -3,9 +3,9 @@
 #include <ctype.h>
 #include <errno.h>
 
+#include "cli/options_defs.h"
+#include "cli/options_value.h"
 #include "core/err.h"
-#include "options_defs.h"
-#include "options_value.h"
 
 struct options_gpu_name options_gpu_name(const struct options_gpu *gpu)
 {

@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 
-#include "commands.h"
+#include "cli/commands.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "vfio/host.h"

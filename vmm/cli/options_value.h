@@ -3,7 +3,7 @@
 #ifndef OPTIONS_VALUE_H
 #define OPTIONS_VALUE_H
 
-#include "options.h"
+#include "cli/options.h"
 
 /*
  * Copies the next comma-separated part of *pos, whose text is shorter than PATH_MAX, and moves

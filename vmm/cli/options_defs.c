@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tables of the command line; see options_defs.h. Main thread. */
-#include "options_defs.h"
+#include "cli/options_defs.h"
 
 #include <errno.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The texts of --help: at most 23 lines of 79 characters each, so that they fit a screen. */
-#include "options.h"
+#include "cli/options.h"
 
 /* clang-format off */
 static const char overview[] =

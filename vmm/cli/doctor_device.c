@@ -2,8 +2,8 @@
 /* The doctor's checks of one device; see doctor.h. Main thread. */
 #include <inttypes.h>
 
+#include "cli/doctor.h"
 #include "core/text.h"
-#include "doctor.h"
 #include "firmware-loader/mmio_window.h"
 #include "guest_ram.h"
 #include "vfio/host_check.h"

@@ -3,18 +3,18 @@
  * `tinyvmm list`: the host's GPUs, or all devices, and whether each could be passed through now.
  * Changes nothing. Main thread.
  */
-#include "cmd_list.h"
+#include "cli/cmd_list.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
-#include "commands.h"
+#include "cli/commands.h"
+#include "cli/json_out.h"
+#include "cli/options.h"
+#include "cli/table.h"
 #include "core/err.h"
 #include "core/text.h"
-#include "json_out.h"
-#include "options.h"
-#include "table.h"
 #include "vfio/host_info.h"
 #include "vfio/host_ready.h"
 #include "vfio/pci_names.h"

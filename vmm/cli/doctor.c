@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs the doctor's checks and prints what they found; see doctor.h. Main thread. */
-#include "doctor.h"
+#include "cli/doctor.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
-#include "json_out.h"
-#include "table.h"
+#include "cli/json_out.h"
+#include "cli/table.h"
 #include "vfio/host_ready.h"
 #include "vfio/host_sysfs.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A JSON writer; see json_out.h. Main thread. */
-#include "json_out.h"
+#include "cli/json_out.h"
 
 #include <assert.h>
 

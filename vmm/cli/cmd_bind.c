@@ -7,9 +7,9 @@
 #include <pwd.h>
 #include <stdlib.h>
 
-#include "commands.h"
+#include "cli/commands.h"
+#include "cli/options.h"
 #include "core/err.h"
-#include "options.h"
 #include "vfio/host.h"
 
 /* A name, or else a number. */

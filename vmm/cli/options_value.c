@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What values of options are made of: parts between commas, properties, numbers. Pure. */
-#include "options_value.h"
+#include "cli/options_value.h"
 
 #include <ctype.h>
 

@@ -3,14 +3,14 @@
  * Parses the command line by the tables of options_defs.c; see options.h. Long options in GNU
  * style, an option's value in the next argument or behind "=". Main thread.
  */
-#include "options.h"
+#include "cli/options.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
+#include "cli/options_defs.h"
 #include "core/err.h"
-#include "options_defs.h"
 
 /* Each option is one bit of what was seen. */
 #define DEFS_MAX 64

@@ -8,11 +8,11 @@
 
 #include <limits.h>
 
+#include "cli/timings_out.h"
 #include "core/arch.h"
 #include "core/hugepages.h"
 #include "core/log.h"
 #include "core/util.h"
-#include "timings_out.h"
 #include "vfio/clique.h"
 #include "vfio/iommu_kind.h"
 #include "vfio/mdev.h"

@@ -3,19 +3,19 @@
  * `tinyvmm run`: the whole procedure around a machine. Every step that changes the host is undone
  * here, in reverse, whatever happened in between. Main thread.
  */
-#include "commands.h"
+#include "cli/commands.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/timings_out.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/timings.h"
 #include "guest_ram.h"
 #include "machine.h"
-#include "timings_out.h"
 #include "vfio/host.h"
 
 static int check_gpus(struct vfio_host *host, const struct options *options)

@@ -3,9 +3,9 @@
 #include <ctype.h>
 #include <errno.h>
 
+#include "cli/options_defs.h"
+#include "cli/options_value.h"
 #include "core/err.h"
-#include "options_defs.h"
-#include "options_value.h"
 
 int options_parse_cpus(struct options *options, const char *value)
 {

@@ -7,7 +7,7 @@
 #ifndef OPTIONS_DEFS_H
 #define OPTIONS_DEFS_H
 
-#include "options.h"
+#include "cli/options.h"
 
 struct command_def {
 	const char *name;
