@@ -50,7 +50,14 @@ static int reset_function(struct vfio_device *dev)
 {
 	int r = reset_ioctl(dev, VFIO_DEVICE_RESET, NULL);
 
-	return r < 0 ? err_sys(ERR_DEVICE, r, "%s: reset the function", dev->bdf) : 0;
+	return r < 0 ? err_sys(ERR_DEVICE, r, "%s: reset the function", dev->bdf)
+		     : vfio_device_answers(dev);
+}
+
+static void note_failure(struct vfio_device *dev)
+{
+	dev->failed = true;
+	snprintf(dev->why, sizeof(dev->why), "%s", err_text());
 }
 
 /* Who else a reset of the bus would hit. free() it. -ENOTSUP if the bus has no reset. */
@@ -132,15 +139,20 @@ static int collect_groups(const struct vfio_device *dev, const struct vfio_pci_h
 	return 0;
 }
 
-static void mark_clean(const struct vfio_device *dev, const struct vfio_pci_hot_reset_info *info)
+/* The others of this guest that a reset of the bus has hit: each has to answer for itself. */
+static void settle_neighbours(const struct vfio_device *dev,
+			      const struct vfio_pci_hot_reset_info *info)
 {
 	char bdf[VFIO_BDF_SIZE];
 
 	for (uint32_t i = 0; i < info->count; i++) {
 		format_bdf(&info->devices[i], bdf);
 		for (struct vfio_device *d = dev->iommu->devices; d; d = d->next) {
-			if (strcmp(d->bdf, bdf) == 0)
-				d->clean = true;
+			if (d == dev || strcmp(d->bdf, bdf) != 0)
+				continue;
+			d->clean = vfio_device_answers(d) == 0;
+			if (!d->clean)
+				note_failure(d);
 		}
 	}
 }
@@ -169,7 +181,9 @@ static int reset_bus(struct vfio_device *dev)
 		else if (r < 0)
 			err_sys(ERR_DEVICE, r, "%s: reset the bus", dev->bdf);
 		else
-			mark_clean(dev, info);
+			r = vfio_device_answers(dev);
+		if (r == 0)
+			settle_neighbours(dev, info);
 	}
 	free(arg);
 	free(info);
@@ -262,17 +276,16 @@ int vfio_device_answers(struct vfio_device *dev)
 
 /* --- the ladder --- */
 
-/* One rung: a failure that is not -ENOTSUP is one of a reset that exists. */
+/*
+ * One rung, after which the device answers, or it is a failure. One that is not -ENOTSUP is of a
+ * reset that exists.
+ */
 static int climb(struct vfio_device *dev, int (*reset)(struct vfio_device *dev))
 {
 	int r = reset(dev);
 
-	if (r == 0)
-		r = vfio_device_answers(dev);
-	if (r == 0 || r == -ENOTSUP)
-		return r;
-	dev->failed = true;
-	snprintf(dev->why, sizeof(dev->why), "%s", err_text());
+	if (r != 0 && r != -ENOTSUP)
+		note_failure(dev);
 	return r;
 }
 

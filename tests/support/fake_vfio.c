@@ -287,7 +287,10 @@ static int device_ioctl(unsigned long request, void *arg)
 	case VFIO_DEVICE_PCI_HOT_RESET:
 		note(((const struct vfio_pci_hot_reset *)arg)->count ? "hot-reset"
 								     : "hot-reset-cdev");
-		fake_revive();
+		if (fake.stays_dead)
+			fake_kill();
+		else
+			fake_revive();
 		if (fake.command_after_reset)
 			fake_set_config(PCI_COMMAND, 2, fake.command_after_reset);
 		return 0;

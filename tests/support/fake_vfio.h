@@ -48,6 +48,7 @@ struct fake_vfio {
 	uint16_t command_after_reset; /* that the device has by itself; 0: untouched */
 	void (*on_map)(const struct vfio_iommu_type1_dma_map *map); /* may wait */
 	bool dies;                /* of a reset of the function; that of the bus brings it back */
+	bool stays_dead;          /* of that of the bus, too */
 	bool dead;                /* it reads as all ones, until fake_revive */
 	const char *reset_method; /* NULL: this kernel has no such file */
 	unsigned affected_count;  /* by a reset of the bus; 0: it has none */

@@ -3,8 +3,11 @@
 #include "cmocka_all.h"
 
 #include <errno.h>
+#include <linux/pci_regs.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "core/err.h"
 #include "core/loop.h"
@@ -235,6 +238,51 @@ static void bus_is_reset_before_a_mere_power_transition(void **state)
 	assert_string_equal(fake.log, "hot-reset");
 }
 
+/* Two on a bus, with registers of their own, and only the bus can be reset. */
+static void open_neighbours(struct fixture *f)
+{
+	int fd = memfd_create("other", MFD_CLOEXEC);
+
+	open_device(f);
+	assert_int_equal(vfio_device_open(&f->other, f->iommu, &other_target), 0);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)FAKE_OFFSET(VFIO_PCI_NUM_REGIONS)), 0);
+	assert_true(dup2(fd, f->other.fd) >= 0);
+	close(fd);
+	f->dev.can_reset = f->other.can_reset = false;
+	affect(0, 0, FAKE_GROUP);
+	affect(1, 1, FAKE_GROUP);
+}
+
+static void neighbour_that_does_not_come_back_with_the_bus_is_not_clean(void **state)
+{
+	struct fixture *f = *state;
+
+	open_neighbours(f);
+	f->other.clean = true;
+	vfio_region_write(&f->other, VFIO_PCI_CONFIG_REGION_INDEX, PCI_CLASS_REVISION, 4,
+			  UINT32_MAX);
+	assert_int_equal(vfio_device_reset(&f->dev, false), 0);
+	assert_true(f->dev.clean);
+	assert_false(f->other.clean);
+	assert_true(f->other.failed);
+	assert_non_null(strstr(f->other.why, "0000:01:00.1: the device does not answer"));
+	assert_int_equal(vfio_iommu_check_clean(f->iommu), -EIO);
+	assert_int_equal(err_kind(), ERR_RESET);
+}
+
+static void bus_that_does_not_bring_the_device_back_cleans_no_neighbour(void **state)
+{
+	struct fixture *f = *state;
+
+	open_neighbours(f);
+	fake.stays_dead = true;
+	assert_int_equal(vfio_device_reset(&f->dev, false), -EIO);
+	assert_true(f->dev.failed);
+	assert_false(f->dev.clean);
+	assert_false(f->other.clean);
+}
+
 static void bus_with_a_stranger_is_not_reset(void **state)
 {
 	struct fixture *f = *state;
@@ -415,6 +463,8 @@ int main(void)
 		T(regions_and_their_sparse_areas),
 		T(function_reset_comes_first),
 		T(bus_is_reset_before_a_mere_power_transition),
+		T(neighbour_that_does_not_come_back_with_the_bus_is_not_clean),
+		T(bus_that_does_not_bring_the_device_back_cleans_no_neighbour),
 		T(bus_with_a_stranger_is_not_reset),
 		T(power_transition_is_the_last_resort),
 		T(reset_alone_spares_the_bus),

@@ -166,6 +166,19 @@ static void device_that_died_is_refused(void **state)
 	assert_non_null(strstr(err_hint_text(), "power cycle"));
 }
 
+static void device_that_the_bus_does_not_bring_back_is_refused(void **state)
+{
+	struct vfio_guest *f = *state;
+
+	dirty = true;
+	fake.dies = fake.stays_dead = true;
+	affect(FAKE_GROUP);
+	assert_true(create(f) < 0);
+	assert_non_null(strstr(fake.log, "hot-reset"));
+	assert_int_equal(err_kind(), ERR_RESET);
+	assert_non_null(strstr(err_text(), "does not answer"));
+}
+
 static void reset_that_fails_after_the_guest_leaves_a_mark(void **state)
 {
 	struct vfio_guest *f = *state;
@@ -236,6 +249,7 @@ int main(void)
 		TEST(guest_does_not_get_what_another_left),
 		TEST(what_a_driver_of_the_host_left_is_only_a_warning),
 		TEST(device_that_died_is_refused),
+		TEST(device_that_the_bus_does_not_bring_back_is_refused),
 		TEST(reset_that_fails_after_the_guest_leaves_a_mark),
 		TEST(device_that_dies_with_the_machines_reset_ends_the_run),
 		TEST(events_of_the_host_end_the_run_each_in_its_own_way),
