@@ -151,6 +151,7 @@ static void settle_neighbours(const struct vfio_device *dev,
 			if (d == dev || strcmp(d->bdf, bdf) != 0)
 				continue;
 			d->clean = vfio_device_answers(d) == 0;
+			d->failed = false;
 			if (!d->clean)
 				note_failure(d);
 		}

@@ -271,6 +271,18 @@ static void neighbour_that_does_not_come_back_with_the_bus_is_not_clean(void **s
 	assert_int_equal(err_kind(), ERR_RESET);
 }
 
+static void neighbour_that_the_bus_brought_back_has_not_failed(void **state)
+{
+	struct fixture *f = *state;
+
+	open_neighbours(f);
+	f->other.failed = true; /* its own reset did not work */
+	assert_int_equal(vfio_device_reset(&f->dev, false), 0);
+	assert_true(f->other.clean);
+	assert_false(f->other.failed);
+	assert_int_equal(vfio_iommu_check_clean(f->iommu), 0);
+}
+
 static void bus_that_does_not_bring_the_device_back_cleans_no_neighbour(void **state)
 {
 	struct fixture *f = *state;
@@ -464,6 +476,7 @@ int main(void)
 		T(function_reset_comes_first),
 		T(bus_is_reset_before_a_mere_power_transition),
 		T(neighbour_that_does_not_come_back_with_the_bus_is_not_clean),
+		T(neighbour_that_the_bus_brought_back_has_not_failed),
 		T(bus_that_does_not_bring_the_device_back_cleans_no_neighbour),
 		T(bus_with_a_stranger_is_not_reset),
 		T(power_transition_is_the_last_resort),
