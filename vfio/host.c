@@ -226,12 +226,13 @@ int vfio_host_begin_use(struct vfio_host *host)
 {
 	int r = 0;
 
-	for (unsigned i = 0; i < host->count && r == 0; i++) {
-		struct vfio_host_device *dev = &host->devices[i];
-
-		dev->dirty = host_journal_is_marked(host->state_dir, host->root, dev->addr);
-		r = host_journal_mark(host->state_dir, host->root, dev->addr);
-	}
+	for (unsigned i = 0; i < host->count; i++)
+		host->devices[i].dirty =
+			host_journal_is_marked(host->state_dir, host->root, host->devices[i].addr);
+	for (unsigned i = 0; i < host->count && r == 0; i++)
+		r = host_journal_mark(host->state_dir, host->root, host->devices[i].addr);
+	if (r < 0)
+		vfio_host_end_use(host); /* no guest gets any of them */
 	return r;
 }
 

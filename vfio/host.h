@@ -89,7 +89,7 @@ int MUST_CHECK vfio_host_take(struct vfio_host *host);
 /*
  * A guest is about to have the devices. `dirty` of each says then whether its last guest's state
  * may still be there, because it was not reset after it or the run was killed. Until _end_use, when
- * `dirty` says how it is now, they all count as dirty on disk.
+ * `dirty` says how it is now, they all count as dirty on disk; on failure, those that did before.
  */
 int MUST_CHECK vfio_host_begin_use(struct vfio_host *host);
 void vfio_host_end_use(struct vfio_host *host);

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#define DIRTY "run/tinyvmm/dirty/"
+
 /* A run that takes the GPU, and perhaps another device, and is killed at once. */
 static void run_two_and_be_killed(const char *second)
 {
@@ -231,7 +233,7 @@ static bool use_and_end(bool dirty_afterwards)
 
 	check_and_take(GPU, NULL);
 	assert_int_equal(vfio_host_begin_use(&host), 0);
-	assert_true(fake_sysfs_exists(&fs, "run/tinyvmm/dirty/" GPU));
+	assert_true(fake_sysfs_exists(&fs, DIRTY GPU));
 	before = host.devices[0].dirty;
 	host.devices[0].dirty = dirty_afterwards;
 	vfio_host_end_use(&host);
@@ -243,7 +245,7 @@ static bool use_and_end(bool dirty_afterwards)
 static void device_counts_as_dirty_until_it_was_reset(void **state)
 {
 	assert_false(use_and_end(false));
-	assert_false(fake_sysfs_exists(&fs, "run/tinyvmm/dirty/" GPU));
+	assert_false(fake_sysfs_exists(&fs, DIRTY GPU));
 	assert_false(use_and_end(true));
 	assert_true(use_and_end(true));
 	assert_true(use_and_end(false));
@@ -257,6 +259,29 @@ static void device_of_a_killed_run_counts_as_dirty(void **state)
 	vfio_host_fini(&host); /* without _end_use */
 	init_host(&host);
 	assert_true(use_and_end(false));
+}
+
+static void use_that_cannot_be_marked_leaves_no_new_marks(void **state)
+{
+	static const struct fake_pci_device audio = {
+		AUDIO, 0x040300, "vfio-pci", "vfio-pci", 7, 0
+	};
+
+	fake_sysfs_add_device(&fs, &audio);
+	/* Where the sound function's mark would be written. */
+	fake_sysfs_file(&fs, DIRTY AUDIO ".new/in/the/way", "%s", "");
+	check_and_take(GPU, AUDIO);
+	assert_true(vfio_host_begin_use(&host) < 0);
+	assert_non_null(strstr(err_text(), "write the journal"));
+	assert_false(fake_sysfs_exists(&fs, DIRTY GPU));
+	/* One that was there before says the truth still. */
+	fake_sysfs_file(&fs, DIRTY GPU, "boot=\n");
+	assert_true(vfio_host_begin_use(&host) < 0);
+	assert_true(fake_sysfs_exists(&fs, DIRTY GPU));
+	vfio_host_fini(&host);
+	check_and_take(AUDIO, GPU);
+	assert_true(vfio_host_begin_use(&host) < 0);
+	assert_true(fake_sysfs_exists(&fs, DIRTY GPU));
 }
 
 static void mark_of_another_boot_says_nothing(void **state)
@@ -300,6 +325,7 @@ int main(void)
 		TEST(recover_forgets_what_the_user_gave_to_another_driver),
 		TEST(device_counts_as_dirty_until_it_was_reset),
 		TEST(device_of_a_killed_run_counts_as_dirty),
+		TEST(use_that_cannot_be_marked_leaves_no_new_marks),
 		TEST(mark_of_another_boot_says_nothing),
 		TEST(release_forgets_that_it_was_not_reset),
 	};
