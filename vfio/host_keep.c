@@ -184,17 +184,39 @@ static int let_bus_find(struct vfio_host *host, struct vfio_host_device *dev, co
 	return 0;
 }
 
+/*
+ * The mark. That a driver of the host had the device since does not end it, as giving back happens
+ * by itself, and a driver may leave alone what the guest left; the user's word does.
+ */
+static int forget_mark(const struct vfio_host *host, const struct vfio_host_device *dev,
+		       bool *ret_marked)
+{
+	const struct pci_addr_text addr = pci_addr_text(dev->addr);
+	const bool marked = host_journal_is_marked(host->state_dir, host->root, dev->addr);
+	int r = host_journal_remove(host->state_dir, HOST_JOURNAL_DIRTY, dev->addr);
+
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "forget that %s was not reset", addr.s);
+	if (marked)
+		log_info("%s: forgotten that it was not reset after its last guest", addr.s);
+	*ret_marked = marked;
+	return 0;
+}
+
 /* The device's own driver, or whoever has it, in a message that there is nothing to do. */
 static int nothing_to_do(struct vfio_host *host, const struct vfio_host_device *dev,
 			 const char *driver)
 {
+	const struct pci_addr_text addr = pci_addr_text(dev->addr);
+	bool marked = false;
 	int r = host_journal_remove(host->state_dir, HOST_JOURNAL_BOUND, dev->addr);
 
-	if (r == 0)
-		r = host_journal_remove(host->state_dir, HOST_JOURNAL_DIRTY, dev->addr);
 	if (r < 0)
-		return err_sys(ERR_HOST, r, "forget that %s was bound", pci_addr_text(dev->addr).s);
-	log_info("%s: nothing to do: %s has it", pci_addr_text(dev->addr).s,
+		return err_sys(ERR_HOST, r, "forget that %s was bound", addr.s);
+	r = forget_mark(host, dev, &marked);
+	if (r < 0)
+		return r;
+	log_info("%s: nothing %sto do: %s has it", addr.s, marked ? "else " : "",
 		 host_bind_name(driver));
 	return 0;
 }
@@ -203,6 +225,7 @@ static int release(struct vfio_host *host, struct vfio_host_device *dev)
 {
 	char driver[VFIO_HOST_DRIVER_SIZE];
 	int left, bound, r;
+	bool marked = false;
 
 	host_sysfs_driver(host->root, dev->addr, driver);
 	/* That of a killed run counts first, where recovery could not do its work. */
@@ -218,11 +241,9 @@ static int release(struct vfio_host *host, struct vfio_host_device *dev)
 		r = host_check_may_move(host, dev, "released");
 	if (r < 0)
 		return r;
-	/* Whatever is in it, a driver of the host shall have it now. */
-	r = host_journal_remove(host->state_dir, HOST_JOURNAL_DIRTY, dev->addr);
+	r = forget_mark(host, dev, &marked);
 	if (r < 0)
-		return err_sys(ERR_HOST, r, "forget that %s was not reset",
-			       pci_addr_text(dev->addr).s);
+		return r;
 	if (bound < 0)
 		return let_bus_find(host, dev, driver);
 	/* From here on a crash is repaired by recovery. */

@@ -173,8 +173,8 @@ int vfio_iommu_check_clean(const struct vfio_iommu *iommu)
 		if (dev->failed && dev->dirty) {
 			r = err_set(ERR_RESET, -EIO,
 				    "%s; what its last guest left in it is still there", dev->why);
-			err_hint("let a driver of the host have it: tinyvmm release %s; or reboot "
-				 "the host",
+			err_hint("if that does not matter: tinyvmm release %s forgets it, and so "
+				 "does a reboot of the host",
 				 dev->bdf);
 			return r;
 		}

@@ -293,16 +293,53 @@ static void mark_of_another_boot_says_nothing(void **state)
 	assert_true(use_and_end(false));
 }
 
-static void release_forgets_that_it_was_not_reset(void **state)
+static void device_that_a_driver_of_the_host_had_since_counts_as_dirty(void **state)
+{
+	check_and_take(GPU, NULL);
+	assert_int_equal(vfio_host_begin_use(&host), 0);
+	host.devices[0].dirty = true;
+	vfio_host_end_use(&host);
+	vfio_host_fini(&host);
+	/* A driver need not touch what the guest left. */
+	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
+	assert_true(fake_sysfs_exists(&fs, DIRTY GPU));
+	init_host(&host);
+	assert_true(use_and_end(false));
+}
+
+static void release_gpu(void)
 {
 	struct pci_addr gpu;
 
-	assert_false(use_and_end(true));
+	messages[0] = '\0';
 	assert_true(pci_addr_scan(GPU, &gpu));
 	assert_int_equal(vfio_host_lease(&host, &gpu, 1), 0);
 	assert_int_equal(vfio_host_release(&host), 0);
 	vfio_host_fini(&host);
 	init_host(&host);
+}
+
+static void release_forgets_that_it_was_not_reset(void **state)
+{
+	assert_false(use_and_end(true));
+	release_gpu();
+	assert_messages(GPU ": forgotten that it was not reset after its last guest\n" GPU
+			    ": nothing else to do: nvidia has it\n");
+	assert_false(use_and_end(false));
+	release_gpu();
+	assert_messages(GPU ": nothing to do: nvidia has it\n");
+}
+
+static void release_of_a_bound_device_forgets_that_it_was_not_reset(void **state)
+{
+	check(&host, GPU, NULL);
+	assert_int_equal(vfio_host_bind(&host, NULL), 0);
+	vfio_host_fini(&host);
+	init_host(&host);
+	assert_false(use_and_end(true));
+	release_gpu();
+	assert_messages(GPU ": forgotten that it was not reset after its last guest\n" GPU
+			    " is given back to nvidia\n");
 	assert_false(use_and_end(false));
 }
 
@@ -327,7 +364,9 @@ int main(void)
 		TEST(device_of_a_killed_run_counts_as_dirty),
 		TEST(use_that_cannot_be_marked_leaves_no_new_marks),
 		TEST(mark_of_another_boot_says_nothing),
+		TEST(device_that_a_driver_of_the_host_had_since_counts_as_dirty),
 		TEST(release_forgets_that_it_was_not_reset),
+		TEST(release_of_a_bound_device_forgets_that_it_was_not_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
