@@ -310,11 +310,22 @@ static void on_event(struct vfio_device *dev, enum vfio_event event)
 	}
 }
 
-/* The last reset. */
+/*
+ * The last reset. Who takes the device away holds the kernel's lock on it until it is closed, which
+ * no reset gets past; the mark makes the next run do it.
+ */
 static void reset_after_use(struct vfio_pci *v)
 {
-	const bool done = vfio_device_reset(&v->dev, false) >= 0;
+	bool done;
 
+	if (v->told[VFIO_EVENT_REQUEST] && !v->dev.clean) {
+		if (v->dirty)
+			*v->dirty = true;
+		log_debug("%s: not reset, as the host takes it away: the next run does",
+			  v->dev.bdf);
+		return;
+	}
+	done = vfio_device_reset(&v->dev, false) >= 0;
 	if (v->dirty)
 		*v->dirty = v->dev.failed;
 	if (v->dev.failed)

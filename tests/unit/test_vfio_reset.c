@@ -192,6 +192,36 @@ static void reset_that_fails_after_the_guest_leaves_a_mark(void **state)
 	assert_true(dirty);
 }
 
+static void device_that_the_host_takes_away_is_marked_in_place_of_a_reset(void **state)
+{
+	struct vfio_guest *f = *state;
+	struct vfio_device *dev;
+
+	dirty = false;
+	assert_int_equal(create(f), 0);
+	vfio_guest_config_write(f, PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE);
+	dev = f->iommu->devices;
+	dev->on_event(dev, VFIO_EVENT_REQUEST);
+	fake.reset_error = -EAGAIN; /* the kernel's lock is taken */
+	fake_clear_log();
+	vfio_guest_destroy(f);
+	assert_null(strstr(fake.log, "reset"));
+	assert_true(dirty);
+}
+
+static void device_that_no_guest_touched_is_taken_away_clean(void **state)
+{
+	struct vfio_guest *f = *state;
+	struct vfio_device *dev;
+
+	dirty = false;
+	assert_int_equal(create(f), 0);
+	dev = f->iommu->devices;
+	dev->on_event(dev, VFIO_EVENT_REQUEST);
+	vfio_guest_destroy(f);
+	assert_false(dirty);
+}
+
 static void device_that_dies_with_the_machines_reset_ends_the_run(void **state)
 {
 	struct vfio_guest *f = *state;
@@ -252,6 +282,8 @@ int main(void)
 		TEST(device_that_died_is_refused),
 		TEST(device_that_the_bus_does_not_bring_back_is_refused),
 		TEST(reset_that_fails_after_the_guest_leaves_a_mark),
+		TEST(device_that_the_host_takes_away_is_marked_in_place_of_a_reset),
+		TEST(device_that_no_guest_touched_is_taken_away_clean),
 		TEST(device_that_dies_with_the_machines_reset_ends_the_run),
 		TEST(events_of_the_host_end_the_run_each_in_its_own_way),
 		TEST(reset_that_the_kernel_refuses_does_not_end_the_run),
