@@ -56,11 +56,11 @@ static int give_node(const struct vfio_host *host, const struct vfio_host_device
 	const struct host_sysfs_path queue = host_sysfs_path(host->root, UDEV_QUEUE);
 	const struct timespec step = { .tv_nsec = NODE_STEP_MS * 1000000l };
 	unsigned steady = 0;
+	struct stat st;
+	int r;
 
 	for (unsigned waited = 0; waited < NODE_LIMIT_MS && steady < NODE_STEADY_MS;
 	     waited += NODE_STEP_MS) {
-		struct stat st;
-
 		if (stat(node.s, &st) < 0)
 			return err_sys(ERR_HOST, -errno, "%s", node.s);
 		if (st.st_uid == uid && !host_sysfs_exists(queue.s))
@@ -71,7 +71,14 @@ static int give_node(const struct vfio_host *host, const struct vfio_host_device
 			return err_sys(ERR_HOST, -errno, "give %s to user %u", node.s, uid);
 		nanosleep(&step, NULL);
 	}
-	return 0;
+	if (stat(node.s, &st) < 0)
+		return err_sys(ERR_HOST, -errno, "%s", node.s);
+	if (st.st_uid == uid)
+		return 0;
+	r = err_set(ERR_HOST, -EBUSY, "%s does not stay with user %u: user %u has it again", node.s,
+		    uid, st.st_uid);
+	err_hint("a rule of udev's may set its owner: see /etc/udev/rules.d");
+	return r;
 }
 
 /* One device that is with VFIO now, for good. */

@@ -12,6 +12,24 @@
 	bdf " is bound to vfio-pci, and stays so until tinyvmm release; before that, " driver \
 	    " had it\n"
 
+/* A rule of udev's has another owner for the file, and what waits for it does so in no time. */
+static bool somebody_undoes_chown;
+
+int __real_chown(const char *path, uid_t uid, gid_t gid);
+int __wrap_chown(const char *path, uid_t uid, gid_t gid);
+int __real_nanosleep(const struct timespec *time, struct timespec *rest);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *rest);
+
+int __wrap_chown(const char *path, uid_t uid, gid_t gid)
+{
+	return somebody_undoes_chown ? 0 : __real_chown(path, uid, gid);
+}
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *rest)
+{
+	return somebody_undoes_chown ? 0 : __real_nanosleep(time, rest);
+}
+
 static void end_command(void)
 {
 	vfio_host_fini(&host);
@@ -257,6 +275,23 @@ static void owner_of_the_group_is_kept_for_the_release(void **state)
 	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
 }
 
+static void owner_who_does_not_stay_is_an_error(void **state)
+{
+	const uid_t owner = getuid() + 1;
+	int r;
+
+	check(&host, GPU, NULL);
+	somebody_undoes_chown = true;
+	r = vfio_host_bind(&host, &owner);
+	somebody_undoes_chown = false;
+	assert_true(r < 0);
+	assert_non_null(strstr(err_text(), "/dev/vfio/7 does not stay with user"));
+	assert_int_equal(err_kind(), ERR_HOST);
+	end_command();
+	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
+	assert_false(fake_sysfs_exists(&fs, RECORD GPU));
+}
+
 static void absent_device_cannot_be_released(void **state)
 {
 	assert_int_equal(lease("0000:09:00.0", NULL), -ENODEV);
@@ -280,6 +315,7 @@ int main(void)
 		TEST(bind_that_was_killed_is_undone),
 		TEST(release_that_was_killed_is_finished),
 		TEST(owner_of_the_group_is_kept_for_the_release),
+		TEST(owner_who_does_not_stay_is_an_error),
 		TEST(absent_device_cannot_be_released),
 	};
 
