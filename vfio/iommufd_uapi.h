@@ -69,6 +69,12 @@ struct iommu_ioas_unmap {
 	__aligned_u64 length; /* out: what was mapped of it */
 };
 
+_Static_assert(sizeof(struct iommu_ioas_alloc) == 12, "the ABI's size");
+_Static_assert(sizeof(struct iommu_iova_range) == 16, "the ABI's size");
+_Static_assert(sizeof(struct iommu_ioas_iova_ranges) == 32, "the ABI's size");
+_Static_assert(sizeof(struct iommu_ioas_map) == 40, "the ABI's size");
+_Static_assert(sizeof(struct iommu_ioas_unmap) == 24, "the ABI's size");
+
 #endif
 
 #ifndef VFIO_DEVICE_BIND_IOMMUFD
@@ -90,6 +96,9 @@ struct vfio_device_attach_iommufd_pt {
 	__u32 pt_id; /* in: an IOAS; out: the page table that it got */
 };
 
+_Static_assert(sizeof(struct vfio_device_bind_iommufd) == 16, "the ABI's size");
+_Static_assert(sizeof(struct vfio_device_attach_iommufd_pt) == 12, "the ABI's size");
+
 #endif
 
 /* vfio_pci_hot_reset_info.flags: group_id is a device's id in the caller's iommufd, and all are. */
@@ -108,15 +117,17 @@ struct vfio_device_attach_iommufd_pt {
 #define KVM_DEV_VFIO_FILE_DEL KVM_DEV_VFIO_GROUP_DEL
 #endif
 
+/* The kernel lets a struct grow at its end: of a header's, only what is used has a fixed place. */
 _Static_assert(IOMMU_IOAS_ALLOC == 0x3b81 && IOMMU_IOAS_UNMAP == 0x3b86, "the ABI's numbers");
-_Static_assert(sizeof(struct iommu_ioas_alloc) == 12, "the ABI's size");
-_Static_assert(sizeof(struct iommu_iova_range) == 16, "the ABI's size");
-_Static_assert(sizeof(struct iommu_ioas_iova_ranges) == 32, "the ABI's size");
-_Static_assert(sizeof(struct iommu_ioas_map) == 40, "the ABI's size");
-_Static_assert(sizeof(struct iommu_ioas_unmap) == 24, "the ABI's size");
+_Static_assert(offsetof(struct iommu_ioas_alloc, out_ioas_id) == 8, "the ABI's place");
+_Static_assert(offsetof(struct iommu_iova_range, last) == 8, "the ABI's place");
+_Static_assert(offsetof(struct iommu_ioas_iova_ranges, out_iova_alignment) == 24,
+	       "the ABI's place");
+_Static_assert(offsetof(struct iommu_ioas_map, iova) == 32, "the ABI's place");
+_Static_assert(offsetof(struct iommu_ioas_unmap, length) == 16, "the ABI's place");
 _Static_assert(VFIO_DEVICE_BIND_IOMMUFD == 0x3b76, "the ABI's number");
-_Static_assert(sizeof(struct vfio_device_bind_iommufd) == 16, "the ABI's size");
-_Static_assert(sizeof(struct vfio_device_attach_iommufd_pt) == 12, "the ABI's size");
+_Static_assert(offsetof(struct vfio_device_bind_iommufd, out_devid) == 12, "the ABI's place");
+_Static_assert(offsetof(struct vfio_device_attach_iommufd_pt, pt_id) == 8, "the ABI's place");
 _Static_assert(offsetof(struct vfio_pci_dependent_device, group_id) == 0, "also the device's id");
 
 #endif
