@@ -22,6 +22,21 @@
 /* Capabilities lie on multiples of 4 behind the header, so that a chain cannot be longer. */
 #define STD_CAPS_MAX ((PCI_CFG_SPACE_SIZE - PCI_STD_HEADER_SIZEOF) / 4)
 
+/* Those without a name in Linux's headers [PCI-3.0 appendix I], [SHPC-1.0], [PCI-BRIDGE-1.2]. */
+#define VPD_CAP_LEN   8u
+#define SHPC_CAP_LEN  8u
+#define SSVID_CAP_LEN 8u
+
+/* [PCIe-5.0 7.8.5 Enhanced Allocation]: each entry says how many words follow its first. */
+static unsigned ea_len(const struct vfio_config *cfg, unsigned cap, unsigned flags)
+{
+	unsigned len = PCI_EA_FIRST_ENT;
+
+	for (unsigned n = flags & PCI_EA_NUM_ENT_MASK; n && cap + len < PCI_CFG_SPACE_SIZE; n--)
+		len += 4 + 4 * (vfio_config_raw_read(cfg->dev, cap + len, 1) & PCI_EA_ES);
+	return len;
+}
+
 /* At least so much of it is the capability's; what is not known has its header. */
 static unsigned cap_len(const struct vfio_config *cfg, unsigned cap)
 {
@@ -41,6 +56,23 @@ static unsigned cap_len(const struct vfio_config *cfg, unsigned cap)
 							 : PCI_CAP_EXP_ENDPOINT_SIZEOF_V2;
 	case PCI_CAP_ID_MSIX:
 		return PCI_CAP_MSIX_SIZEOF;
+	case PCI_CAP_ID_VPD:
+		return VPD_CAP_LEN;
+	case PCI_CAP_ID_AGP:
+	case PCI_CAP_ID_AGP3:
+		return PCI_AGP_SIZEOF;
+	case PCI_CAP_ID_PCIX:
+		return PCI_CAP_PCIX_SIZEOF_V2; /* the longest */
+	case PCI_CAP_ID_SHPC:
+		return SHPC_CAP_LEN;
+	case PCI_CAP_ID_SSVID:
+		return SSVID_CAP_LEN;
+	case PCI_CAP_ID_SATA:
+		return PCI_SATA_SIZEOF_LONG; /* with its registers in place, the longest */
+	case PCI_CAP_ID_AF:
+		return PCI_CAP_AF_SIZEOF;
+	case PCI_CAP_ID_EA:
+		return ea_len(cfg, cap, flags);
 	default:
 		return 4;
 	}

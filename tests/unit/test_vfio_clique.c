@@ -129,6 +129,42 @@ static void place_is_not_where_a_hidden_capability_is(void **state)
 	assert_int_equal(read_config(f, 0xcd, 1), 0xd4);
 }
 
+/* Each reaches just as far as the first place, and not into the second. */
+static void place_does_not_reach_into_any_standard_capability(void **state)
+{
+	static const struct {
+		unsigned cap, id, third;
+	} caps[] = {
+		{ 0xc4, PCI_CAP_ID_VPD, 0 },   { 0xc0, PCI_CAP_ID_AGP, 0x30 },
+		{ 0xb4, PCI_CAP_ID_PCIX, 0 },  { 0xc4, PCI_CAP_ID_SHPC, 0 },
+		{ 0xc4, PCI_CAP_ID_SSVID, 0 }, { 0xc0, PCI_CAP_ID_AGP3, 0x30 },
+		{ 0xbc, PCI_CAP_ID_SATA, 0 },  { 0xc4, PCI_CAP_ID_AF, 6 },
+		{ 0xbc, PCI_CAP_ID_EA, 1 }, /* with one entry, of 1 + 2 words */
+	};
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(caps); i++) {
+		add_cap(PCI_CAPABILITY_LIST, caps[i].cap, caps[i].id, caps[i].third);
+		if (caps[i].id == PCI_CAP_ID_EA)
+			fake_set_config(caps[i].cap + PCI_EA_FIRST_ENT, 4, 2);
+		assert_int_equal(add(f, 0), 0);
+		if (read_config(f, 0xd4, 1) != PCI_CAP_ID_VNDR)
+			fail_msg("capability %02xh at %02xh", caps[i].id, caps[i].cap);
+		pci_dev_fini(&f->pci);
+		fake_set_config(caps[i].cap, 4, 0);
+	}
+}
+
+static void endless_enhanced_allocation_leaves_no_room(void **state)
+{
+	struct fixture *f = *state;
+
+	add_cap(PCI_CAPABILITY_LIST, 0x40, PCI_CAP_ID_EA, 0xffff);
+	for (unsigned off = 0x44; off < 0x100; off += 4)
+		fake_set_config(off, 4, 0xffffffff);
+	assert_int_equal(add(f, 0), -ENOSPC);
+}
+
 static void no_room_is_an_error(void **state)
 {
 	struct fixture *f = *state;
@@ -182,6 +218,8 @@ int main(void)
 		T(place_moves_behind_msix_since_turing),
 		T(place_does_not_reach_into_a_capability),
 		T(place_is_not_where_a_hidden_capability_is),
+		T(place_does_not_reach_into_any_standard_capability),
+		T(endless_enhanced_allocation_leaves_no_room),
 		T(no_room_is_an_error),
 		T(device_without_capabilities_gets_a_list),
 		T(writes_reach_neither_capability_nor_device),
