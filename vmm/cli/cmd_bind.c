@@ -19,12 +19,12 @@ static int find_user(const char *name, uid_t *ret_uid)
 	unsigned long uid;
 	char *end;
 
-	errno = 0;
 	user = getpwnam(name);
 	if (user) {
 		*ret_uid = user->pw_uid;
 		return 0;
 	}
+	errno = 0; /* getpwnam may say ENOENT */
 	uid = strtoul(name, &end, 10);
 	if (errno || end == name || *end || uid >= (uid_t)-1)
 		return err_set(ERR_USAGE, -EINVAL, "--user: there is no user '%s'", name);

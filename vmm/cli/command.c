@@ -9,31 +9,40 @@
 #include "core/log.h"
 #include "vfio/host.h"
 
-/*
- * One that was ignored when we were started (nohup, a shell's background job) stays ignored. All
- * others that would end the process, and could be sent by accident or caused by a limit, are errors
- * where they happen and no signals. SIGCHLD is not ignored, whatever our parent did: it would take
- * the exit status of our children from us.
- */
-int command_open_signals(int *ret_fd)
+/* Could be sent by accident, or are caused by a limit: errors where they happen and no signals. */
+static const int harmless[] = { SIGPIPE, SIGXFSZ, SIGXCPU,   SIGUSR1,
+				SIGUSR2, SIGALRM, SIGVTALRM, SIGTTOU };
+
+/* One that was ignored when we were started (nohup, a shell's background job) stays ignored. */
+static void list_ending(sigset_t *ret_set)
 {
 	static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	static const int harmless[] = { SIGPIPE, SIGXFSZ, SIGXCPU,   SIGUSR1,
-					SIGUSR2, SIGALRM, SIGVTALRM, SIGTTOU };
-	sigset_t set;
-	int fd;
 
-	sigemptyset(&set);
+	sigemptyset(ret_set);
 	for (unsigned i = 0; i < ARRAY_SIZE(ending); i++) {
 		struct sigaction old;
 
 		if (sigaction(ending[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-			sigaddset(&set, ending[i]);
+			sigaddset(ret_set, ending[i]);
 	}
+}
+
+/* Whatever our parent did: ignored, it would take the exit status of our children from us. */
+static void hear_of_children(void)
+{
+	signal(SIGCHLD, SIG_DFL);
+}
+
+int command_open_signals(int *ret_fd)
+{
+	sigset_t set;
+	int fd;
+
+	list_ending(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	for (unsigned i = 0; i < ARRAY_SIZE(harmless); i++)
 		signal(harmless[i], SIG_IGN);
-	signal(SIGCHLD, SIG_DFL);
+	hear_of_children();
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return err_sys(ERR_LIMIT, -errno, "receive signals");
@@ -52,11 +61,19 @@ int command_ended(int r, int signal_fd)
 	return status;
 }
 
+/* Not every command opens signals: for this long they wait, and end the command after it. */
 void command_recover(void)
 {
 	unsigned count = 0;
+	sigset_t set, old;
 
+	list_ending(&set);
+	for (unsigned i = 0; i < ARRAY_SIZE(harmless); i++)
+		sigaddset(&set, harmless[i]);
+	sigprocmask(SIG_BLOCK, &set, &old);
+	hear_of_children();
 	(void)vfio_host_recover("", &count);
 	if (count)
 		log_info("gave back %u device(s) that a killed run had left behind", count);
+	sigprocmask(SIG_SETMASK, &old, NULL);
 }

@@ -36,7 +36,8 @@ int command_ended(int r, int signal_fd);
 
 /*
  * Gives back what an earlier command left behind because it was killed. The first thing that every
- * command does that looks at devices; one that wants some of them leases those before.
+ * command does that looks at devices; one that wants some of them leases those before. No signal
+ * ends it half way, whether the command has opened signals or not.
  */
 void command_recover(void);
 
