@@ -51,3 +51,12 @@ int vfio_mdev_check(const char *root, const char *uuid)
 	}
 	return 0;
 }
+
+int vfio_mdev_node(const char *root, const char *uuid)
+{
+	/* The folder is a link to one within its parent's. */
+	const struct host_sysfs_path path =
+		host_sysfs_path(root, "sys/bus/mdev/devices/%s/../numa_node", uuid);
+
+	return (int)host_sysfs_number(path.s, UINT64_MAX);
+}

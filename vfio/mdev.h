@@ -19,4 +19,7 @@ bool vfio_uuid_scan(const char *text);
 /* It exists, is a PCI device, and is with VFIO. `root` is in front of /sys. */
 int MUST_CHECK vfio_mdev_check(const char *root, const char *uuid);
 
+/* The NUMA node of the device that it is a part of; -1: unknown, or that is no PCI device. */
+int vfio_mdev_node(const char *root, const char *uuid);
+
 #endif

@@ -11,6 +11,13 @@
 
 #define MORE_THAN_ONE_NODE "/sys/devices/system/node/node1"
 
+static int node_of(const struct options_gpu *gpu)
+{
+	if (gpu->mdev[0])
+		return vfio_mdev_node("", gpu->mdev);
+	return (int)host_sysfs_number(host_sysfs_device("", gpu->addr, "numa_node").s, UINT64_MAX);
+}
+
 /* Near the devices, if they agree; -1: wherever the kernel likes. */
 static int choose_node(const struct options *options)
 {
@@ -19,9 +26,7 @@ static int choose_node(const struct options *options)
 	if (!host_sysfs_exists(MORE_THAN_ONE_NODE))
 		return -1;
 	for (unsigned i = 0; i < options->gpu_count; i++) {
-		const struct host_sysfs_path path =
-			host_sysfs_device("", options->gpus[i].addr, "numa_node");
-		const int its = (int)host_sysfs_number(path.s, UINT64_MAX);
+		const int its = node_of(&options->gpus[i]);
 
 		if (its < 0 || (i > 0 && its != node))
 			return -1;

@@ -57,6 +57,24 @@ static void device_without_a_group_is_refused(void **state)
 	assert_string_equal(err_text(), "mediated device " UUID " is not with VFIO");
 }
 
+static void node_is_that_of_its_parent(void **state)
+{
+	static const char parent[] = "sys/devices/pci0000:40/0000:41:00.0/";
+	char file[256];
+
+	fake_sysfs_file(&fs, "sys/bus/pci/devices/0000:00:00.0/numa_node", "3\n");
+	snprintf(file, sizeof(file), "%s" UUID "/remove", parent);
+	fake_sysfs_file(&fs, file, "%s", "");
+	fake_sysfs_link(&fs, "sys/bus/mdev/devices/" UUID,
+			"../../../devices/pci0000:40/0000:41:00.0/" UUID);
+	assert_int_equal(vfio_mdev_node(fs.root, UUID), -1);
+	snprintf(file, sizeof(file), "%snuma_node", parent);
+	fake_sysfs_file(&fs, file, "1\n");
+	assert_int_equal(vfio_mdev_node(fs.root, UUID), 1);
+	fake_sysfs_file(&fs, file, "-1\n");
+	assert_int_equal(vfio_mdev_node(fs.root, UUID), -1);
+}
+
 static void uuids_have_one_form(void **state)
 {
 	assert_true(vfio_uuid_scan(UUID));
@@ -73,11 +91,9 @@ static void uuids_have_one_form(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(device_with_vfio_is_good),
-		T(device_that_was_not_made_is_told),
-		T(device_of_another_kind_is_refused),
-		T(device_without_a_group_is_refused),
-		T(uuids_have_one_form),
+		T(device_with_vfio_is_good),          T(device_that_was_not_made_is_told),
+		T(device_of_another_kind_is_refused), T(device_without_a_group_is_refused),
+		T(node_is_that_of_its_parent),        T(uuids_have_one_form),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
