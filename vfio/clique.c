@@ -108,6 +108,7 @@ int vfio_clique_add(struct vfio_config *cfg, unsigned id)
 	uint8_t *config = cfg->pci->config;
 	unsigned cap, link = PCI_CAPABILITY_LIST;
 
+	/* Only a mediated device was not asked before, see vfio_clique_check. */
 	if (load_le(config + PCI_VENDOR_ID, 2) != VENDOR_NVIDIA ||
 	    config[PCI_CLASS_DEVICE + 1] != CLASS_DISPLAY) {
 		err_set(ERR_DEVICE, -EINVAL, "clique is for GPUs of NVIDIA");

@@ -36,6 +36,12 @@ struct vfio_clique_member {
  */
 void vfio_clique_choose(const char *root, struct vfio_clique_member *members, unsigned count);
 
+/*
+ * -EINVAL, kind ERR_USAGE, if the PCI device is none that a clique can be told to. `root` is in
+ * front of /sys.
+ */
+int MUST_CHECK vfio_clique_check(const char *root, struct pci_addr addr);
+
 /* Adds the capability to what the guest sees; after vfio_irq_init. -EINVAL if it is no such GPU. */
 int MUST_CHECK vfio_clique_add(struct vfio_config *cfg, unsigned id);
 

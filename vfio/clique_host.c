@@ -6,11 +6,13 @@
  * With an IOMMU a request of one GPU to another goes up to the root complex, is translated, and
  * comes down again; a switch alone does not know the guest's addresses.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
 #include "vfio/clique.h"
@@ -174,6 +176,16 @@ static bool can_members_reach(const char *root, const struct vfio_clique_member 
 
 	return is_gpu(root, a->addr) && is_gpu(root, b->addr) && find_place(root, a->addr, &pa) &&
 	       find_place(root, b->addr, &pb) && can_reach(root, &pa, &pb);
+}
+
+int vfio_clique_check(const char *root, struct pci_addr addr)
+{
+	if (is_gpu(root, addr))
+		return 0;
+	err_set(ERR_USAGE, -EINVAL, "--gpu %s: clique is for GPUs of NVIDIA",
+		pci_addr_text(addr).s);
+	err_hint("leave it away");
+	return -EINVAL;
 }
 
 /* An ID that no other clique has, VFIO_CLIQUES if there is none. */

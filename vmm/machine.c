@@ -247,6 +247,7 @@ struct step {
 static const struct step preflight[] = {
 	{ "main loop", init_main_loop, fini_main_loop },
 	{ "virtual machine", init_vm, fini_vm },
+	{ "cliques", machine_check_cliques, NULL },
 	{ "limit of locked memory", machine_check_pinning, NULL },
 	{ "disk images", machine_open_disks, machine_close_disks },
 	{ "option ROMs", machine_open_roms, machine_close_roms },

@@ -142,6 +142,7 @@ int MUST_CHECK machine_open_disks(struct machine *machine);
 void machine_close_disks(struct machine *machine);
 int MUST_CHECK machine_open_roms(struct machine *machine);
 void machine_close_roms(struct machine *machine);
+int MUST_CHECK machine_check_cliques(struct machine *machine); /* which devices can be of one */
 int MUST_CHECK machine_check_pinning(struct machine *machine); /* the limit of locked memory */
 int MUST_CHECK machine_open_kernel(struct machine *machine);
 void machine_close_kernel(struct machine *machine);

@@ -53,6 +53,21 @@ void machine_close_roms(struct machine *machine)
 		vfio_rom_file_free(&machine->roms[i]);
 }
 
+int machine_check_cliques(struct machine *machine)
+{
+	const struct options *options = machine->options;
+	int r = 0;
+
+	/* What a mediated device is, only it says itself. */
+	for (unsigned i = 0; i < options->gpu_count && r == 0; i++) {
+		const struct options_gpu *gpu = &options->gpus[i];
+
+		if (!gpu->mdev[0] && gpu->clique.kind == VFIO_CLIQUE_ID)
+			r = vfio_clique_check("", gpu->addr);
+	}
+	return r;
+}
+
 int machine_check_pinning(struct machine *machine)
 {
 	const struct options *options = machine->options;

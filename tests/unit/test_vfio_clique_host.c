@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which GPUs of a host are put into one clique: its PCI tree in a fake sysfs. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "cmocka_all.h"
+#include "core/err.h"
 #include "fake_sysfs.h"
 #include "vfio/clique.h"
 
@@ -178,6 +180,20 @@ static void device_that_is_not_there_is_in_no_clique(void **state)
 	assert_string_equal(chosen(), "- -");
 }
 
+static void only_gpus_of_nvidia_can_be_told_of_one(void **state)
+{
+	add_gpu("pci0000:00/0000:00:01.0/0000:01:00.0");
+	assert_int_equal(vfio_clique_check(fs.root, members[0].addr), 0);
+	add_pci("pci0000:00/0000:00:01.0/0000:01:00.1", 0x10de, 0x10f9, 0x040300);
+	add_pci("pci0000:00/0000:00:02.0/0000:02:00.0", 0x1002, 0x73bf, 0x030000);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(pci_addr_scan(i ? "0000:02:00.0" : "0000:01:00.1", &members[1].addr));
+		assert_int_equal(vfio_clique_check(fs.root, members[1].addr), -EINVAL);
+		assert_int_equal(err_kind(), ERR_USAGE);
+	}
+	assert_string_equal(err_text(), "--gpu 0000:02:00.0: clique is for GPUs of NVIDIA");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -193,6 +209,7 @@ int main(void)
 		T(egress_control_parts_them),
 		T(devices_behind_a_volume_management_device),
 		T(device_that_is_not_there_is_in_no_clique),
+		T(only_gpus_of_nvidia_can_be_told_of_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
