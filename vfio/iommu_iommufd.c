@@ -4,6 +4,7 @@
  * own character device, no group and no container. Main thread, but for map. [Linux:
  * Documentation/userspace-api/iommufd.rst; Documentation/driver-api/vfio.rst, "VFIO Device cdev"].
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -132,12 +133,7 @@ static int iommufd_open_device(struct vfio_iommu *iommu, const struct vfio_targe
 	struct iommufd_device *dev;
 	int fd = -1, r;
 
-	/* Only Linux 6.18 and later take one with VFIO_DEVICE_BIND_IOMMUFD. */
-	if (target->vf_token) {
-		err_set(ERR_DEVICE, -ENOTSUP, "a VF token cannot be given through iommufd");
-		err_hint("give --iommu type1");
-		return -ENOTSUP;
-	}
+	assert(!target->vf_token); /* the options take none with iommufd */
 	dev = calloc(1, sizeof(*dev));
 	if (!dev)
 		return err_sys(ERR_LIMIT, -ENOMEM, "device");

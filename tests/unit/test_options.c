@@ -156,6 +156,8 @@ static const struct golden good[] = {
 	{ "--gpu 01:00.0,rom=a,,b=c", "gpu 0000:01:00.0 rom a,b=c; 2 cpus, 4096M" },
 	{ "--gpu 01:00.0 --gpu 01:00.1", "gpu 0000:01:00.0; gpu 0000:01:00.1; 2 cpus, 4096M" },
 	{ "--gpu 01:00.0 --iommu auto", "gpu 0000:01:00.0; 2 cpus, 4096M" },
+	{ "--gpu 01:00.0,vf-token=bd8d9d2b-5a5f-4f5a-a211-f591514ba1f3 --iommu type1",
+	  "gpu 0000:01:00.0 token bd8d9d2b-5a5f-4f5a-a211-f591514ba1f3; type1; 2 cpus, 4096M" },
 	{ "--gpu 01:00.0 --iommu type1", "gpu 0000:01:00.0; type1; 2 cpus, 4096M" },
 	{ "--iommu iommufd", "iommufd; 2 cpus, 4096M" },
 
@@ -263,6 +265,13 @@ static const struct golden bad[] = {
 	{ "--hypervisor-vendor Ac\xc3\xa9",
 	  "--hypervisor-vendor: 'Ac\xc3\xa9' cannot be told; it takes 1 to 12 visible ASCII "
 	  "characters" },
+	{ "--gpu 01:00.0,vf-token=bd8d9d2b-5a5f-4f5a-a211-f591514ba1f3 --iommu iommufd",
+	  "--gpu 0000:01:00.0: a VF token cannot be given through iommufd; leave --iommu away, or "
+	  "give --iommu type1" },
+	{ "--iommu iommufd --gpu 01:00.0 "
+	  "--gpu 01:00.1,vf-token=bd8d9d2b-5a5f-4f5a-a211-f591514ba1f3",
+	  "--gpu 0000:01:00.1: a VF token cannot be given through iommufd; leave --iommu away, or "
+	  "give --iommu type1" },
 	{ "--iommu vfio", "--iommu: 'vfio' is not auto, iommufd or type1" },
 	{ "--iommu type1 --iommu type1", "--iommu is given twice" },
 	{ "--hypervisor-vendor x --hide-hypervisor",

@@ -48,15 +48,6 @@ static void open_device(struct fixture *f)
 	fake_clear_log();
 }
 
-static void vf_token_is_refused(void **state)
-{
-	static const struct vfio_target vf = { .bdf = FAKE_BDF, .vf_token = "x" };
-	struct fixture *f = *state;
-
-	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &vf), -ENOTSUP);
-	assert_string_equal(err_hint_text(), "give --iommu type1");
-}
-
 static void kvm_knows_a_device_before_it_is_bound_and_lets_go_of_it(void **state)
 {
 	struct fixture *f = *state;
@@ -225,7 +216,6 @@ static void memory_that_may_not_be_pinned_names_the_user_s_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(vf_token_is_refused),
 		T(kvm_knows_a_device_before_it_is_bound_and_lets_go_of_it),
 		T(file_without_permission),
 		T(missing_interrupt_remapping_is_explained),

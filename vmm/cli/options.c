@@ -216,11 +216,27 @@ static int parse(struct options *options, int argc, char *const argv[])
 	return 0;
 }
 
+/* Only Linux 6.18 and later take one with VFIO_DEVICE_BIND_IOMMUFD. */
+static int check_vf_tokens(const struct options *options)
+{
+	for (unsigned i = 0; i < options->gpu_count && options->iommu == VFIO_IOMMU_IOMMUFD; i++) {
+		if (!options->gpus[i].vf_token[0])
+			continue;
+		err_set(ERR_USAGE, -EINVAL, "--gpu %s: a VF token cannot be given through iommufd",
+			options_gpu_name(&options->gpus[i]).s);
+		err_hint("leave --iommu away, or give --iommu type1");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* What the options mean together. */
 static int complete(struct options *options)
 {
-	int r;
+	int r = check_vf_tokens(options);
 
+	if (r < 0)
+		return r;
 	if (options->command != OPTIONS_RUN || !options->json)
 		return 0;
 	if (options->timings == TIMINGS_NONE) {
