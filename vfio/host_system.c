@@ -121,11 +121,21 @@ static void read_iommus(const char *root, struct host_system *system)
 		strcpy(system->iommu, "an IOMMU");
 }
 
+/* Whether the module would let a guest have devices whose interrupts are not remapped. */
+static bool allows_unsafe_interrupts(const char *root, const char *module)
+{
+	const struct host_sysfs_path path =
+		host_sysfs_path(root, "sys/module/%s/parameters/allow_unsafe_interrupts", module);
+	char flag[8];
+
+	return sys_read_text(path.s, flag, sizeof(flag)) == 0 && flag[0] == 'Y';
+}
+
 /* The names of remapped interrupt chips begin with "IR-": IR-PCI-MSI, IR-IO-APIC. */
 static void read_interrupts(const char *root, struct host_system *system)
 {
 	FILE *file = fopen(host_sysfs_path(root, "proc/interrupts").s, "re");
-	char flag[8], *line = NULL;
+	char *line = NULL;
 	size_t size = 0;
 
 	while (file && !system->remaps_interrupts && getline(&line, &size, file) > 0)
@@ -133,12 +143,8 @@ static void read_interrupts(const char *root, struct host_system *system)
 	free(line);
 	if (file)
 		fclose(file);
-	system->unsafe_interrupts =
-		sys_read_text(host_sysfs_path(root, "sys/module/vfio_iommu_type1/parameters/"
-						    "allow_unsafe_interrupts")
-				      .s,
-			      flag, sizeof(flag)) == 0 &&
-		flag[0] == 'Y';
+	system->unsafe_type1 = allows_unsafe_interrupts(root, "vfio_iommu_type1");
+	system->unsafe_iommufd = allows_unsafe_interrupts(root, "iommufd");
 }
 
 static int compare_pages(const void *a, const void *b)

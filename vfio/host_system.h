@@ -24,7 +24,8 @@ struct host_system {
 	unsigned iommu_units;
 	unsigned iommu_bits;    /* addresses that all of them can map; 0: unknown */
 	bool remaps_interrupts; /* as far as /proc/interrupts shows */
-	bool unsafe_interrupts; /* vfio_iommu_type1 would do without */
+	bool unsafe_type1;      /* vfio_iommu_type1 would do without */
+	bool unsafe_iommufd;    /* iommufd would */
 	bool has_iommufd;       /* /dev/iommu */
 	struct host_huge_pages huge_pages[HOST_SYSTEM_PAGE_SIZES];
 	unsigned huge_page_sizes;

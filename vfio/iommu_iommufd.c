@@ -76,8 +76,9 @@ static int bind(const struct iommufd *u, int fd)
 		err_set(ERR_HOST, r,
 			"the IOMMU does not remap interrupts: the guest could forge those of the "
 			"host");
-		err_hint("turn on interrupt remapping (x2APIC) in the BIOS, or, if you trust the "
-			 "guest: 'modprobe iommufd allow_unsafe_interrupts=1'");
+		err_hint(
+			"turn on interrupt remapping (x2APIC) in the BIOS, or, if you trust the "
+			"guest: 'echo 1 > /sys/module/iommufd/parameters/allow_unsafe_interrupts'");
 		return r;
 	case -EBUSY:
 		err_set(ERR_DEVICE, r,

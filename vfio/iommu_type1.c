@@ -50,7 +50,8 @@ static int set_iommu(struct type1 *t)
 			"the IOMMU does not remap interrupts: the guest could forge "
 			"those of the host");
 		err_hint("turn on interrupt remapping (x2APIC) in the BIOS, or, if you trust the "
-			 "guest: 'modprobe vfio_iommu_type1 allow_unsafe_interrupts=1'");
+			 "guest: 'echo 1 > "
+			 "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts'");
 		return r;
 	}
 	if (r < 0)

@@ -512,12 +512,42 @@ static void interrupts_that_are_not_remapped(void **state)
 	run();
 	assert_row("  warn  interrupt-remapping   interrupts do not seem to be remapped; VFIO "
 		   "refuses devices without",
-		   NULL);
+		   "turn on interrupt remapping (x2APIC) in the firmware setup (BIOS), or, if you "
+		   "trust the guest, allow_unsafe_interrupts of the module vfio_iommu_type1");
 	fake_sysfs_file(&fs, "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts",
 			"Y\n");
 	run();
 	assert_row("  warn  interrupt-remapping   interrupts do not seem to be remapped, and "
-		   "allow_unsafe_interrupts is on: a guest could forge those of the host\n",
+		   "allow_unsafe_interrupts of vfio_iommu_type1 is on: a guest could forge those "
+		   "of the host\n",
+		   NULL);
+}
+
+static void interrupts_that_are_not_remapped_with_iommufd(void **state)
+{
+	fake_host_desktop(&fs);
+	fake_sysfs_file(&fs, "proc/interrupts", "  0:  9  IO-APIC   2-edge      timer\n");
+	fake_sysfs_file(&fs, "dev/iommu", "%s", "");
+	fake_sysfs_file(&fs, "sys/module/iommufd/parameters/allow_unsafe_interrupts", "N\n");
+	run();
+	assert_row("  warn  interrupt-remapping   interrupts do not seem to be remapped; VFIO "
+		   "refuses devices without",
+		   "turn on interrupt remapping (x2APIC) in the firmware setup (BIOS), or, if you "
+		   "trust the guest, allow_unsafe_interrupts of the module iommufd, or for "
+		   "--iommu type1 that of vfio_iommu_type1");
+	fake_sysfs_file(&fs, "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts",
+			"Y\n");
+	run();
+	assert_row("  warn  interrupt-remapping   interrupts do not seem to be remapped, and "
+		   "allow_unsafe_interrupts of vfio_iommu_type1 is on: a guest could forge those "
+		   "of the host",
+		   "iommufd has an allow_unsafe_interrupts of its own, and refuses devices "
+		   "without; --iommu type1 does not");
+	fake_sysfs_file(&fs, "sys/module/iommufd/parameters/allow_unsafe_interrupts", "Y\n");
+	run();
+	assert_row("  warn  interrupt-remapping   interrupts do not seem to be remapped, and "
+		   "allow_unsafe_interrupts of vfio_iommu_type1 and iommufd is on: a guest could "
+		   "forge those of the host\n",
 		   NULL);
 }
 
@@ -630,6 +660,7 @@ int main(void)
 		TEST(files_of_what_vfio_has_already),
 		TEST(ordinary_user_is_told_what_takes_root),
 		TEST(interrupts_that_are_not_remapped),
+		TEST(interrupts_that_are_not_remapped_with_iommufd),
 		TEST(states_of_power_and_link),
 		TEST(kernels_get_what_they_have),
 		TEST(json_has_every_row),

@@ -35,7 +35,8 @@ static void laptop_without_iommu(void **state)
 	assert_false(host.nested);
 	assert_string_equal(host.iommu, "");
 	assert_int_equal(host.iommu_bits, 0);
-	assert_false(host.remaps_interrupts || host.unsafe_interrupts || host.has_iommufd);
+	assert_false(host.remaps_interrupts || host.has_iommufd);
+	assert_false(host.unsafe_type1 || host.unsafe_iommufd);
 	assert_int_equal(host.huge_page_sizes, 0);
 	assert_true(host_system_since(&host, 5, 10));
 	assert_true(host_system_since(&host, 6, 1));

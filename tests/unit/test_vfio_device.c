@@ -177,7 +177,8 @@ static void missing_interrupt_remapping_is_explained(void **state)
 	fake.set_iommu_error = -EPERM;
 	assert_int_equal(vfio_device_open(&f->dev, f->iommu, &target), -EPERM);
 	assert_int_equal(err_kind(), ERR_HOST);
-	assert_non_null(strstr(err_hint_text(), "allow_unsafe_interrupts"));
+	assert_non_null(strstr(err_hint_text(),
+			       "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"));
 	/* The group was let go. */
 	assert_string_equal(fake.log, "join set-iommu leave");
 }

@@ -87,7 +87,8 @@ static void missing_interrupt_remapping_is_explained(void **state)
 	struct fixture *f = *state;
 
 	fake.bind_error = -EPERM;
-	failed_open(f, -EPERM, ERR_HOST, "modprobe iommufd allow_unsafe_interrupts=1");
+	failed_open(f, -EPERM, ERR_HOST,
+		    "echo 1 > /sys/module/iommufd/parameters/allow_unsafe_interrupts");
 	assert_string_equal(fake.log, "kvm+ bind kvm-");
 }
 

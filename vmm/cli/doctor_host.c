@@ -69,23 +69,45 @@ static bool has_iommu(const struct doctor *doctor)
 	return has;
 }
 
-/* What the kernel refuses without it is told by type1 itself, too: see vfio/iommu_type1.c. */
+/* It is on for some of what VFIO could use. */
+static void warn_unsafe(struct doctor *doctor)
+{
+	const struct host_system *system = &doctor->system;
+	const char *modules = "vfio_iommu_type1", *mend = "";
+
+	if (system->unsafe_type1 && system->unsafe_iommufd)
+		modules = "vfio_iommu_type1 and iommufd";
+	else if (system->unsafe_iommufd)
+		modules = "iommufd";
+	else if (system->has_iommufd)
+		mend = "iommufd has an allow_unsafe_interrupts of its own, and refuses devices "
+		       "without; --iommu type1 does not";
+	doctor_warn(doctor, mend,
+		    "interrupts do not seem to be remapped, and allow_unsafe_interrupts of %s is "
+		    "on: a guest could forge those of the host",
+		    modules);
+}
+
+/* What the kernel refuses without it is told by its interfaces, too: see vfio/iommu_*.c. */
 static void check_remapping(struct doctor *doctor)
 {
+	static const char type1_mend[] =
+		"turn on interrupt remapping (x2APIC) in the firmware setup (BIOS), or, if you "
+		"trust the guest, allow_unsafe_interrupts of the module vfio_iommu_type1";
+	static const char iommufd_mend[] =
+		"turn on interrupt remapping (x2APIC) in the firmware setup (BIOS), or, if you "
+		"trust the guest, allow_unsafe_interrupts of the module iommufd, or for "
+		"--iommu type1 that of vfio_iommu_type1";
+
 	if (!has_iommu(doctor))
 		return;
 	if (doctor->system.remaps_interrupts)
 		doctor_pass(doctor,
 			    "interrupts are remapped: a guest cannot forge those of others");
-	else if (doctor->system.unsafe_interrupts)
-		doctor_warn(doctor, "",
-			    "interrupts do not seem to be remapped, and allow_unsafe_interrupts is "
-			    "on: a guest could forge those of the host");
+	else if (doctor->system.unsafe_type1 || doctor->system.unsafe_iommufd)
+		warn_unsafe(doctor);
 	else
-		doctor_warn(doctor,
-			    "turn on interrupt remapping (x2APIC) in the firmware setup (BIOS), "
-			    "or, if you trust the guest: modprobe vfio_iommu_type1 "
-			    "allow_unsafe_interrupts=1",
+		doctor_warn(doctor, doctor->system.has_iommufd ? iommufd_mend : type1_mend,
 			    "interrupts do not seem to be remapped; VFIO refuses devices without");
 }
 
