@@ -225,9 +225,8 @@ int mmio_window_plan(const struct mmio_request *req, struct mmio_plan *ret_plan)
 			continue;
 		if (tables > req->low_ram / 2)
 			return err_set(ERR_LIMIT, -ENOSPC,
-				       "firmware needs %llu MiB of guest memory to reach %u "
-				       "address "
-				       "bits",
+				       "firmware needs %llu MiB "
+				       "of guest memory to reach %u address bits",
 				       (unsigned long long)(2 * tables / MiB), bits);
 		*ret_plan = plan;
 		return 0;

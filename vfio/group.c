@@ -33,8 +33,8 @@ int vfio_group_find(const char *bdf, unsigned *ret_id)
 		return -ENODEV;
 	}
 	err_set(ERR_HOST, -ENOENT, "no IOMMU stands before this device");
-	err_hint("turn on VT-d or AMD-Vi (\"IOMMU\") in the BIOS, and on Intel boot the host with "
-		 "intel_iommu=on");
+	err_hint("turn on VT-d or AMD-Vi (\"IOMMU\") in the BIOS, "
+		 "and on Intel boot the host with intel_iommu=on");
 	return -ENOENT;
 }
 
@@ -117,8 +117,8 @@ int vfio_group_open_device(int group_fd, const struct vfio_target *target)
 		if (!token)
 			break;
 		err_set(ERR_DEVICE, fd, "the device takes no VF token");
-		err_hint("only functions of an SR-IOV device whose physical function is with "
-			 "vfio-pci do");
+		err_hint("only functions of an SR-IOV device "
+			 "whose physical function is with vfio-pci do");
 		return fd;
 	}
 	return fd < 0 ? err_sys(ERR_DEVICE, fd, "open it through VFIO") : fd;

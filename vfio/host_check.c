@@ -313,8 +313,8 @@ int host_check_may_move(const struct vfio_host *host, const struct vfio_host_dev
 	if (host->plain)
 		err_hint("run as root");
 	else
-		err_hint("run as root, or let root bind it for you: sudo tinyvmm bind %s --user "
-			 "$USER",
+		err_hint("run as root, or let root bind it for you: "
+			 "sudo tinyvmm bind %s --user $USER",
 			 addr.s);
 	return r;
 }

@@ -86,8 +86,8 @@ static int give_back(struct vfio_host *host, struct vfio_host_device *dev)
 	int r = 0;
 
 	if (dev->stuck) {
-		log_error("%s cannot be given back to %s while its driver hangs; the next run "
-			  "will try again",
+		log_error("%s cannot be given back to %s while its driver hangs; "
+			  "the next run will try again",
 			  addr.s, host_bind_name(before));
 		dev->taken = false; /* said once */
 		return -EBUSY;
@@ -167,8 +167,8 @@ static int recover_leased(struct vfio_host *host, struct vfio_host_device *dev, 
 		return host_journal_remove(host->state_dir, HOST_JOURNAL_TAKEN, dev->addr);
 	}
 	if (host_holders_in_use(host->root, dev->addr, dev->group)) {
-		log_info("%s was left behind by an earlier run, but another program uses its "
-			 "IOMMU group %u now",
+		log_info("%s was left behind by an earlier run, "
+			 "but another program uses its IOMMU group %u now",
 			 pci_addr_text(dev->addr).s, dev->group);
 		return 0;
 	}

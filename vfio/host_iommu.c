@@ -17,10 +17,9 @@
 /* The kernel's list of drivers with character devices names VFIO's, if it has any, so. */
 #define CDEV_DRIVER "vfio-dev"
 
-#define NEEDS_KERNEL                                                                            \
-	"it takes Linux 6.6 or later with CONFIG_IOMMUFD and CONFIG_VFIO_DEVICE_CDEV; --iommu " \
-	"type1 "                                                                                \
-	"does without"
+#define NEEDS_KERNEL                                                                    \
+	"it takes Linux 6.6 or later with CONFIG_IOMMUFD and CONFIG_VFIO_DEVICE_CDEV; " \
+	"--iommu type1 does without"
 
 static int try_open(const char *path)
 {
@@ -35,8 +34,8 @@ static int check_dev_iommu(const struct vfio_host *host)
 		return 0;
 	if (r == -EACCES) {
 		err_set(ERR_HOST, r, "no permission to use /dev/iommu");
-		err_hint("run as root, let root give it to you ('chown $USER /dev/iommu'), or use "
-			 "--iommu type1");
+		err_hint("run as root, let root give it to you ('chown $USER /dev/iommu'), "
+			 "or use --iommu type1");
 		return r;
 	}
 	err_set(ERR_HOST, r, "this host's kernel offers no iommufd: no /dev/iommu");
@@ -80,8 +79,8 @@ static int wait_for_node(const struct vfio_host *host, const struct vfio_host_de
 	r = err_sys(ERR_HOST, r, "%s is on vfio-pci, but %s cannot be used",
 		    pci_addr_text(dev->addr).s, path);
 	if (r == -EACCES)
-		err_hint("run as root, or let root give you that file (tinyvmm bind --user, "
-			 "chown, a udev rule)");
+		err_hint("run as root, or let root give you "
+			 "that file (tinyvmm bind --user, chown, a udev rule)");
 	else
 		err_hint("udev or devtmpfs makes it; in a container it must be handed in");
 	return r;

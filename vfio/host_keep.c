@@ -110,8 +110,8 @@ static int keep(struct vfio_host *host, struct vfio_host_device *dev, const uid_
 		return r;
 	dev->taken = false;
 	if (fresh)
-		log_info("%s is bound to vfio-pci, and stays so until tinyvmm release; before "
-			 "that, %s had it",
+		log_info("%s is bound to vfio-pci, and stays so until tinyvmm release; "
+			 "before that, %s had it",
 			 addr.s, host_bind_name(dev->before.driver));
 	else
 		log_info("%s is bound to vfio-pci already%s", addr.s,

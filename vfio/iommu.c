@@ -145,15 +145,13 @@ int vfio_iommu_allow_pinning(uint64_t bytes, bool by_user)
 		"locked memory of %llu KiB; it is %llu KiB",
 		bytes / MiB, need / KiB, lim.rlim_max / KiB);
 	if (by_user && before)
-		err_hint("raise it with 'ulimit -l %llu': iommufd counts what all programs of a "
-			 "user have pinned, %llu KiB before this one; --iommu type1 counts this "
-			 "one "
-			 "alone",
+		err_hint("raise it with 'ulimit -l %llu': "
+			 "iommufd counts what all programs of a user have pinned, "
+			 "%llu KiB before this one; --iommu type1 counts this one alone",
 			 need / KiB, before / KiB);
 	else
-		err_hint("raise it with 'ulimit -l %llu', LimitMEMLOCK= in a systemd unit or "
-			 "memlock in "
-			 "/etc/security/limits.conf, or run as root",
+		err_hint("raise it with 'ulimit -l %llu', LimitMEMLOCK= in a systemd unit "
+			 "or memlock in /etc/security/limits.conf, or run as root",
 			 need / KiB);
 	return -ENOMEM;
 }
@@ -173,8 +171,8 @@ int vfio_iommu_check_clean(const struct vfio_iommu *iommu)
 		if (dev->failed && dev->dirty) {
 			r = err_set(ERR_RESET, -EIO,
 				    "%s; what its last guest left in it is still there", dev->why);
-			err_hint("if that does not matter: tinyvmm release %s forgets it, and so "
-				 "does a reboot of the host",
+			err_hint("if that does not matter: "
+				 "tinyvmm release %s forgets it, and so does a reboot of the host",
 				 dev->bdf);
 			return r;
 		}

@@ -74,24 +74,24 @@ static int bind(const struct iommufd *u, int fd)
 	switch (r) {
 	case -EPERM:
 		err_set(ERR_HOST, r,
-			"the IOMMU does not remap interrupts: the guest could forge those of the "
-			"host");
+			"the IOMMU does not remap interrupts: "
+			"the guest could forge those of the host");
 		err_hint(
 			"turn on interrupt remapping (x2APIC) in the BIOS, or, if you trust the "
 			"guest: 'echo 1 > /sys/module/iommufd/parameters/allow_unsafe_interrupts'");
 		return r;
 	case -EBUSY:
 		err_set(ERR_DEVICE, r,
-			"it, or a device of its IOMMU group, is in use by the host or by another "
-			"program");
-		err_hint("devices of one group can reach each other's memory: all that its "
-			 "iommu_group/devices in sysfs lists must be with vfio-pci, and with one "
-			 "virtual machine");
+			"it, or a device of its IOMMU group, "
+			"is in use by the host or by another program");
+		err_hint("devices of one group can reach each other's memory: "
+			 "all that its iommu_group/devices in sysfs lists must be with vfio-pci, "
+			 "and with one virtual machine");
 		return r;
 	case -EINVAL: /* open already, or DMA that does not snoop the caches */
 		err_set(ERR_DEVICE, r,
-			"iommufd does not take it: another program has it open, or its DMA is not "
-			"cache-coherent");
+			"iommufd does not take it: "
+			"another program has it open, or its DMA is not cache-coherent");
 		err_hint("'fuser -v /dev/vfio/devices/*' names the program; for devices without "
 			 "coherent DMA there is --iommu type1");
 		return r;
@@ -255,8 +255,8 @@ static int open_iommu(void)
 	case -ENODEV:
 	case -ENXIO:
 		err_set(ERR_HOST, fd, "this host's kernel offers no iommufd: no /dev/iommu");
-		err_hint("load it with 'modprobe iommufd'; the kernel must be 6.6 or later with "
-			 "CONFIG_IOMMUFD");
+		err_hint("load it with 'modprobe iommufd'; "
+			 "the kernel must be 6.6 or later with CONFIG_IOMMUFD");
 		return fd;
 	case -EACCES:
 	case -EPERM:

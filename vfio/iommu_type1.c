@@ -47,10 +47,10 @@ static int set_iommu(struct type1 *t)
 	r = sys_ioctl(t->container, VFIO_SET_IOMMU, (void *)(uintptr_t)VFIO_TYPE1v2_IOMMU);
 	if (r == -EPERM) {
 		err_set(ERR_HOST, r,
-			"the IOMMU does not remap interrupts: the guest could forge "
-			"those of the host");
-		err_hint("turn on interrupt remapping (x2APIC) in the BIOS, or, if you trust the "
-			 "guest: 'echo 1 > "
+			"the IOMMU does not remap interrupts: "
+			"the guest could forge those of the host");
+		err_hint("turn on interrupt remapping (x2APIC) in the BIOS, "
+			 "or, if you trust the guest: 'echo 1 > "
 			 "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts'");
 		return r;
 	}

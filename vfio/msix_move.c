@@ -95,7 +95,7 @@ void vfio_msix_move(struct vfio_msix_layout *layout, struct vfio_bars *bars, uns
 	layout->pba.off = base + pba;
 	store_le(bars->pci->config + cap + PCI_MSIX_TABLE, 4, layout->table.off | n);
 	store_le(bars->pci->config + cap + PCI_MSIX_PBA, 4, layout->pba.off | n);
-	log_info("%s: its MSI-X table shares a page with registers: the guest finds it in BAR %u "
-		 "at 0x%llx",
+	log_info("%s: its MSI-X table shares a page with registers: "
+		 "the guest finds it in BAR %u at 0x%llx",
 		 bars->dev->bdf, n, (unsigned long long)base);
 }

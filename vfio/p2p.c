@@ -60,8 +60,8 @@ int vfio_p2p_init(struct vfio_iommu *iommu, enum vfio_p2p_mode mode, struct pci_
 		return 0;
 	if (!iommu->maps_bars) {
 		log_msg(mode == VFIO_P2P_ON ? LOG_WARN : LOG_DEBUG,
-			"no peer to peer between the devices: the host's IOMMU interface maps no "
-			"device memory");
+			"no peer to peer between the devices: "
+			"the host's IOMMU interface maps no device memory");
 		return 0;
 	}
 	p2p = calloc(1, sizeof(*p2p));

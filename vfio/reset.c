@@ -106,8 +106,8 @@ static int check_owned(const struct vfio_device *dev, const struct vfio_pci_hot_
 			continue;
 		format_bdf(&info->devices[i], bdf);
 		return err_set(ERR_DEVICE, -ENOTSUP,
-			       "%s: a reset of its bus would hit %s, which this guest does not "
-			       "have",
+			       "%s: a reset of its bus would hit %s, "
+			       "which this guest does not have",
 			       dev->bdf, bdf);
 	}
 	return 0;

@@ -87,8 +87,7 @@ static bool load_from_device(struct vfio_rom *rom)
 			return false;
 		rom->told = true;
 		log_warn("%s: its option ROM cannot be read (a display in use often hides it): "
-			 "give "
-			 "a copy with rom=FILE, or rom=off",
+			 "give a copy with rom=FILE, or rom=off",
 			 rom->dev->bdf);
 		return false;
 	}

@@ -119,9 +119,8 @@ static void machine_signal_ready(struct loop_source *source)
 			 info.ssi_signo);
 		return;
 	}
-	log_info("signal %u: the guest cannot hear its power button yet; it is pressed when it "
-		 "can; "
-		 "send it again to end the run at once",
+	log_info("signal %u: the guest cannot hear its power button yet; "
+		 "it is pressed when it can; send it again to end the run at once",
 		 info.ssi_signo);
 	machine_press_later(machine);
 }

@@ -252,15 +252,14 @@ static void check_reset(struct doctor *doctor, struct doctor_device *dev)
 		doctor_pass(doctor, "the kernel can reset it");
 	else
 		doctor_warn(doctor, "",
-			    "the kernel knows no way to reset it: a guest finds it as the last "
-			    "user "
-			    "left it, and it may not start twice");
+			    "the kernel knows no way to reset it: a guest "
+			    "finds it as the last user left it, and it may not start twice");
 	/* The mark is there while a guest has it, too. */
 	if (!host_lease_holder(root, dev->together.state_dir, info->addr) &&
 	    host_journal_is_marked(dev->together.state_dir, root, info->addr))
 		doctor_warn(doctor, "",
-			    "what its last guest left in it is not reset yet; the next run tries "
-			    "again");
+			    "what its last guest left in it is not reset yet; "
+			    "the next run tries again");
 }
 
 static void check_rom(struct doctor *doctor, struct doctor_device *dev)

@@ -42,8 +42,8 @@ static void check_cpu(struct doctor *doctor)
 		doctor_fail(doctor, ERR_HOST,
 			    doctor->system.nested
 				    ? "switch on nested virtualization on the machine below"
-				    : "switch on VT-x (Intel) or SVM (AMD) in the firmware setup "
-				      "(BIOS)",
+				    : "switch on VT-x (Intel) or SVM (AMD) "
+				      "in the firmware setup (BIOS)",
 			    "it cannot run virtual machines, or that is switched off");
 	if (doctor->system.nested)
 		doctor_info(doctor, "this host is a virtual machine itself: its guests are slower");
@@ -238,8 +238,8 @@ static void check_dma_buf(struct doctor *doctor)
 	if (host_system_since(&doctor->system, 6, 19))
 		doctor_pass(doctor, "iommufd can map GPUs' memory for each other");
 	else
-		doctor_info(doctor, "iommufd cannot map GPUs' memory for each other before Linux "
-				    "6.19; type1 can");
+		doctor_info(doctor, "iommufd cannot map GPUs' memory for each other "
+				    "before Linux 6.19; type1 can");
 }
 
 /* What could be given back has been, before any check. `what` is said of each device. */

@@ -255,8 +255,8 @@ int options_parse_disk(struct options *options, const char *value)
 		} else {
 			r = err_set(ERR_USAGE, -EINVAL, "--disk %s: '%s' is not understood",
 				    disk->file, part);
-			err_hint("it takes ro and serial=TEXT; a comma in a file name is written "
-				 "',,'");
+			err_hint("it takes ro and serial=TEXT; "
+				 "a comma in a file name is written ',,'");
 			return r;
 		}
 	}

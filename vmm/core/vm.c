@@ -22,8 +22,8 @@ static void vm_hint_group(void)
 	if (stat("/dev/kvm", &st) == 0 && st.st_gid != 0 && (st.st_mode & S_IRWXG))
 		group = getgrgid(st.st_gid);
 	if (group)
-		err_hint("run as root, or join its group with 'sudo usermod -aG %s $USER' and log "
-			 "in again",
+		err_hint("run as root, or join its group with 'sudo usermod -aG %s $USER' "
+			 "and log in again",
 			 group->gr_name);
 	else
 		err_hint("run as root, or let root give it to a group of yours: 'sudo chgrp kvm "
@@ -39,10 +39,9 @@ static int vm_open_kvm(void)
 	case -ENODEV:
 	case -ENXIO:
 		err_set(ERR_HOST, fd, "/dev/kvm does not exist: this machine offers no KVM");
-		err_hint("load it with 'modprobe kvm_intel' or 'modprobe kvm_amd'; if that fails, "
-			 "turn "
-			 "on VT-x or SVM in the BIOS, or nested virtualization in a virtual "
-			 "machine");
+		err_hint("load it with 'modprobe kvm_intel' or 'modprobe kvm_amd'; "
+			 "if that fails, turn on VT-x or SVM in the BIOS, "
+			 "or nested virtualization in a virtual machine");
 		return fd;
 	case -EACCES:
 	case -EPERM:
