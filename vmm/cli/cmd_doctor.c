@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `tinyvmm doctor`: every precondition of a run, and what to do where it is not met. Main thread.
+/*
+ * `tinyvmm doctor`: every precondition of a run, and what to do where it is not met. Changes
+ * nothing, but for what a killed run left behind, which is given back first. Main thread.
  */
 #include <stdlib.h>
 

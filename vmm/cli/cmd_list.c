@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `tinyvmm list`: the host's GPUs, or all devices, and whether each could be passed through now.
- * Changes nothing. Main thread.
+ * Changes nothing, but for what a killed run left behind, which is given back first. Main thread.
  */
 #include "cli/cmd_list.h"
 

@@ -56,7 +56,7 @@ static const char run_help[] =
 static const char list_help[] =
 "Usage: tinyvmm list [OPTION]...\n"
 "Show the host's GPUs, and whether each can be passed through now. Changes\n"
-"nothing, and needs no root.\n"
+"nothing, but first gives back what a killed run left; needs no root.\n"
 "\n"
 "  -a, --all                       every PCI device but bridges, not only GPUs\n"
 "  --json                          for programs: see docs/list-doctor.md\n"
@@ -73,7 +73,8 @@ static const char list_help[] =
 static const char doctor_help[] =
 "Usage: tinyvmm doctor [OPTION]... [BDF]...\n"
 "Check all that a run needs of the host and of its GPUs, or of these devices,\n"
-"to be passed together; say how to mend what is missing. Changes nothing.\n"
+"to be passed together; say how to mend what is missing. Changes nothing,\n"
+"but first gives back what a killed run left.\n"
 "\n"
 "  --memory SIZE                   check for so much guest memory (default 4G)\n"
 "  --hugepages auto|2M|1G|off      of reserved huge pages (default auto)\n"
