@@ -10,7 +10,8 @@ vm_exec() {
 			--cmdline "console=ttyS0 quiet panic=-1 mitigations=off pci=noearly${vm_cmdline:+ $vm_cmdline}" "$@"
 	fi
 	# A shell ignores SIGINT for its background jobs, and tinyvmm leaves ignored what was.
-	exec env --default-signal=INT "$tinyvmm" "$@" </dev/null
+	# shellcheck disable=SC2086 # many words
+	exec env --default-signal=INT "$tinyvmm" ${LAB_VM-} "$@" </dev/null
 }
 
 # vm NAME OPTION...: a run of tinyvmm, whose output goes to NAME.log too, with "NAME: status N" as the last line.

@@ -39,12 +39,14 @@ complaints='DMAR: .*fault|IO_PAGE_FAULT|BUG: (kernel|unable|KASAN)|WARNING: CPU|
 
 # host SCRIPT [OPTION OF run]...: runs SCRIPT (text for sh, which may use what case-host.sh has) in the emulated host, in
 # /results with $tinyvmm and $kernel set; its output is shown and kept in the file `out`. The host's kernel must not have complained.
+# A case that runs other cases under other conditions sets LAB_RUN (more options of run) and LAB_VM (of tinyvmm).
 host() {
 	local script=$1 status=0
 	shift
 	printf 'cd /results\ntinyvmm=%q\nkernel=%q\n. %q\n%s\n' "$tinyvmm" "$lab_kernel/vmlinux" "$lab/case-host.sh" \
 		"$script" >host.sh
-	"$lab/run" --results "$work" "$@" -- sh /results/host.sh 2>&1 | tee out || status=$?
+	# shellcheck disable=SC2086 # many words
+	"$lab/run" --results "$work" ${LAB_RUN-} "$@" -- sh /results/host.sh 2>&1 | tee out || status=$?
 	# The emulated host is at an end, not the case: tests/run tries again.
 	[ $status != 254 ] || exit 254
 	[ $status = 0 ] || fail "the emulated host's script ended with status $status"
