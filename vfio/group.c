@@ -29,7 +29,7 @@ int vfio_group_find(const char *bdf, unsigned *ret_id)
 	}
 	if (!host_sysfs_exists(dir.s)) {
 		err_set(ERR_DEVICE, -ENODEV, "this machine has no such PCI device");
-		err_hint("'lspci -D' lists them");
+		err_hint("'tinyvmm list --all' lists them");
 		return -ENODEV;
 	}
 	err_set(ERR_HOST, -ENOENT, "no IOMMU stands before this device");

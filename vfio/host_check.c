@@ -70,7 +70,7 @@ static int no_such_device(const char *root, struct pci_addr addr)
 	if (gpus.len)
 		err_hint("the GPUs here are %s", gpus.s);
 	else
-		err_hint("lspci -D lists the PCI devices; no GPU is among them");
+		err_hint("'tinyvmm list --all' lists the PCI devices; no GPU is among them");
 	return r;
 }
 

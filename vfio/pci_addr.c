@@ -72,7 +72,7 @@ int pci_addr_parse(const char *text, struct pci_addr *ret_addr)
 	if (pci_addr_scan(text, ret_addr))
 		return 0;
 	r = err_set(ERR_USAGE, -EINVAL, "'%s' is not a PCI address", text);
-	err_hint("write it as 0000:01:00.0 (see lspci -D)");
+	err_hint("write it as 0000:01:00.0 (see 'tinyvmm list')");
 	return r;
 }
 

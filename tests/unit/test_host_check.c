@@ -115,7 +115,7 @@ static void missing_device_where_no_gpu_is(void **state)
 	fake_sysfs_file(&fs, "sys/bus/pci/devices/" OTHER "/class", "0x020000\n");
 	assert_refused("0000:05:00.0", NULL, -ENODEV, ERR_DEVICE,
 		       "there is no PCI device 0000:05:00.0",
-		       "lspci -D lists the PCI devices; no GPU is among them");
+		       "'tinyvmm list --all' lists the PCI devices; no GPU is among them");
 }
 
 static void bridges_are_refused(void **state)

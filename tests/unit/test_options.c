@@ -299,7 +299,8 @@ static const struct golden bad[] = {
 	{ "list 01:00.0",
 	  "'01:00.0' belongs to no option; tinyvmm list --help lists what it takes" },
 	{ "bind", "nothing is given to bind; tinyvmm --help has examples" },
-	{ "bind 01:00", "'01:00' is not a PCI address; write it as 0000:01:00.0 (see lspci -D)" },
+	{ "bind 01:00",
+	  "'01:00' is not a PCI address; write it as 0000:01:00.0 (see 'tinyvmm list')" },
 	{ "bind 01:00.0 0000:01:00.0", "0000:01:00.0 is given twice" },
 	{ "release 01:00.0 --user joe", "--user does not belong to the command release" },
 	{ "--user joe", "--user does not belong to the command run" },
@@ -312,7 +313,8 @@ static const struct golden bad[] = {
 	{ "--wait 5000000000000000h",
 	  "--wait: '5000000000000000h' is not a time of at most a week; write it as 30s, 5m or "
 	  "2h" },
-	{ "doctor gpu", "'gpu' is not a PCI address; write it as 0000:01:00.0 (see lspci -D)" },
+	{ "doctor gpu",
+	  "'gpu' is not a PCI address; write it as 0000:01:00.0 (see 'tinyvmm list')" },
 	{ "doctor 01:00.0 0000:01:00.0", "0000:01:00.0 is given twice" },
 	{ "doctor 1:0.0 2:0.0 3:0.0 4:0.0 5:0.0 6:0.0 7:0.0 8:0.0 9:0.0 a:0.0 b:0.0 c:0.0 d:0.0 "
 	  "e:0.0 f:0.0 10:0.0 11:0.0",
@@ -362,9 +364,10 @@ static const struct golden bad[] = {
 	{ "-v --quiet", "--verbose and --quiet exclude each other" },
 	{ "-q -v", "--verbose and --quiet exclude each other" },
 
-	{ "--gpu x", "--gpu: 'x' is not a PCI address; write it as 0000:01:00.0 (see lspci -D)" },
+	{ "--gpu x",
+	  "--gpu: 'x' is not a PCI address; write it as 0000:01:00.0 (see 'tinyvmm list')" },
 	{ "--gpu ,rom=off",
-	  "--gpu: '' is not a PCI address; write it as 0000:01:00.0 (see lspci -D)" },
+	  "--gpu: '' is not a PCI address; write it as 0000:01:00.0 (see 'tinyvmm list')" },
 	{ "--gpu 01:00.0 --gpu 0000:01:00.0", "--gpu: 0000:01:00.0 is given twice" },
 	{ "--gpu 01:00.0,rom", "--gpu 0000:01:00.0: 'rom' is not understood; it takes "
 			       "rom=FILE|off, clique=N|off and vf-token=UUID" },

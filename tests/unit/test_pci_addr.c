@@ -62,7 +62,7 @@ static void anything_else_is_refused(void **state)
 		assert_int_equal(addr.bus, 0x55);
 	}
 	assert_string_equal(err_text(), "'g1:00.0' is not a PCI address");
-	assert_string_equal(err_hint_text(), "write it as 0000:01:00.0 (see lspci -D)");
+	assert_string_equal(err_hint_text(), "write it as 0000:01:00.0 (see 'tinyvmm list')");
 }
 
 static void order_is_that_of_lspci(void **state)

@@ -39,7 +39,7 @@ static int list_devices(const struct options *options, struct pci_addr addrs[OPT
 	if (options->gpu_count)
 		return 0;
 	err_set(ERR_USAGE, -EINVAL, "no device is given");
-	err_hint("write it as 0000:01:00.0 (see lspci -D)");
+	err_hint("write it as 0000:01:00.0 (see 'tinyvmm list')");
 	return -EINVAL;
 }
 

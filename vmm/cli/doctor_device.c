@@ -316,7 +316,9 @@ static void check_bars(struct doctor *doctor, struct doctor_device *dev)
 	/* Nobody wants to know the last MiB of so many. */
 	if (sum >= 16 * GiB)
 		sum = align_down(sum, GiB);
-	if (!doctor->kvm)
+	if (!sum)
+		doctor_pass(doctor, "no memory of theirs has its place above 4G");
+	else if (!doctor->kvm)
 		doctor_info(doctor, "whether their %s above 4G fit is seen with KVM only",
 			    text_size(sum).s);
 	else if (mmio_window_plan(&request, &plan) < 0)

@@ -235,11 +235,7 @@ static void check_dma_buf(struct doctor *doctor)
 {
 	if (!doctor->system.has_iommufd)
 		return;
-	if (host_system_since(&doctor->system, 6, 19))
-		doctor_pass(doctor, "iommufd can map GPUs' memory for each other");
-	else
-		doctor_info(doctor, "iommufd cannot map GPUs' memory for each other "
-				    "before Linux 6.19; type1 can");
+	doctor_info(doctor, "iommufd maps no GPUs' memory for each other; several GPUs get type1");
 }
 
 /* What could be given back has been, before any check. `what` is said of each device. */

@@ -51,7 +51,7 @@ static const char run_help[] =
 "  -v, --verbose; -q, --quiet      say more; only warnings and errors\n"
 "  -h, --help; -V, --version       show this text; the version\n"
 "\n"
-"BDF is the device's address (lspci -D). A comma in a file name is written ',,'.\n";
+"BDF: see tinyvmm list. A comma in a file name is written ',,'.\n";
 
 static const char list_help[] =
 "Usage: tinyvmm list [OPTION]...\n"
