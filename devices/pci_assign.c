@@ -182,8 +182,9 @@ static int assign_space(struct pci_root *root, enum space space, struct pci_wind
 	if (list->count && place(list, window.base) > window.end) {
 		/* Drivers of today do without ports. */
 		if (space == SPACE_IO) {
-			log_warn("the I/O BARs of all devices do not fit in the guest's ports: "
-				 "they stay off");
+			log_limited(LOG_WARN,
+				    "the I/O BARs of all devices do not fit in the guest's "
+				    "ports: they stay off");
 			return 0;
 		}
 		err_set(ERR_LIMIT, -ENOSPC, "the BARs of all devices do not fit in %llu MiB of %s",

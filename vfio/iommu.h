@@ -2,8 +2,8 @@
 /*
  * The IOMMU that stands between passed-through devices and guest RAM, whichever kernel interface
  * drives it: devices are opened through it, and guest RAM is mapped for all of them at once, guest
- * physical address = I/O virtual address. Main thread, but for vfio_iommu_map, which is the pinning
- * thread's (pin.h). [Linux: include/uapi/linux/vfio.h].
+ * physical address = I/O virtual address. Main thread, but for the mapping: RAM is the pinning
+ * thread's (pin.h), BARs of peers are the vCPUs' (p2p.h). [Linux: include/uapi/linux/vfio.h].
  */
 #ifndef VFIO_IOMMU_H
 #define VFIO_IOMMU_H

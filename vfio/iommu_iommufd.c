@@ -224,7 +224,8 @@ static void iommufd_unmap(struct vfio_iommu *iommu, uint64_t iova, uint64_t size
 	};
 
 	if (sys_ioctl(u->fd, IOMMU_IOAS_UNMAP, &unmap) < 0)
-		log_warn("guest memory at 0x%" PRIx64 " stays mapped in the IOMMU", iova);
+		log_limited(LOG_WARN, "0x%" PRIx64 "-0x%" PRIx64 " stays mapped in the IOMMU", iova,
+			    iova + (size - 1));
 }
 
 static void iommufd_destroy(struct vfio_iommu *iommu)

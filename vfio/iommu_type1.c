@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The type1 IOMMU: one container (/dev/vfio/vfio) with the groups of all devices, each group opened
- * once however many of its devices the guest gets. Main thread. [Linux: Documentation/driver-api/
- * vfio.rst, include/uapi/linux/vfio.h].
+ * once however many of its devices the guest gets. Main thread, but for mapping (see iommu.h).
+ * [Linux: Documentation/driver-api/vfio.rst, include/uapi/linux/vfio.h].
  */
 #include <assert.h>
 #include <errno.h>
@@ -293,7 +293,8 @@ static void type1_unmap(struct vfio_iommu *iommu, uint64_t iova, uint64_t size)
 	};
 
 	if (t->iommu_set && sys_ioctl(t->container, VFIO_IOMMU_UNMAP_DMA, &unmap) < 0)
-		log_warn("guest memory at 0x%" PRIx64 " stays mapped in the IOMMU", iova);
+		log_limited(LOG_WARN, "0x%" PRIx64 "-0x%" PRIx64 " stays mapped in the IOMMU", iova,
+			    iova + (size - 1));
 }
 
 static int type1_group_fd(struct vfio_iommu *iommu, uint32_t group_id)

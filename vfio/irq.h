@@ -35,7 +35,6 @@ struct vfio_irq {
 	struct pci_msix msix;
 	struct vfio_msix_layout layout;            /* layout.msix: &msix, or NULL without MSI-X */
 	uint64_t armed[PCI_MSIX_VECTORS_MAX / 64]; /* vectors whose eventfd VFIO has */
-	bool arm_failed;                           /* told */
 };
 
 /*

@@ -3,10 +3,10 @@
  * A host's PCI device in the guest: VFIO on one side, a struct pci_dev on the other. It must be
  * bound to vfio-pci, and its place in the guest is below a root port.
  *
- * Order of a run: vfio_type1_create, vfio_pci_create for each device, pci_bus_add,
- * vfio_iommu_check_clean and _check_ram, the guest, vfio_pin_start, vfio_pci_allow_dma once all is
- * pinned; then vfio_pin_stop, device.destroy of each, vfio_iommu_destroy, and only then may guest
- * RAM go. The devices are reset before and after.
+ * Order of a run: vfio_type1_create or vfio_iommufd_create, vfio_pci_create for each device,
+ * pci_bus_add, vfio_p2p_init, vfio_iommu_check_clean and _check_ram, the guest, vfio_pin_start,
+ * vfio_pci_allow_dma once all is pinned; then vfio_pin_stop, device.destroy of each,
+ * vfio_iommu_destroy, and only then may guest RAM go. The devices are reset before and after.
  */
 #ifndef VFIO_VFIO_PCI_H
 #define VFIO_VFIO_PCI_H

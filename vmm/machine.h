@@ -187,8 +187,8 @@ int MUST_CHECK machine_build_smbios(const struct machine *machine,
 /*
  * machine_kernel.c: does what firmware does between power-on and the kernel's first instruction.
  * All vCPUs are paused or not started yet, and in their power-on state.
+ * Nothing without --kernel.
  */
-int MUST_CHECK machine_start_kernel(struct machine *machine);
-int MUST_CHECK machine_add_kernel(struct machine *machine); /* that, if there is a kernel */
+int MUST_CHECK machine_add_kernel(struct machine *machine);
 
 #endif

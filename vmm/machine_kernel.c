@@ -88,12 +88,7 @@ static void describe_memory(const struct machine *machine, struct memmap *map)
 			  MEMMAP_RAM);
 }
 
-int machine_add_kernel(struct machine *machine)
-{
-	return machine_has_kernel(machine) ? machine_start_kernel(machine) : 0;
-}
-
-int machine_start_kernel(struct machine *machine)
+static int start_kernel(struct machine *machine)
 {
 	struct memmap memmap;
 	struct kernel_machine told = {
@@ -115,4 +110,9 @@ int machine_start_kernel(struct machine *machine)
 	for (unsigned i = 0; i < machine->vcpus.count && r == 0; i++)
 		r = arch_vcpu_boot(&machine->vcpus.vcpus[i], &boot);
 	return r;
+}
+
+int machine_add_kernel(struct machine *machine)
+{
+	return machine_has_kernel(machine) ? start_kernel(machine) : 0;
 }
