@@ -52,7 +52,8 @@ host() {
 	[ $status = 0 ] || fail "the emulated host's script ended with status $status"
 	# Until the end of the script: in the shutdown after it, drivers may find their device gone.
 	sed '/lab: the command ended/q' kernel.log >complaints
-	if grep -aE "$complaints" complaints; then
+	# virtio_gpu of 6.1 complains of itself, when it is unbound while its console draws.
+	if grep -aE "$complaints" complaints | grep -v 'drm/drm_mm.c:.*drm_mm_takedown'; then
 		tail -n 80 complaints
 		fail "the emulated host's kernel complains"
 	fi
