@@ -110,6 +110,38 @@ static bool names(const char *root, const char *pid, struct pci_addr addr)
 	return false;
 }
 
+/* The parent of process `pid`, 0 if it has none or that cannot be read [proc_pid_status(5)]. */
+static unsigned long parent_of(const char *root, const char *pid)
+{
+	static const char key[] = "\nPPid:";
+	char text[2048];
+	const char *parent;
+
+	if (sys_read_text(host_sysfs_path(root, "proc/%.20s/status", pid).s, text, sizeof(text)) <
+	    0)
+		return 0;
+	parent = strstr(text, key);
+	return parent ? strtoul(parent + strlen(key), NULL, 10) : 0;
+}
+
+/* Whether `pid` started us: sudo and timeout name the device on their command lines as well. */
+#define ANCESTORS_MAX 64
+static bool is_ancestor(const char *root, const char *pid)
+{
+	const unsigned long searched = strtoul(pid, NULL, 10);
+	unsigned long up = parent_of(root, "self");
+
+	for (unsigned i = 0; i < ANCESTORS_MAX && up; i++) {
+		char text[24];
+
+		if (up == searched)
+			return true;
+		snprintf(text, sizeof(text), "%lu", up);
+		up = parent_of(root, text);
+	}
+	return false;
+}
+
 static void add_process(const char *root, const char *pid, char *buf, size_t size)
 {
 	const size_t len = strlen(buf);
@@ -134,7 +166,8 @@ static void list(const char *root, const struct nodes *nodes, const struct pci_a
 
 		if (strspn(pid, "0123456789") != strlen(pid))
 			continue;
-		if (addr ? names(root, pid, *addr) : holds(root, pid, nodes))
+		if (addr ? names(root, pid, *addr) && !is_ancestor(root, pid)
+			 : holds(root, pid, nodes))
 			add_process(root, pid, buf, size);
 	}
 	if (dir)
@@ -160,11 +193,21 @@ static void list_openers(const char *root, struct pci_addr addr, unsigned group,
 	list(root, &nodes, NULL, buf, size);
 }
 
+/* Whether the kernel says that a program has the group; false if this user may not ask. */
+static bool is_busy(const char *root, unsigned group)
+{
+	CLEANUP(closep)
+	int fd = sys_open(host_sysfs_path(root, "dev/vfio/%u", group).s, O_RDWR, 0);
+
+	return fd == -EBUSY;
+}
+
 void host_holders_list_vfio(const char *root, struct pci_addr addr, unsigned group, char *buf,
 			    size_t size)
 {
 	list_openers(root, addr, group, buf, size);
-	if (!buf[0])
+	/* A command line is a guess, which takes the kernel's word that somebody has it. */
+	if (!buf[0] && is_busy(root, group))
 		list(root, NULL, &addr, buf, size);
 }
 

@@ -13,8 +13,9 @@
 void host_holders_list(const char *root, struct pci_addr addr, char *buf, size_t size);
 
 /*
- * Those that have it, or its whole IOMMU group, open through VFIO. If this user sees none: those of
- * other users whose command line names the device.
+ * Those that have it, or its whole IOMMU group, open through VFIO. If this user sees none, but
+ * the kernel says that the group is in use: those of other users whose command line names the
+ * device. No file of the group may be open in this process.
  */
 void host_holders_list_vfio(const char *root, struct pci_addr addr, unsigned group, char *buf,
 			    size_t size);

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "vfio/host_holders.h"
+
 #define DIRTY "run/tinyvmm/dirty/"
 
 /* A run that takes the GPU, and perhaps another device, and is killed at once. */
@@ -185,6 +187,41 @@ static void device_in_use_by_another_user_names_who_was_told_of_it(void **state)
 	assert_string_equal(err_hint_text(), "it is in use by qemu (pid 90)");
 }
 
+static void who_started_us_is_not_taken_for_a_user(void **state)
+{
+	run_and_be_killed();
+	fake_sysfs_open_group(&fs, 7);
+	fake_sysfs_file(&fs, "proc/self/status", "Name:\ttinyvmm\nPPid:\t92\n");
+	fake_sysfs_file(&fs, "proc/92/status", "Name:\ttimeout\nPPid:\t91\n");
+	fake_sysfs_file(&fs, "proc/91/status", "Name:\tsudo\nPPid:\t1\n");
+	for (unsigned pid = 90; pid <= 92; pid++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "proc/%u/comm", pid);
+		fake_sysfs_file(&fs, path, "%s\n", pid == 90 ? "qemu" : "starter");
+		snprintf(path, sizeof(path), "proc/%u/cmdline", pid);
+		fake_sysfs_file(&fs, path, "--gpu 01:00.0");
+	}
+	check(&host, GPU, NULL);
+	assert_int_equal(vfio_host_take(&host), -EBUSY);
+	assert_string_equal(err_hint_text(), "it is in use by qemu (pid 90)");
+}
+
+static void free_device_has_no_user_whatever_command_lines_say(void **state)
+{
+	const struct pci_addr addr = { .bus = 1 };
+	char holders[64];
+
+	run_and_be_killed();
+	fake_sysfs_file(&fs, "proc/90/comm", "vim\n");
+	fake_sysfs_file(&fs, "proc/90/cmdline", "vim notes-on-01:00.0");
+	host_holders_list_vfio(fs.root, addr, 7, holders, sizeof(holders));
+	assert_string_equal(holders, "");
+	fake_sysfs_open_group(&fs, 7);
+	host_holders_list_vfio(fs.root, addr, 7, holders, sizeof(holders));
+	assert_string_equal(holders, "vim (pid 90)");
+}
+
 static void nothing_is_taken_when_one_of_all_is_in_use_elsewhere(void **state)
 {
 	add_audio("vfio-pci");
@@ -357,6 +394,8 @@ int main(void)
 		TEST(device_in_use_elsewhere_is_not_taken),
 		TEST(device_in_use_elsewhere_through_its_own_file_names_the_user),
 		TEST(device_in_use_by_another_user_names_who_was_told_of_it),
+		TEST(who_started_us_is_not_taken_for_a_user),
+		TEST(free_device_has_no_user_whatever_command_lines_say),
 		TEST(nothing_is_taken_when_one_of_all_is_in_use_elsewhere),
 		TEST(recover_leaves_alone_what_is_in_use_elsewhere),
 		TEST(recover_forgets_what_the_user_gave_to_another_driver),
