@@ -102,7 +102,16 @@ static int unknown_option(const char *arg)
 	return r;
 }
 
-/* An argument that belongs to no option; `first`: it stands where a command would. */
+static const struct command_def *find_command(const char *name)
+{
+	for (unsigned i = 0; i < options_command_count; i++) {
+		if (strcmp(name, options_commands[i].name) == 0)
+			return &options_commands[i];
+	}
+	return NULL;
+}
+
+/* An argument that belongs to no option; `first`: it stands where a command might be meant. */
 static int stray_argument(const char *arg, const struct command_def *command, bool first)
 {
 	const struct command_def *near = first ? nearest_command(arg) : NULL;
@@ -113,6 +122,10 @@ static int stray_argument(const char *arg, const struct command_def *command, bo
 		err_hint("tinyvmm %s --help lists what it takes", command->name);
 	else if (pci_addr_scan(arg, &addr))
 		err_hint("a device is given as --gpu %s", arg);
+	else if (find_command(arg))
+		err_hint("the command comes first: tinyvmm %s ...", arg);
+	else if (strcmp(arg, "help") == 0)
+		err_hint("that is tinyvmm --help");
 	else if (near)
 		err_hint("did you mean the command %s?", near->name);
 	else
@@ -144,9 +157,13 @@ static const struct option_def *find_option(const char *arg, const char **ret_va
 static int apply(struct options *options, const struct option_def *def,
 		 const struct command_def *command, const char *value, bool seen)
 {
-	if (!(def->commands & FOR(command->command)))
-		return err_set(ERR_USAGE, -EINVAL, "--%s does not belong to the command %s",
-			       def->name, command->name);
+	if (!(def->commands & FOR(command->command))) {
+		err_set(ERR_USAGE, -EINVAL, "--%s does not belong to the command %s", def->name,
+			command->name);
+		if (command->argument && def->parse == options_parse_gpu)
+			err_hint("give the address without --gpu");
+		return -EINVAL;
+	}
 	if (!def->value) {
 		if (value)
 			return err_set(ERR_USAGE, -EINVAL, "--%s takes no value", def->name);
@@ -167,16 +184,15 @@ static int apply(struct options *options, const struct option_def *def,
 static int parse(struct options *options, int argc, char *const argv[])
 {
 	const struct command_def *command = &options_commands[0];
-	bool only_arguments = false;
+	const struct command_def *named = argc > 1 ? find_command(argv[1]) : NULL;
+	bool only_arguments = false, first = !named;
 	uint64_t seen = 0;
 	int r, i = 1;
 
-	for (unsigned k = 0; i < argc && k < options_command_count; k++) {
-		if (strcmp(argv[1], options_commands[k].name) == 0) {
-			command = &options_commands[k];
-			options->command_named = true;
-			i = 2;
-		}
+	if (named) {
+		command = named;
+		options->command_named = true;
+		i = 2;
 	}
 	options->command = command->command;
 	if (i >= argc && !command->may_be_bare) {
@@ -195,7 +211,7 @@ static int parse(struct options *options, int argc, char *const argv[])
 		}
 		if (argv[i][0] != '-' || only_arguments) {
 			if (!command->argument)
-				return stray_argument(argv[i], command, i == 1);
+				return stray_argument(argv[i], command, first);
 			r = command->argument(options, argv[i]);
 			if (r < 0)
 				return r;
@@ -212,6 +228,8 @@ static int parse(struct options *options, int argc, char *const argv[])
 		if (r < 0)
 			return r;
 		seen |= bit;
+		/* "tinyvmm -v list" */
+		first &= def->commands == FOR_ALL;
 	}
 	return 0;
 }
@@ -228,6 +246,17 @@ static int check_vf_tokens(const struct options *options)
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/* Firmware alone is something to run, for those who develop it. */
+static int check_something_to_run(const struct options *options)
+{
+	if (options->command != OPTIONS_RUN || options->disk_count || options->gpu_count ||
+	    options->kernel[0] || options->firmware_code[0])
+		return 0;
+	err_set(ERR_USAGE, -EINVAL, "nothing is given to run: no --disk, --kernel or --gpu");
+	err_hint("tinyvmm --help has examples");
+	return -EINVAL;
 }
 
 /* What the options mean together. */
@@ -264,6 +293,8 @@ int options_parse(int argc, char *const argv[], struct options *ret_options)
 		r = complete(options);
 	if (r == 0 && !options->help && !options->version)
 		r = options_check_kernel(options);
+	if (r == 0 && !options->help && !options->version)
+		r = check_something_to_run(options);
 	if (r == 0)
 		*ret_options = *options;
 	free(options);
