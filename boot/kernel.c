@@ -15,16 +15,17 @@
 /* What an ELF kernel takes: Linux's own COMMAND_LINE_SIZE, less the NUL. */
 #define ELF_CMDLINE_MAX 2047u
 
-static int open_file(const char *path, int *ret_fd, uint64_t *ret_size)
+/* `what`: "kernel" or "initrd", for messages. */
+static int open_file(const char *what, const char *path, int *ret_fd, uint64_t *ret_size)
 {
 	struct stat st;
 	int fd = sys_open(path, O_RDONLY | O_NONBLOCK, 0);
 
 	if (fd < 0)
-		return err_sys(ERR_FILE, fd, "open '%s'", path);
+		return err_sys(ERR_FILE, fd, "%s '%s'", what, path);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		close(fd);
-		return err_set(ERR_FILE, -EINVAL, "'%s' is not a regular file", path);
+		return err_set(ERR_FILE, -EINVAL, "%s '%s' is not a regular file", what, path);
 	}
 	*ret_fd = fd;
 	*ret_size = (uint64_t)st.st_size;
@@ -73,14 +74,14 @@ static int open_kernel(struct kernel *kernel, uint64_t low_ram)
 	uint8_t head[BZIMAGE_HEAD_SIZE];
 	uint64_t size = 0;
 	size_t len;
-	int r = open_file(kernel->path, &kernel->fd, &size);
+	int r = open_file("kernel", kernel->path, &kernel->fd, &size);
 
 	if (r < 0)
 		return r;
 	len = MIN(size, sizeof(head));
 	r = sys_pread_full(kernel->fd, head, len, 0);
 	if (r < 0)
-		return err_sys(ERR_FILE, r, "read '%s'", kernel->path);
+		return err_sys(ERR_FILE, r, "read kernel '%s'", kernel->path);
 	kernel->is_elf = elf_pvh_detect(head, len);
 	if (kernel->is_elf)
 		r = elf_pvh_parse(kernel->fd, size, low_ram, &kernel->elf);
@@ -115,10 +116,10 @@ static int place_initrd(struct kernel *kernel, uint64_t low_ram, bool low_ram_ma
 
 static int open_initrd(struct kernel *kernel, const struct kernel_config *config)
 {
-	int r = open_file(kernel->initrd, &kernel->initrd_fd, &kernel->initrd_size);
+	int r = open_file("initrd", kernel->initrd, &kernel->initrd_fd, &kernel->initrd_size);
 
 	if (r < 0)
-		return err_wrap(r, "initrd");
+		return r;
 	if (kernel->initrd_size == 0)
 		return err_set(ERR_FILE, -EINVAL, "initrd '%s' is empty", kernel->initrd);
 	return place_initrd(kernel, config->low_ram, config->low_ram_max);

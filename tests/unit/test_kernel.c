@@ -146,11 +146,14 @@ static void files_that_are_none_are_refused(void **state)
 {
 	assert_int_equal(open_all(temp_path(&dir, "absent"), NULL, ""), -ENOENT);
 	assert_int_equal(err_kind(), ERR_FILE);
+	assert_ptr_equal(strstr(err_text(), "kernel '/"), err_text());
+	assert_non_null(strstr(err_text(), "absent': No such file or directory"));
 	assert_int_equal(open_all(dir.path, NULL, ""), -EINVAL);
 	assert_non_null(strstr(err_text(), "not a regular file"));
 	assert_int_equal(open_all("/dev/null", NULL, ""), -EINVAL);
 	assert_int_equal(open_all(put_image(), temp_path(&dir, "absent"), ""), -ENOENT);
-	assert_non_null(strstr(err_text(), "initrd"));
+	assert_ptr_equal(strstr(err_text(), "initrd '/"), err_text());
+	assert_non_null(strstr(err_text(), "absent': No such file or directory"));
 	assert_int_equal(open_all(put_image(), put_initrd(0), ""), -EINVAL);
 	assert_non_null(strstr(err_text(), "is empty"));
 	/* A FIFO does not make us wait for who writes it. */
