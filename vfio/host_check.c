@@ -300,7 +300,7 @@ int host_check_group(const struct vfio_host *host, const struct vfio_host_device
 
 /* What stands between the device's present driver and vfio-pci. */
 int host_check_may_move(const struct vfio_host *host, const struct vfio_host_device *dev,
-			const char *what)
+			const char *what, const char *command)
 {
 	const struct host_sysfs_path override =
 		host_sysfs_device(host->root, dev->addr, "driver_override");
@@ -311,7 +311,7 @@ int host_check_may_move(const struct vfio_host *host, const struct vfio_host_dev
 		return 0;
 	r = err_sys(ERR_HOST, -errno, "%s cannot be %s", addr.s, what);
 	if (host->plain)
-		err_hint("run as root");
+		err_hint("%s takes root: sudo tinyvmm %s %s", command, command, addr.s);
 	else
 		err_hint("run as root, or let root bind it for you: "
 			 "sudo tinyvmm bind %s --user $USER",
@@ -319,17 +319,28 @@ int host_check_may_move(const struct vfio_host *host, const struct vfio_host_dev
 	return r;
 }
 
-int host_check_driver(const struct vfio_host *host, const struct vfio_host_device *dev)
+/* Whether this user may take it from its driver, if that is not VFIO. */
+static int check_may_take(const struct vfio_host *host, const struct vfio_host_device *dev)
 {
-	const struct pci_addr_text addr = pci_addr_text(dev->addr);
-	char driver[VFIO_HOST_DRIVER_SIZE], holders[256], what[VFIO_HOST_DRIVER_SIZE + 32];
-	int r;
+	char driver[VFIO_HOST_DRIVER_SIZE], what[VFIO_HOST_DRIVER_SIZE + 32];
 
 	host_sysfs_driver(host->root, dev->addr, driver);
 	if (host_sysfs_is_vfio(driver))
 		return 0;
 	snprintf(what, sizeof(what), "moved from %s to vfio-pci", host_bind_name(driver));
-	r = host_check_may_move(host, dev, what);
+	return host_check_may_move(host, dev, what, "bind");
+}
+
+int host_check_driver(const struct vfio_host *host, const struct vfio_host_device *dev)
+{
+	const struct pci_addr_text addr = pci_addr_text(dev->addr);
+	char driver[VFIO_HOST_DRIVER_SIZE], holders[256];
+	int r;
+
+	host_sysfs_driver(host->root, dev->addr, driver);
+	if (host_sysfs_is_vfio(driver))
+		return 0;
+	r = check_may_take(host, dev);
 	if (r < 0)
 		return r;
 	host_holders_list(host->root, dev->addr, holders, sizeof(holders));
@@ -376,6 +387,9 @@ int vfio_host_check(struct vfio_host *host, const struct pci_addr *addrs, unsign
 			r = host_check_iommu(host->root, dev.addr, &dev.group);
 		if (r == 0)
 			r = host_check_reserved(host->root, dev.addr);
+		/* A user who has to ask root need not have a place for leases. */
+		if (r == 0 && host->plain)
+			r = check_may_take(host, &dev);
 		if (r < 0)
 			goto fail;
 		host->devices[host->count++] = dev;

@@ -38,9 +38,12 @@ int MUST_CHECK host_check_group(const struct vfio_host *host, const struct vfio_
 /* No program, of whatever user, has it open through VFIO. */
 int MUST_CHECK host_check_unused(const struct vfio_host *host, const struct vfio_host_device *dev);
 
-/* This user may write what changes its driver; `what` is to be done, as in "cannot be moved". */
+/*
+ * This user may write what changes its driver; `what` is to be done, as in "cannot be moved", by
+ * `command`.
+ */
 int MUST_CHECK host_check_may_move(const struct vfio_host *host, const struct vfio_host_device *dev,
-				   const char *what);
+				   const char *what, const char *command);
 
 /* This user may move it, and its driver would let it go. */
 int MUST_CHECK host_check_driver(const struct vfio_host *host, const struct vfio_host_device *dev);

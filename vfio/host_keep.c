@@ -151,11 +151,16 @@ int vfio_host_lease(struct vfio_host *host, const struct pci_addr *addrs, unsign
 	assert(host->count == 0 && count <= VFIO_HOST_DEVICES_MAX);
 	for (unsigned i = 0; i < count && r == 0; i++) {
 		struct vfio_host_device dev = { .addr = addrs[i] };
+		char driver[VFIO_HOST_DRIVER_SIZE];
 
 		/* What is gone, or out of its group, may have left a record. */
 		r = host_check_present(host->root, dev.addr);
 		if (r == 0)
 			r = host_check_iommu(host->root, dev.addr, &dev.group);
+		host_sysfs_driver(host->root, dev.addr, driver);
+		/* A user who has to ask root need not have a place for leases. */
+		if (r == 0 && host_sysfs_is_vfio(driver))
+			r = host_check_may_move(host, &dev, "released", "release");
 		if (r == 0)
 			host->devices[host->count++] = dev;
 	}
@@ -245,7 +250,7 @@ static int release(struct vfio_host *host, struct vfio_host_device *dev)
 		return nothing_to_do(host, dev, driver);
 	r = host_check_unused(host, dev);
 	if (r == 0)
-		r = host_check_may_move(host, dev, "released");
+		r = host_check_may_move(host, dev, "released", "release");
 	if (r < 0)
 		return r;
 	r = forget_mark(host, dev, &marked);

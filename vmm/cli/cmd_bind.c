@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "core/err.h"
+#include "core/log.h"
 #include "vfio/host.h"
 
 /* A name, or else a number. */
@@ -71,6 +72,10 @@ int cmd_bind(const struct options *options)
 	command_recover();
 	if (status == 0 && vfio_host_bind(&host, options->user[0] ? &owner : NULL) < 0)
 		status = command_failed();
+	for (unsigned i = 0; i < host.count && status == 0 && options->user[0]; i++)
+		log_info("%s: user %s may use it (/dev/vfio/%u)",
+			 pci_addr_text(host.devices[i].addr).s, options->user,
+			 host.devices[i].group);
 	vfio_host_fini(&host);
 	return status;
 }
