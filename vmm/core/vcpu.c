@@ -74,6 +74,19 @@ static void vcpu_crashed(struct vcpu *vcpu, const char *what, uint64_t detail)
 	vm_request(vcpu->set->board->vm, VM_REQUEST_CRASH);
 }
 
+static void vcpu_failed_in_kvm(struct vcpu *vcpu)
+{
+	const uint32_t suberror = vcpu->run->internal.suberror;
+	const bool emulation = suberror == KVM_INTERNAL_ERROR_EMULATION;
+
+	vcpu_crashed(vcpu, emulation ? "KVM cannot emulate an instruction" : "KVM internal error",
+		     suberror);
+	/* Where real mode is not virtualized, KVM emulates what firmware begins with. */
+	if (emulation && vcpu->id == 0 && !vcpu->counts.pio && !vcpu->counts.mmio)
+		log_error("the guest has done no I/O yet: perhaps this host's KVM cannot run "
+			  "firmware (is it nested or emulated?); try another host");
+}
+
 enum vcpu_next { VCPU_RUN, VCPU_WAIT };
 
 /* What the vCPU does after this exit: run on, or wait until main pauses it. */
@@ -97,11 +110,7 @@ static enum vcpu_next vcpu_handle_exit(struct vcpu *vcpu)
 		vm_request(vcpu->set->board->vm, VM_REQUEST_RESET);
 		return VCPU_WAIT;
 	case KVM_EXIT_INTERNAL_ERROR:
-		vcpu_crashed(vcpu,
-			     run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION
-				     ? "KVM cannot emulate an instruction"
-				     : "KVM internal error",
-			     run->internal.suberror);
+		vcpu_failed_in_kvm(vcpu);
 		return VCPU_WAIT;
 	case KVM_EXIT_FAIL_ENTRY:
 		vcpu_crashed(vcpu, "the CPU refuses to enter the guest",
