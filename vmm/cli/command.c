@@ -74,6 +74,7 @@ void command_recover(void)
 	hear_of_children();
 	(void)vfio_host_recover("", &count);
 	if (count)
-		log_info("gave back %u device(s) that a killed run had left behind", count);
+		log_info("gave back %u device%s that a killed run had left behind", count,
+			 count == 1 ? "" : "s");
 	sigprocmask(SIG_SETMASK, &old, NULL);
 }

@@ -188,13 +188,27 @@ static void count_rows(const struct doctor_rows *rows, unsigned counts[ARRAY_SIZ
 	}
 }
 
+static bool is_shown(const struct doctor_config *config, const struct doctor_row *r)
+{
+	return !config->quiet || r->status >= DOCTOR_WARN;
+}
+
+static bool any_shown(const struct doctor_config *config, const struct doctor_rows *rows)
+{
+	for (unsigned i = 0; i < rows->count; i++) {
+		if (is_shown(config, &rows->rows[i]))
+			return true;
+	}
+	return false;
+}
+
 static void print_rows(const struct doctor_config *config, const struct doctor_rows *rows,
 		       FILE *out)
 {
 	for (unsigned i = 0; i < rows->count; i++) {
 		const struct doctor_row *r = &rows->rows[i];
 
-		if (config->quiet && r->status < DOCTOR_WARN)
+		if (!is_shown(config, r))
 			continue;
 		fprintf(out, "%*s%s%s%s  %-*s  ", (int)INDENT, "",
 			config->color ? statuses[r->status].color : "", statuses[r->status].text,
@@ -216,19 +230,29 @@ static void print_text(const struct doctor *doctor, const unsigned counts[ARRAY_
 		       FILE *out)
 {
 	const struct doctor_config *config = doctor->config;
+	const char *gap = "";
 
-	fprintf(out, "The host\n");
-	print_rows(config, &doctor->host, out);
+	if (any_shown(config, &doctor->host)) {
+		fprintf(out, "The host\n");
+		print_rows(config, &doctor->host, out);
+		gap = "\n";
+	}
 	for (unsigned i = 0; i < doctor->device_count; i++) {
 		const struct doctor_device *dev = &doctor->devices[i];
 
-		fprintf(out, "\n%s%s%s\n", pci_addr_text(dev->info.addr).s,
+		if (!any_shown(config, &dev->rows))
+			continue;
+		fprintf(out, "%s%s%s%s\n", gap, pci_addr_text(dev->info.addr).s,
 			dev->name[0] ? "  " : "", dev->name);
 		print_rows(config, &dev->rows, out);
+		gap = "\n";
 	}
-	if (!doctor->device_count)
-		fprintf(out, "\nNo GPU is here; tinyvmm list --all lists the other devices.\n");
-	fprintf(out, "\n%u failure%s, %u warning%s\n", counts[DOCTOR_FAIL],
+	if (!doctor->device_count) {
+		fprintf(out, "%sNo GPU is here; tinyvmm list --all lists the other devices.\n",
+			gap);
+		gap = "\n";
+	}
+	fprintf(out, "%s%u failure%s, %u warning%s\n", gap, counts[DOCTOR_FAIL],
 		plural(counts[DOCTOR_FAIL]), counts[DOCTOR_WARN], plural(counts[DOCTOR_WARN]));
 }
 
