@@ -19,6 +19,7 @@
 #include "core/sys.h"
 #include "vfio/host_bind.h"
 #include "vfio/host_check.h"
+#include "vfio/host_disks.h"
 #include "vfio/host_holders.h"
 #include "vfio/host_lease.h"
 #include "vfio/host_reserved.h"
@@ -334,7 +335,7 @@ static int check_may_take(const struct vfio_host *host, const struct vfio_host_d
 int host_check_driver(const struct vfio_host *host, const struct vfio_host_device *dev)
 {
 	const struct pci_addr_text addr = pci_addr_text(dev->addr);
-	char driver[VFIO_HOST_DRIVER_SIZE], holders[256];
+	char driver[VFIO_HOST_DRIVER_SIZE], holders[256], disk[HOST_DISKS_TEXT_SIZE];
 	int r;
 
 	host_sysfs_driver(host->root, dev->addr, driver);
@@ -343,6 +344,11 @@ int host_check_driver(const struct vfio_host *host, const struct vfio_host_devic
 	r = check_may_take(host, dev);
 	if (r < 0)
 		return r;
+	if (host_disks_in_use(host->root, dev->addr, disk)) {
+		r = err_set(ERR_DEVICE, -EBUSY, "%s is in use on the host: %s", addr.s, disk);
+		err_hint("unmount or stop that first: what is not written yet would be lost");
+		return r;
+	}
 	host_holders_list(host->root, dev->addr, holders, sizeof(holders));
 	/*
 	 * NVIDIA's driver waits for its users for ever, and with some versions only a reboot ends
@@ -360,11 +366,13 @@ int host_check_driver(const struct vfio_host *host, const struct vfio_host_devic
 static void warn_of_loss(const struct vfio_host *host, const struct vfio_host_device *dev)
 {
 	const struct pci_addr_text addr = pci_addr_text(dev->addr);
-	char driver[VFIO_HOST_DRIVER_SIZE], holders[256];
+	char driver[VFIO_HOST_DRIVER_SIZE], holders[256], network[HOST_DISKS_TEXT_SIZE];
 
 	host_sysfs_driver(host->root, dev->addr, driver);
 	if (host_sysfs_is_vfio(driver))
 		return;
+	if (host_disks_network(host->root, dev->addr, network))
+		log_warn("%s takes the host's network %s along", addr.s, network);
 	host_holders_list(host->root, dev->addr, holders, sizeof(holders));
 	if (holders[0])
 		log_warn("%s is taken away from %s", addr.s, holders);

@@ -9,6 +9,7 @@
 
 #include "core/err.h"
 #include "vfio/host_check.h"
+#include "vfio/host_disks.h"
 #include "vfio/host_holders.h"
 #include "vfio/host_iommu.h"
 #include "vfio/host_lease.h"
@@ -121,12 +122,14 @@ static bool check_group(const struct vfio_host *host, const struct host_info *in
 static bool check_drivers(const struct vfio_host *host, struct host_ready *ready)
 {
 	for (unsigned i = 0; i < host->count; i++) {
-		char holders[64];
+		char holders[64], disk[HOST_DISKS_TEXT_SIZE];
 
 		switch (host_check_driver(host, &host->devices[i])) {
 		case 0:
 			continue;
 		case -EBUSY:
+			if (host_disks_in_use(host->root, host->devices[i].addr, disk))
+				return not_ready(ready, "%.120s", disk);
 			host_holders_list(host->root, host->devices[i].addr, holders,
 					  sizeof(holders));
 			return not_ready(ready, "in use by %s", holders);

@@ -457,10 +457,21 @@ static void host_without_iommu_groups(void **state)
 	assert_non_null(strstr(err_hint_text(), "AMD-Vi"));
 }
 
+static void mounted_disk_is_not_taken(void **state)
+{
+	fake_sysfs_file(&fs, "sys/devices/pci0000:40/" OTHER "/block/vda/dev", "253:0\n");
+	fake_sysfs_link(&fs, "sys/class/block/vda", "../../devices/pci0000:40/" OTHER "/block/vda");
+	fake_sysfs_file(&fs, "proc/self/mountinfo", "22 1 253:0 / /srv rw - xfs /dev/vda rw\n");
+	assert_refused(OTHER, NULL, -EBUSY, ERR_DEVICE,
+		       OTHER " is in use on the host: vda is mounted at /srv",
+		       "unmount or stop that first: what is not written yet would be lost");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(mounted_disk_is_not_taken, setup, teardown),
 		TEST(good_devices_pass_with_their_groups),
 		TEST(lease_holder_is_seen_without_locking),
 		TEST(memory_that_firmware_keeps),
