@@ -64,4 +64,7 @@ int MUST_CHECK arch_vcpu_boot(struct vcpu *vcpu, const struct arch_boot *boot);
 /* Where the vCPU stands, for the message of a crash: "rip=... cr3=..." on one line. */
 void arch_vcpu_describe(struct vcpu *vcpu, char *buf, size_t size);
 
+/* Whether it translates addresses, which a guest's first steps do not; true if that is unknown. */
+bool arch_vcpu_pages(struct vcpu *vcpu);
+
 #endif

@@ -81,9 +81,9 @@ static void vcpu_failed_in_kvm(struct vcpu *vcpu)
 
 	vcpu_crashed(vcpu, emulation ? "KVM cannot emulate an instruction" : "KVM internal error",
 		     suberror);
-	/* Where real mode is not virtualized, KVM emulates what firmware begins with. */
-	if (emulation && vcpu->id == 0 && !vcpu->counts.pio && !vcpu->counts.mmio)
-		log_error("the guest has done no I/O yet: perhaps this host's KVM cannot run "
+	/* Without the CPU's help (unrestricted guest), KVM emulates what has no paging. */
+	if (emulation && vcpu->id == 0 && !arch_vcpu_pages(vcpu))
+		log_error("those are the guest's first steps: perhaps this host's KVM cannot run "
 			  "firmware (is it nested or emulated?); try another host");
 }
 

@@ -204,3 +204,13 @@ void arch_vcpu_describe(struct vcpu *vcpu, char *buf, size_t size)
 		 sregs.cs.selector, regs.rip, regs.rsp, sregs.cr0, sregs.cr3, sregs.cr4,
 		 sregs.efer);
 }
+
+/* Control registers: Intel SDM volume 3, 2.5. */
+#define CR0_PG (1u << 31)
+
+bool arch_vcpu_pages(struct vcpu *vcpu)
+{
+	struct kvm_sregs sregs;
+
+	return sys_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0 || sregs.cr0 & CR0_PG;
+}
