@@ -7,9 +7,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cli/options_defs.h"
+#include "cli/options_help.h"
 #include "core/err.h"
 
 /* Each option is one bit of what was seen. */
@@ -181,6 +183,27 @@ static int apply(struct options *options, const struct option_def *def,
 	return def->parse(options, value);
 }
 
+/* What follows --help: a page of run's, or the command that is asked about if none was named. */
+static int parse_help_page(struct options *options, const char *arg)
+{
+	const struct command_def *command = options->command_named ? NULL : find_command(arg);
+	int r;
+
+	if (command) {
+		options->command = command->command;
+		options->command_named = true;
+		return 0;
+	}
+	if (options->command == OPTIONS_RUN && options_help_is_page(arg)) {
+		snprintf(options->help_page, sizeof(options->help_page), "%s", arg);
+		options->command_named = true;
+		return 0;
+	}
+	r = err_set(ERR_USAGE, -EINVAL, "--help: there is no page '%s'", arg);
+	err_hint("tinyvmm run --help names the pages");
+	return r;
+}
+
 static int parse(struct options *options, int argc, char *const argv[])
 {
 	const struct command_def *command = &options_commands[0];
@@ -228,6 +251,11 @@ static int parse(struct options *options, int argc, char *const argv[])
 		if (r < 0)
 			return r;
 		seen |= bit;
+		if (options->help && i + 1 < argc && argv[i + 1][0] != '-') {
+			r = parse_help_page(options, argv[i + 1]);
+			if (r < 0)
+				return r;
+		}
 		/* "tinyvmm -v list" */
 		first &= def->commands == FOR_ALL;
 	}

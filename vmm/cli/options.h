@@ -46,6 +46,9 @@
 /* A user's name [Linux: LOGIN_NAME_MAX]. */
 #define OPTIONS_USER_MAX 255
 
+/* The name of a page of run's help. */
+#define OPTIONS_PAGE_MAX 15
+
 enum options_command {
 	OPTIONS_RUN,
 	OPTIONS_LIST,
@@ -77,6 +80,7 @@ struct options {
 	enum options_command command;
 	bool command_named; /* false: run, because nothing else was said */
 	bool help, version; /* asked for instead */
+	char help_page[OPTIONS_PAGE_MAX + 1]; /* of run's help; "": the first */
 	struct options_gpu gpus[OPTIONS_GPUS_MAX];
 	unsigned gpu_count; /* of bind and release too */
 	unsigned wait_ms;   /* for a device that another tinyvmm has */
@@ -110,7 +114,8 @@ struct options_gpu_name options_gpu_name(const struct options_gpu *gpu);
 
 /*
  * -EINVAL, kind ERR_USAGE, with the option's name and what it accepts in the error chain. --help
- * and --version end the parsing: what follows them is not looked at.
+ * and --version end the parsing: what follows them is not looked at, but for the page that --help
+ * may name.
  */
 int MUST_CHECK options_parse(int argc, char *const argv[], struct options *ret_options);
 

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The texts of --help: at most 23 lines of 79 characters each, so that they fit a screen. */
-#include "cli/options.h"
+/*
+ * The texts of --help but those of run, which are in options_help_run.c: at most 23 lines of 79
+ * characters each, so that they fit a screen.
+ */
+#include "cli/options_help.h"
+
+#include <assert.h>
 
 /* clang-format off */
 static const char overview[] =
@@ -27,31 +32,6 @@ static const char overview[] =
 "  tinyvmm --gpu 0000:01:00.0 --disk ubuntu.img --cpus 8 --memory 16G\n"
 "\n"
 "See tinyvmm(1) for the rest.\n";
-
-static const char run_help[] =
-"Usage: tinyvmm [run] [OPTION]...\n"
-"\n"
-"  --gpu BDF[,PROPERTY=VALUE]...   pass this PCI device through (up to 16)\n"
-"      rom=FILE|off, vf-token=UUID   its option ROM; its secret, for SR-IOV\n"
-"      clique=N|off                  NVIDIA: GPUs of a clique reach each other\n"
-"  --p2p on|off|auto               devices reach each other's memory\n"
-"  --iommu KIND                    auto (default), iommufd or type1\n"
-"  --wait TIME                     for devices in use by another tinyvmm: 5m, 2h\n"
-"  --disk FILE[,ro][,serial=TEXT]  add a disk (up to 12)\n"
-"  --cpus N                        virtual CPUs, 1 to 254 (default 2)\n"
-"  --memory SIZE                   guest memory, as in 512M or 16G (default 4G)\n"
-"  --hugepages auto|2M|1G|off      the pages that it is made of (default auto)\n"
-"  --hide-hypervisor               the CPU does not say that it is a virtual one\n"
-"  --hypervisor-vendor TEXT        ... or says this in place of KVM\n"
-"  --firmware CODE[,vars=FILE]     UEFI firmware, and where it keeps variables\n"
-"  --firmware-log FILE|-           what a debug build of the firmware says\n"
-"  --kernel FILE [--initrd FILE]   start this kernel, without firmware\n"
-"  --cmdline TEXT                  its arguments (default console=ttyS0)\n"
-"  --timings [--json]              show in the end when each part happened\n"
-"  -v, --verbose; -q, --quiet      say more; only warnings and errors\n"
-"  -h, --help; -V, --version       show this text; the version\n"
-"\n"
-"BDF: see tinyvmm list. A comma in a file name is written ',,'.\n";
 
 static const char list_help[] =
 "Usage: tinyvmm list [OPTION]...\n"
@@ -121,7 +101,7 @@ const char *options_help(const struct options *options)
 		return overview;
 	switch (options->command) {
 	case OPTIONS_RUN:
-		break;
+		return options_help_run(options->help_page);
 	case OPTIONS_LIST:
 		return list_help;
 	case OPTIONS_DOCTOR:
@@ -131,5 +111,6 @@ const char *options_help(const struct options *options)
 	case OPTIONS_RELEASE:
 		return release_help;
 	}
-	return run_help;
+	assert(!"a command without a help text");
+	return overview;
 }

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The texts of run's --help: pages of at most 23 lines of 79 characters, to fit a screen. */
+#include "cli/options_help.h"
+
+#include <assert.h>
+
+/* clang-format off */
+static const char run_page[] =
+"Usage: tinyvmm [run] [OPTION]...\n"
+"Run a guest until it powers off.\n"
+"\n"
+"  --gpu BDF[,PROPERTY]...         pass this PCI device through (up to 16)\n"
+"  --disk FILE[,PROPERTY]...       add a disk (up to 12)\n"
+"  --cpus N                        virtual CPUs (default 2)\n"
+"  --memory SIZE                   guest memory, as in 512M or 16G (default 4G)\n"
+"  --kernel FILE [--initrd FILE]   start this kernel, without firmware\n"
+"  --cmdline TEXT                  its arguments (default console=ttyS0)\n"
+"  --wait TIME                     for devices in use by another tinyvmm: 5m, 2h\n"
+"  --timings [--json]              show in the end when each part happened\n"
+"  -v, --verbose; -q, --quiet      say more; only warnings and errors\n"
+"  -h, --help [PAGE]               show this text, or one of the pages below\n"
+"  -V, --version                   show the version\n"
+"\n"
+"Pages: tinyvmm run --help gpu      properties of --gpu; how devices are reached\n"
+"       tinyvmm run --help disk     properties of --disk\n"
+"       tinyvmm run --help cpus     what the virtual CPUs are, and say they are\n"
+"       tinyvmm run --help memory   what guest memory is made of\n"
+"       tinyvmm run --help boot     firmware and kernels\n"
+"\n"
+"BDF: see tinyvmm list. A comma in a file name is written ',,'.\n";
+
+static const char gpu_page[] =
+"--gpu BDF[,PROPERTY]...           pass this PCI device through (up to 16)\n"
+"    rom=FILE                      its option ROM in place of its own\n"
+"    rom=off                       the guest sees no option ROM\n"
+"    clique=N, clique=off          NVIDIA: GPUs of a clique reach each other\n"
+"    vf-token=UUID                 the secret of a virtual function (SR-IOV)\n"
+"--p2p on|off|auto                 devices reach each other's memory\n"
+"--iommu KIND                      auto (default), iommufd or type1\n"
+"--wait TIME                       for devices in use by another tinyvmm: 5m, 2h\n"
+"\n"
+"BDF: an address as tinyvmm list shows it (01:00.0), or the UUID or the path in\n"
+"/sys of a mediated device.\n"
+"\n"
+"Examples:\n"
+"  tinyvmm --gpu 01:00.0 --disk ubuntu.img\n"
+"  tinyvmm --gpu 01:00.0,rom=card.rom --gpu 01:00.1 --disk a.img --wait 10m\n";
+
+static const char disk_page[] =
+"--disk FILE[,PROPERTY]...         a disk: image or block device (up to 12)\n"
+"    ro                            the guest can only read it\n"
+"    serial=TEXT                   what it tells as its serial number\n"
+"\n"
+"The guest sees them in this order. A comma in a file name is written ',,'.\n";
+
+static const char cpus_page[] =
+"--cpus N                          virtual CPUs, 1 to 254 (default 2)\n"
+"--hide-hypervisor                 the CPU does not say that it is a virtual one\n"
+"--hypervisor-vendor TEXT          ... or says this in place of KVM\n";
+
+static const char memory_page[] =
+"--memory SIZE                     guest memory, as in 512M or 16G (default 4G)\n"
+"--hugepages auto|2M|1G|off        the pages that it is made of (default auto:\n"
+"                                  reserved huge pages where there are enough)\n";
+
+static const char boot_page[] =
+"--kernel FILE                     a kernel to start without firmware: bzImage\n"
+"                                  or a vmlinux with a PVH entry\n"
+"--initrd FILE                     its initial RAM disk\n"
+"--cmdline TEXT                    its arguments (default console=ttyS0)\n"
+"--firmware CODE[,vars=FILE]       UEFI firmware, and where it keeps variables\n"
+"--firmware-log FILE|-             what a debug build of the firmware says\n"
+"\n"
+"Without --kernel and --firmware, the firmware that the host has installed\n"
+"(OVMF) starts the guest from its disks.\n";
+/* clang-format on */
+
+const char *const options_help_pages[] = { "", "gpu", "disk", "cpus", "memory", "boot", NULL };
+
+static const char *const texts[] = {
+	run_page, gpu_page, disk_page, cpus_page, memory_page, boot_page,
+};
+
+static const char *find_page(const char *name)
+{
+	_Static_assert(ARRAY_SIZE(texts) + 1 == ARRAY_SIZE(options_help_pages),
+		       "a page has a name and a text");
+
+	for (unsigned i = 0; i < ARRAY_SIZE(texts); i++) {
+		if (strcmp(name, options_help_pages[i]) == 0)
+			return texts[i];
+	}
+	return NULL;
+}
+
+bool options_help_is_page(const char *name)
+{
+	return find_page(name) != NULL;
+}
+
+const char *options_help_run(const char *page)
+{
+	const char *text = find_page(page);
+
+	assert(text);
+	return text;
+}
