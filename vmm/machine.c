@@ -168,21 +168,30 @@ static int init_vm(struct machine *machine)
 	if (r < 0)
 		return r;
 	machine->requests = (struct loop_source){ machine->vm.request_fd, machine_request_ready };
-	r = loop_add(&machine->loop, &machine->requests);
-	if (r < 0)
-		return r;
-	r = arch_vm_init(&machine->vm);
-	if (r < 0)
-		return r;
-	return irq_init(&machine->irq, machine->vm.vm_fd);
+	return loop_add(&machine->loop, &machine->requests);
 }
 
 static void fini_vm(struct machine *machine)
 {
-	irq_fini(&machine->irq);
 	vm_fini(&machine->vm);
 	bus_fini(&machine->mmio);
 	bus_fini(&machine->pio);
+}
+
+/*
+ * After the RAM: the chips' registers go on KVM's own buses, and since Linux 6.18 a memory slot
+ * that is made soon after that waits some milliseconds until the old buses are free.
+ */
+static int init_chips(struct machine *machine)
+{
+	int r = arch_vm_init(&machine->vm);
+
+	return r < 0 ? r : irq_init(&machine->irq, machine->vm.vm_fd);
+}
+
+static void fini_chips(struct machine *machine)
+{
+	irq_fini(&machine->irq);
 }
 
 static int init_console(struct machine *machine)
@@ -258,6 +267,7 @@ static const struct step preflight[] = {
 static const struct step building[] = {
 	{ "device loop", init_device_loop, fini_device_loop },
 	{ "memory", machine_init_ram, machine_fini_ram },
+	{ "interrupt controllers", init_chips, fini_chips },
 	{ "chipset", machine_add_chipset, fini_pci },
 	{ "console", init_console, fini_console },
 	{ "passed-through devices", machine_add_gpus, fini_gpus },
@@ -373,6 +383,8 @@ int machine_run(struct machine *machine, enum machine_end *ret_end)
 
 void machine_fini(struct machine *machine)
 {
+	vm_end(&machine->vm);
+	irq_end(&machine->irq);
 	while (machine->step_count)
 		machine_undo(machine);
 }

@@ -76,6 +76,11 @@ void irq_fini(struct irq *irq)
 	pthread_mutex_destroy(&irq->lock);
 }
 
+void irq_end(struct irq *irq)
+{
+	irq->ending = true;
+}
+
 static int irq_commit_locked(struct irq *irq)
 {
 	int r;
@@ -144,7 +149,7 @@ int irq_resample_attach(struct irq *irq, unsigned gsi, int trigger_fd, int resam
 
 void irq_resample_detach(struct irq *irq, unsigned gsi, int trigger_fd)
 {
-	if (irq_fd(irq, gsi, trigger_fd, 0, KVM_IRQFD_FLAG_DEASSIGN) < 0)
+	if (!irq->ending && irq_fd(irq, gsi, trigger_fd, 0, KVM_IRQFD_FLAG_DEASSIGN) < 0)
 		log_error("interrupt line %u: detach failed", gsi);
 }
 
@@ -284,7 +289,8 @@ void msi_vec_mask(struct msi_vec *vec)
 {
 	if (!vec->attached)
 		return;
-	if (irq_fd(vec->irq, (unsigned)vec->gsi, vec->eventfd, 0, KVM_IRQFD_FLAG_DEASSIGN) < 0)
+	if (!vec->irq->ending &&
+	    irq_fd(vec->irq, (unsigned)vec->gsi, vec->eventfd, 0, KVM_IRQFD_FLAG_DEASSIGN) < 0)
 		log_error("interrupt route %d: detach failed", vec->gsi);
 	vec->attached = false;
 }

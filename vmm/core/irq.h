@@ -23,12 +23,14 @@ struct irq {
 	uint16_t msi_entry[IRQ_GSIS_MAX]; /* where in the table each MSI's GSI is; 0: nowhere */
 	uint8_t line_sources[IRQ_LINES];  /* how many irq_lines assert each GSI */
 	uint64_t gsi_used[IRQ_GSIS_MAX / 64];
-	bool dirty; /* the table differs from KVM's */
+	bool dirty;  /* the table differs from KVM's */
+	bool ending; /* see irq_end; main thread */
 };
 
 /* `vm_fd` must have its irqchip. The lines are routed to PIC and IOAPIC as on a PC. */
 int MUST_CHECK irq_init(struct irq *irq, int vm_fd);
 void irq_fini(struct irq *irq);
+void irq_end(struct irq *irq); /* like vm_end: irqfds go with the VM */
 
 /*
  * One source of a level-triggered (or, in the IOAPIC's eyes, edge-triggered) line. Several sources

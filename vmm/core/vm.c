@@ -125,6 +125,11 @@ void vm_fini(struct vm *vm)
 	pthread_mutex_destroy(&vm->lock);
 }
 
+void vm_end(struct vm *vm)
+{
+	vm->ending = true;
+}
+
 int vm_check_extension(const struct vm *vm, unsigned cap)
 {
 	int r = sys_ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, (void *)(uintptr_t)cap);
@@ -190,6 +195,10 @@ void vm_slot_unmap(struct vm *vm, struct vm_slot *slot)
 
 	if (!slot->mapped)
 		return;
+	if (vm->ending) {
+		slot->mapped = false;
+		return;
+	}
 	/* A size of 0 deletes the slot. The kernel may lack memory even for that: the slot stays.
 	 */
 	r = sys_ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
@@ -217,7 +226,8 @@ int vm_doorbell_add(struct vm *vm, uint64_t gpa, int fd)
 
 void vm_doorbell_remove(struct vm *vm, uint64_t gpa, int fd)
 {
-	(void)vm_doorbell(vm, gpa, fd, KVM_IOEVENTFD_FLAG_DEASSIGN);
+	if (!vm->ending)
+		(void)vm_doorbell(vm, gpa, fd, KVM_IOEVENTFD_FLAG_DEASSIGN);
 }
 
 void vm_request(struct vm *vm, enum vm_request request)

@@ -34,6 +34,7 @@ struct vm {
 	uint64_t slot_used[VM_SLOTS_MAX / 64];
 	atomic_int request;
 	int request_fd; /* eventfd, readable when request changed; the main loop watches it */
+	bool ending;    /* see vm_end; main thread */
 };
 
 /*
@@ -42,6 +43,12 @@ struct vm {
  */
 int MUST_CHECK vm_init(struct vm *vm);
 void vm_fini(struct vm *vm);
+
+/*
+ * No vCPU will run any more: from here on slots and doorbells are left to the end of the VM, which
+ * takes all of them at once. For each that goes alone KVM waits until nobody can be using it.
+ */
+void vm_end(struct vm *vm);
 
 int MUST_CHECK vm_check_extension(const struct vm *vm, unsigned cap); /* value, 0 if absent */
 
