@@ -7,6 +7,9 @@
 
 #include "devices/pci.h"
 
+/* As many as the transport has. */
+#define VIRTIO_BLK_QUEUES_MAX 64u
+
 struct blk_file;
 struct loop;
 
@@ -16,14 +19,17 @@ struct virtio_blk_options {
 	/* What the guest sees as the disk's serial number, cut after 20 bytes; NULL: made from
 	 * path. */
 	const char *serial;
+	unsigned queues; /* 1 .. VIRTIO_BLK_QUEUES_MAX */
+	/* Queue i runs on loops[i % loop_count], which may be shared with other devices. */
+	struct loop *loops;
+	unsigned loop_count;
 };
 
 /*
- * The device, not yet on a bus; destroyed through its device_ops, while the loop still runs, so
- * that writes in flight end well. `loop` may be shared with other devices, but is not one that
- * waits for vCPUs. Errors name the disk.
+ * The device, not yet on a bus; destroyed through its device_ops, while the loops still run, so
+ * that writes in flight end well. No loop is one that waits for vCPUs. Errors name the disk.
  */
-int MUST_CHECK virtio_blk_create(const struct board *board, struct loop *loop,
+int MUST_CHECK virtio_blk_create(const struct board *board,
 				 const struct virtio_blk_options *options,
 				 struct pci_dev **ret_dev);
 

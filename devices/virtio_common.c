@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Feature negotiation, status and queue registers of a virtio device; runs on vCPUs with the
- * device's lock held, and starts and stops the device on its loop.
+ * device's lock held, and starts and stops the queues on their loops.
  * [virtio-1.2 2.1 Device Status Field, 3.1.1 Driver Requirements: Device Initialization,
  *  4.1.4.3 Common configuration structure layout]
  */
@@ -20,36 +20,49 @@
 
 static void start_on_loop(void *arg)
 {
-	struct virtio_pci *vdev = arg;
+	struct virtio_queue *q = arg;
 
-	vdev->running = true;
-	for (unsigned i = 0; i < vdev->class->queues; i++) {
-		struct virtio_queue *q = &vdev->queues[i];
-
-		if (!q->enabled)
-			continue;
-		virtqueue_set_features(&q->vq, vdev->driver_features);
-		/* What the driver rang for too early was dropped: look once of our own accord. */
-		sys_eventfd_signal(q->doorbell.fd);
-	}
-	if (vdev->class->start)
-		vdev->class->start(vdev);
+	virtqueue_set_features(&q->vq, q->vdev->driver_features);
+	q->running = true;
+	/* What the driver rang for too early was dropped: look once of our own accord. */
+	sys_eventfd_signal(q->doorbell.fd);
 }
 
 static void stop_on_loop(void *arg)
 {
-	struct virtio_pci *vdev = arg;
+	struct virtio_queue *q = arg;
+	struct virtio_pci *vdev = q->vdev;
+	unsigned queue = (unsigned)(q - vdev->queues);
 
-	if (!vdev->running)
-		return;
+	q->running = false;
 	if (vdev->class->stop)
-		vdev->class->stop(vdev);
-	vdev->running = false;
+		vdev->class->stop(vdev, queue);
+	virtio_pci_publish(vdev, queue);
+}
+
+/* On the loop of each queue that the driver uses, in turn. */
+static void call_loops(struct virtio_pci *vdev, void (*fn)(void *arg))
+{
+	for (unsigned i = 0; i < vdev->queue_count; i++) {
+		if (vdev->queues[i].enabled)
+			loop_call(vdev->queues[i].loop, fn, &vdev->queues[i]);
+	}
+}
+
+static void common_start(struct virtio_pci *vdev)
+{
+	if (vdev->class->start)
+		vdev->class->start(vdev);
+	vdev->started = true;
+	call_loops(vdev, start_on_loop);
 }
 
 void virtio_common_stop(struct virtio_pci *vdev)
 {
-	loop_call(vdev->loop, stop_on_loop, vdev);
+	if (!vdev->started)
+		return;
+	call_loops(vdev, stop_on_loop);
+	vdev->started = false;
 }
 
 void virtio_common_reset(struct virtio_pci *vdev)
@@ -63,7 +76,7 @@ void virtio_common_reset(struct virtio_pci *vdev)
 	virtio_isr_take(vdev);
 	atomic_store(&vdev->needs_reset, false);
 	atomic_store(&vdev->config_vector, VIRTIO_MSI_NO_VECTOR);
-	for (unsigned i = 0; i < vdev->class->queues; i++) {
+	for (unsigned i = 0; i < vdev->queue_count; i++) {
 		struct virtio_queue *q = &vdev->queues[i];
 
 		q->size = vdev->class->queue_size;
@@ -100,7 +113,7 @@ static void status_write(struct virtio_pci *vdev, uint8_t val)
 	}
 	vdev->status |= set;
 	if (set & VIRTIO_CONFIG_S_DRIVER_OK)
-		loop_call(vdev->loop, start_on_loop, vdev);
+		common_start(vdev);
 }
 
 static void driver_features_write(struct virtio_pci *vdev, uint32_t val)
@@ -137,7 +150,7 @@ static void log_unknown(const struct virtio_pci *vdev, uint64_t off, unsigned le
 
 static struct virtio_queue *selected_queue(struct virtio_pci *vdev)
 {
-	return vdev->queue_select < vdev->class->queues ? &vdev->queues[vdev->queue_select] : NULL;
+	return vdev->queue_select < vdev->queue_count ? &vdev->queues[vdev->queue_select] : NULL;
 }
 
 static void queue_enable(struct virtio_pci *vdev, struct virtio_queue *q)
@@ -261,7 +274,7 @@ static struct virtio_pci_common_cfg snapshot(struct virtio_pci *vdev)
 		.guest_feature = htole32(
 			features_window(vdev->driver_features, vdev->driver_features_select)),
 		.msix_config = htole16((uint16_t)atomic_load(&vdev->config_vector)),
-		.num_queues = htole16(vdev->class->queues),
+		.num_queues = htole16((uint16_t)vdev->queue_count),
 		.device_status = vdev->status,
 		.config_generation = 0, /* the device-specific configuration never changes */
 		.queue_select = htole16(vdev->queue_select),

@@ -13,7 +13,7 @@
 
 #define VIRTIO_COMMON_LEN ((uint32_t)sizeof(struct virtio_pci_common_cfg))
 
-/* With the lock held; any `off` and `len`. A write of status may wait for the loop. */
+/* With the lock held; any `off` and `len`. A write of status may wait for the loops. */
 uint64_t virtio_common_read(struct virtio_pci *vdev, uint64_t off, unsigned len);
 void virtio_common_write(struct virtio_pci *vdev, uint64_t off, unsigned len, uint64_t val);
 

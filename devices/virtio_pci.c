@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A virtio device on PCI: BAR 0, doorbells and interrupts, and its life. Registers on vCPUs with
- * the device's lock held; doorbells and interrupts on the device's loop. [virtio-1.2 4.1 Virtio
+ * the device's lock held; doorbells and interrupts on the queues' loops. [virtio-1.2 4.1 Virtio
  * Over PCI Bus]
  */
 #include "devices/virtio_pci.h"
@@ -66,16 +66,16 @@ static void interrupt(struct virtio_pci *vdev, atomic_uint *vector, uint8_t isr)
 		pci_msix_notify(&vdev->msix, v);
 }
 
-static void assert_on_loop(const struct virtio_pci *vdev)
+static void assert_on_loop(const struct loop *loop)
 {
-	assert(!vdev->loop->running || pthread_equal(vdev->loop->thread, pthread_self()));
+	assert(!loop->running || pthread_equal(loop->thread, pthread_self()));
 }
 
 void virtio_pci_publish(struct virtio_pci *vdev, unsigned queue)
 {
 	struct virtio_queue *q = &vdev->queues[queue];
 
-	assert_on_loop(vdev);
+	assert_on_loop(q->loop);
 	if (virtqueue_publish(&q->vq))
 		interrupt(vdev, &q->vector, ISR_QUEUE);
 	if (q->vq.broken && !atomic_exchange(&vdev->needs_reset, true)) {
@@ -94,7 +94,7 @@ static void doorbell_rang(struct loop_source *source)
 	unsigned queue = (unsigned)(q - vdev->queues);
 
 	sys_eventfd_drain(source->fd);
-	if (!vdev->running || !q->enabled)
+	if (!q->running)
 		return;
 	for (unsigned round = 0; round < DOORBELL_ROUNDS; round++) {
 		virtqueue_doorbell_off(&q->vq);
@@ -124,7 +124,7 @@ static void virtio_bar_map(struct pci_dev *pci, unsigned n)
 		return;
 	}
 	/* Without KVM's help the write is trapped and signals the same eventfd, only slower. */
-	for (unsigned i = 0; i < vdev->class->queues; i++) {
+	for (unsigned i = 0; i < vdev->queue_count; i++) {
 		if (vm_doorbell_add(pci->board->vm, doorbell_gpa(vdev, i),
 				    vdev->queues[i].doorbell.fd) < 0)
 			log_guest("%s: no fast doorbell for queue %u", pci->device.name, i);
@@ -135,7 +135,7 @@ static void virtio_bar_unmap(struct pci_dev *pci, unsigned n)
 {
 	struct virtio_pci *vdev = virtio_pci_of(pci);
 
-	for (unsigned i = 0; i < vdev->class->queues; i++)
+	for (unsigned i = 0; i < vdev->queue_count; i++)
 		vm_doorbell_remove(pci->board->vm, doorbell_gpa(vdev, i),
 				   vdev->queues[i].doorbell.fd);
 	bus_remove(pci->board->mmio, &vdev->range);
@@ -176,7 +176,7 @@ void virtio_bar_write(struct virtio_pci *vdev, uint64_t addr, unsigned len, uint
 		break;
 	case VIRTIO_PAGE_NOTIFY:
 		/* The address says which queue; the value says the same again. */
-		if (off / VIRTIO_NOTIFY_MULTIPLIER < vdev->class->queues)
+		if (off / VIRTIO_NOTIFY_MULTIPLIER < vdev->queue_count)
 			sys_eventfd_signal(
 				vdev->queues[off / VIRTIO_NOTIFY_MULTIPLIER].doorbell.fd);
 		break;
@@ -223,8 +223,8 @@ static const struct pci_dev_ops virtio_pci_ops = {
 
 /* --- life --- */
 
-int virtio_pci_init(struct virtio_pci *vdev, const struct board *board, struct loop *loop,
-		    const struct virtio_class *class, uint64_t features, const void *config)
+int virtio_pci_init(struct virtio_pci *vdev, const struct board *board,
+		    const struct virtio_class *class, const struct virtio_setup *setup)
 {
 	const struct pci_ids ids = {
 		.vendor = VIRTIO_VENDOR,
@@ -236,23 +236,24 @@ int virtio_pci_init(struct virtio_pci *vdev, const struct board *board, struct l
 	};
 	int r;
 
-	assert(class->queues <= VIRTIO_QUEUES_MAX && class->config_len <= VIRTIO_BAR_PAGE);
+	assert(setup->queues && setup->queues <= VIRTIO_QUEUES_MAX && setup->loop_count);
+	assert(class->config_len <= VIRTIO_BAR_PAGE);
 	assert(is_pow2(class->queue_size) && class->queue_size <= VIRTQUEUE_SIZE_MAX);
 	vdev->pci.device = (struct device){ .name = class->name, .ops = class->device_ops };
 	pci_dev_init(&vdev->pci, board, &virtio_pci_ops, &ids);
 	pthread_mutex_init(&vdev->intx_lock, NULL);
 	vdev->class = class;
-	vdev->loop = loop;
-	vdev->config = config;
+	vdev->queue_count = setup->queues;
+	vdev->config = setup->config;
 	/*
 	 * ACCESS_PLATFORM is not offered: this device reaches all of the guest's RAM at the
 	 * addresses the guest uses, and the bit would only send its drivers through a DMA layer
 	 * with nothing to translate [virtio-1.2 6.1].
 	 */
-	vdev->features = features | 1ull << VIRTIO_F_VERSION_1 |
+	vdev->features = setup->features | 1ull << VIRTIO_F_VERSION_1 |
 			 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX;
 	vdev->range = (struct bus_range){ .size = VIRTIO_BAR_SIZE, .ops = &bar_ops, .dev = vdev };
-	for (unsigned i = 0; i < class->queues; i++) {
+	for (unsigned i = 0; i < setup->queues; i++) {
 		vdev->queues[i].vdev = vdev;
 		vdev->queues[i].doorbell = (struct loop_source){ .fd = -1, .ready = doorbell_rang };
 	}
@@ -261,36 +262,41 @@ int virtio_pci_init(struct virtio_pci *vdev, const struct board *board, struct l
 	pci_bar_init(&vdev->pci, VIRTIO_BAR, PCI_BAR_MEM32, VIRTIO_BAR_SIZE, false);
 	pci_set_intx_pin(&vdev->pci, 1);
 	r = virtio_pci_config_init(vdev);
-	for (unsigned i = 0; r == 0 && i < class->queues; i++) {
+	for (unsigned i = 0; r == 0 && i < setup->queues; i++) {
+		struct loop *loop = &setup->loops[i % setup->loop_count];
 		struct loop_source *doorbell = &vdev->queues[i].doorbell;
 
 		doorbell->fd = sys_eventfd();
 		r = doorbell->fd < 0 ? err_sys(ERR_LIMIT, doorbell->fd, "make a doorbell")
 				     : loop_add(loop, doorbell);
+		if (r == 0)
+			vdev->queues[i].loop = loop;
 	}
 	return r < 0 ? err_wrap(r, "%s", class->name) : 0;
 }
 
 static void leave_loop(void *arg)
 {
-	struct virtio_pci *vdev = arg;
+	struct virtio_queue *q = arg;
 
-	for (unsigned i = 0; i < vdev->class->queues; i++)
-		loop_remove(vdev->loop, &vdev->queues[i].doorbell);
+	loop_remove(q->loop, &q->doorbell);
 }
 
 void virtio_pci_fini(struct virtio_pci *vdev)
 {
-	if (!vdev || !vdev->loop)
+	if (!vdev || !vdev->class)
 		return;
 	virtio_common_stop(vdev);
-	loop_call(vdev->loop, leave_loop, vdev);
+	for (unsigned i = 0; i < vdev->queue_count; i++) {
+		if (vdev->queues[i].loop)
+			loop_call(vdev->queues[i].loop, leave_loop, &vdev->queues[i]);
+	}
 	pci_dev_fini(&vdev->pci);
 	pci_msix_fini(&vdev->msix);
-	for (unsigned i = 0; i < vdev->class->queues; i++)
+	for (unsigned i = 0; i < vdev->queue_count; i++)
 		close_fd(&vdev->queues[i].doorbell.fd);
 	pthread_mutex_destroy(&vdev->intx_lock);
-	vdev->loop = NULL;
+	vdev->class = NULL;
 }
 
 void virtio_pci_reset(struct device *dev)

@@ -3,9 +3,10 @@
  * A virtio device on PCI, modern interface only: the base of every virtio device class.
  * [virtio-1.2 2 Basic Facilities of a Virtio Device, 4.1 Virtio Over PCI Bus]
  *
- * Threads: registers are accessed by vCPUs under the pci_dev's lock. Queues belong to the loop that
- * the class was given, from start to stop; a vCPU that starts or resets the device waits for the
- * loop while holding the lock, so nothing on the loop ever takes it.
+ * Threads: registers are accessed by vCPUs under the pci_dev's lock. Each queue belongs to one
+ * loop, from start to stop; several queues may share one. A vCPU that starts or resets the device
+ * waits for the loops, one after the other, while holding the lock, so nothing on a loop ever takes
+ * it, and no loop waits for another.
  */
 #ifndef DEVICES_VIRTIO_PCI_H
 #define DEVICES_VIRTIO_PCI_H
@@ -19,7 +20,7 @@
 #include "devices/pci_msix.h"
 #include "devices/virtqueue.h"
 
-#define VIRTIO_QUEUES_MAX 8u
+#define VIRTIO_QUEUES_MAX 64u
 
 struct virtio_pci;
 
@@ -28,22 +29,28 @@ struct virtio_class {
 	const char *name; /* "virtio-rng" */
 	uint16_t id;      /* VIRTIO_ID_* */
 	uint32_t pci_class;
-	uint16_t queues;     /* up to VIRTIO_QUEUES_MAX */
 	uint16_t queue_size; /* of each, at most: a power of two up to VIRTQUEUE_SIZE_MAX */
 	uint16_t config_len; /* bytes of device-specific configuration, up to a page; may be 0 */
 	const struct device_ops *device_ops; /* .reset: virtio_pci_reset */
 
-	/* All on the loop. */
-
-	/* The driver is ready, with the features in vdev->driver_features. May be NULL. */
+	/*
+	 * The driver is ready, with the features in vdev->driver_features. On a vCPU with the lock
+	 * held, before any queue is served. May be NULL.
+	 */
 	void (*start)(struct virtio_pci *vdev);
+
+	/* The rest on the queue's loop. */
+
 	/*
 	 * There are chains to pop in vdev->queues[queue].vq. Pushes made before it returns are
 	 * published for it; later ones by virtio_pci_publish.
 	 */
 	void (*notify)(struct virtio_pci *vdev, unsigned queue);
-	/* The driver resets the device. Nothing is in flight when it returns. May be NULL. */
-	void (*stop)(struct virtio_pci *vdev);
+	/*
+	 * The driver resets the device. When it returns nothing of the queue is in flight; what it
+	 * pushed is published for it. For queues that the driver enabled only. May be NULL.
+	 */
+	void (*stop)(struct virtio_pci *vdev, unsigned queue);
 };
 
 struct virtio_queue {
@@ -54,14 +61,24 @@ struct virtio_queue {
 	uint64_t desc, avail, used; /* guest-physical */
 	atomic_uint vector;         /* written under the lock, read by the loop */
 
+	struct loop *loop;           /* NULL: it does not watch the doorbell */
 	struct loop_source doorbell; /* an eventfd that KVM or a trapped write signals */
 	struct virtqueue vq;         /* the loop's while it runs */
+	bool running;                /* the loop's */
+};
+
+/* What a class's constructor decides. */
+struct virtio_setup {
+	uint64_t features;  /* the class's own; VERSION_1 and those of the rings are added */
+	const void *config; /* class->config_len bytes, little-endian; outlives the device */
+	unsigned queues;    /* 1 .. VIRTIO_QUEUES_MAX */
+	struct loop *loops; /* queue i is on loops[i % loop_count]; none waits for vCPUs */
+	unsigned loop_count;
 };
 
 struct virtio_pci {
 	struct pci_dev pci; /* first */
 	const struct virtio_class *class;
-	struct loop *loop;
 	struct pci_msix msix;
 	struct bus_range range; /* BAR 0 */
 	unsigned cfg_cap;       /* offset of the PCI configuration access capability */
@@ -73,8 +90,8 @@ struct virtio_pci {
 	uint64_t driver_features; /* fixed while the device runs */
 	uint16_t queue_select;
 	uint8_t status;
+	bool started; /* the queues that are enabled are served */
 
-	bool running; /* the loop's */
 	atomic_bool needs_reset;
 	atomic_uint config_vector;
 
@@ -82,25 +99,23 @@ struct virtio_pci {
 	uint8_t isr;
 	bool intx_disabled;
 
+	unsigned queue_count;
 	struct virtio_queue queues[VIRTIO_QUEUES_MAX];
 };
 
-/*
- * For the constructor of a class. `vdev` is zeroed. `features` are the class's own; VERSION_1 and
- * those of the rings are added. `config` holds class->config_len bytes, little-endian, and outlives
- * `vdev`. `loop` is not one that waits for vCPUs. After a failure virtio_pci_fini is allowed.
- */
+/* For the constructor of a class. `vdev` is zeroed. After a failure virtio_pci_fini is allowed. */
 int MUST_CHECK virtio_pci_init(struct virtio_pci *vdev, const struct board *board,
-			       struct loop *loop, const struct virtio_class *class,
-			       uint64_t features, const void *config);
+			       const struct virtio_class *class, const struct virtio_setup *setup);
 
-/* Stops the device, which ends what is in flight. Main thread, vCPUs gone, the loop still there. */
+/* Stops the device, which ends what is in flight. Main thread, vCPUs gone, the loops still there.
+ */
 void virtio_pci_fini(struct virtio_pci *vdev);
 
 /* A device_ops.reset. */
 void virtio_pci_reset(struct device *dev);
 
-/* Shows the driver what was pushed to the queue, with one interrupt if it wants one. Loop. */
+/* Shows the driver what was pushed to the queue, with one interrupt if it wants one. On its loop.
+ */
 void virtio_pci_publish(struct virtio_pci *vdev, unsigned queue);
 
 #endif

@@ -101,7 +101,7 @@ static void add_caps(struct virtio_pci *vdev)
 		VIRTIO_ISR_LEN);
 	cap = add_cap(vdev, VIRTIO_PCI_CAP_NOTIFY_CFG, sizeof(struct virtio_pci_notify_cap),
 		      VIRTIO_PAGE_NOTIFY * VIRTIO_BAR_PAGE,
-		      vdev->class->queues * VIRTIO_NOTIFY_MULTIPLIER);
+		      vdev->queue_count * VIRTIO_NOTIFY_MULTIPLIER);
 	store_le(pci->config + cap + VIRTIO_PCI_NOTIFY_CAP_MULT, 4, VIRTIO_NOTIFY_MULTIPLIER);
 	if (vdev->class->config_len)
 		add_cap(vdev, VIRTIO_PCI_CAP_DEVICE_CFG, len, VIRTIO_PAGE_DEVICE * VIRTIO_BAR_PAGE,
@@ -119,7 +119,7 @@ static void add_caps(struct virtio_pci *vdev)
 static int add_msix(struct virtio_pci *vdev)
 {
 	struct pci_dev *pci = &vdev->pci;
-	unsigned count = vdev->class->queues + 1u;
+	unsigned count = vdev->queue_count + 1;
 	unsigned cap = pci_add_cap(pci, PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF);
 
 	static_assert((VIRTIO_QUEUES_MAX + 1) * PCI_MSIX_ENTRY_SIZE <= VIRTIO_BAR_PAGE, "one page");

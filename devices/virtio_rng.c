@@ -73,7 +73,6 @@ static const struct virtio_class rng_class = {
 	.name = "virtio-rng",
 	.id = VIRTIO_ID_RNG,
 	.pci_class = PCI_CLASS_UNASSIGNED,
-	.queues = 1,
 	.queue_size = RNG_QUEUE_SIZE,
 	.device_ops = &rng_device_ops,
 	.notify = rng_notify,
@@ -81,12 +80,13 @@ static const struct virtio_class rng_class = {
 
 int virtio_rng_create(const struct board *board, struct loop *loop, struct pci_dev **ret_dev)
 {
+	const struct virtio_setup setup = { .queues = 1, .loops = loop, .loop_count = 1 };
 	struct virtio_rng *rng = calloc(1, sizeof(*rng));
 	int r;
 
 	if (!rng)
 		return err_sys(ERR_LIMIT, -ENOMEM, "%s", rng_class.name);
-	r = virtio_pci_init(&rng->vdev, board, loop, &rng_class, 0, NULL);
+	r = virtio_pci_init(&rng->vdev, board, &rng_class, &setup);
 	if (r < 0) {
 		rng_destroy(&rng->vdev.pci.device);
 		return r;

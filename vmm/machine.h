@@ -31,6 +31,9 @@
 #define MACHINE_DEVICES_MAX 64
 #define MACHINE_STEPS_MAX   24
 
+/* Threads of one disk, see machine_devices.c. */
+#define MACHINE_DISK_THREADS_MAX 4
+
 struct fw_cfg;
 struct acpi_tables;
 struct ich9_lpc;
@@ -75,7 +78,8 @@ struct machine {
 	struct loop_source pinned;
 	struct blk_file disk_files[OPTIONS_DISKS_MAX]; /* until its device takes it over */
 	struct vfio_rom_file roms[OPTIONS_GPUS_MAX];
-	struct loop disk_loops[OPTIONS_DISKS_MAX];
+	struct loop disk_loops[OPTIONS_DISKS_MAX][MACHINE_DISK_THREADS_MAX];
+	unsigned disk_loop_counts[OPTIONS_DISKS_MAX];
 	unsigned disk_count;
 	struct pci_dev *gpus[OPTIONS_GPUS_MAX];
 	unsigned gpu_count;

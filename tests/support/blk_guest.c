@@ -121,15 +121,46 @@ uint32_t blk_guest_features(struct blk_guest *f)
 int blk_guest_plug(struct blk_guest *f, bool read_only, const char *serial)
 {
 	struct blk_file file = { 0 };
-	const struct virtio_blk_options options = { f->path, &file, serial };
+	const struct virtio_blk_options options = {
+		.path = f->path,
+		.file = &file,
+		.serial = serial,
+		.queues = f->queues,
+		.loops = f->loops,
+		.loop_count = f->loop_count,
+	};
 	struct pci_dev *dev;
 	int r = blk_file_open(&file, f->path, read_only);
 
 	if (r == 0)
-		r = virtio_blk_create(&f->guest.board, &f->guest.loop, &options, &dev);
+		r = virtio_blk_create(&f->guest.board, &options, &dev);
 	if (r == 0)
 		virtio_guest_plug(&f->guest, dev);
 	return r;
+}
+
+/* The device's own file descriptor, so that a test can put something slower in its place. */
+static int device_fd(const struct blk_guest *f)
+{
+	for (int fd = 3; fd < 1024; fd++) {
+		char link[64], target[128] = "";
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		if (readlink(link, target, sizeof(target) - 1) > 0 && !strcmp(target, f->path))
+			return fd;
+	}
+	fail_msg("the device has no open file");
+	return -1;
+}
+
+int blk_guest_make_reads_wait(const struct blk_guest *f)
+{
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_true(dup2(fds[0], device_fd(f)) >= 0);
+	close(fds[0]);
+	return fds[1];
 }
 
 int blk_guest_setup_bare(void **state)
@@ -148,6 +179,11 @@ int blk_guest_setup_bare(void **state)
 		return -1;
 	close(fd);
 	virtio_guest_init(&f->guest);
+	for (unsigned i = 0; i < BLK_LOOPS; i++) {
+		if (loop_init(&f->loops[i]) < 0 || loop_start_thread(&f->loops[i], "disk") < 0)
+			return -1;
+	}
+	f->loop_count = f->queues = 1;
 	*state = f;
 	return 0;
 }
@@ -161,6 +197,11 @@ int blk_guest_teardown(void **state)
 {
 	struct blk_guest *f = *state;
 
+	virtio_guest_unplug(&f->guest);
+	for (unsigned i = 0; i < BLK_LOOPS; i++) {
+		loop_join_thread(&f->loops[i]);
+		loop_fini(&f->loops[i]);
+	}
 	virtio_guest_fini(&f->guest);
 	unlink(f->path);
 	free(f);

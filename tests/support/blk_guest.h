@@ -15,13 +15,16 @@
 #define BLK_SECTORS    8192u
 #define BLK_IMAGE_SIZE (BLK_SECTORS * BLK_SECTOR)
 #define BLK_DATA       0x100000u /* from here the guest's RAM is free for buffers */
-#define BLK_TIMEOUT    20000u    /* for what must happen */
-#define BLK_PENDING    0xaau     /* a status byte that the device has not written */
+#define BLK_LOOPS      2u
+#define BLK_TIMEOUT    20000u /* for what must happen */
+#define BLK_PENDING    0xaau  /* a status byte that the device has not written */
 #define BLK_F_FLUSH    (1ull << VIRTIO_BLK_F_FLUSH)
 
 struct blk_guest {
 	struct virtio_guest guest;
-	struct vring_driver drv;
+	struct loop loops[BLK_LOOPS]; /* what the disk's queues run on, in turn */
+	unsigned loop_count, queues;  /* one of each, unless changed before the plug */
+	struct vring_driver drv;      /* of queue 0 */
 	char path[64];
 	uint8_t image[BLK_IMAGE_SIZE]; /* what it holds, or should */
 };
@@ -53,6 +56,9 @@ uint32_t blk_guest_finish(struct blk_guest *f, uint16_t head);
 /* One request from start to end; its status. */
 uint8_t blk_guest_request(struct blk_guest *f, uint32_t type, uint64_t sector, uint64_t gpa,
 			  uint32_t len, uint32_t *ret_used_len);
+
+/* From now on the device's reads wait until something is written to the fd returned. */
+int blk_guest_make_reads_wait(const struct blk_guest *f);
 
 void blk_guest_assert_read_ok(struct blk_guest *f); /* the device works */
 void blk_guest_assert_image(struct blk_guest *f);   /* the file holds what f->image does */

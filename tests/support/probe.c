@@ -40,13 +40,14 @@ static void probe_notify(struct virtio_pci *vdev, unsigned queue)
 	}
 }
 
-static void probe_stop(struct virtio_pci *vdev)
+static void probe_stop(struct virtio_pci *vdev, unsigned queue)
 {
 	struct probe *probe = probe_of(vdev);
 
+	if (queue != PROBE_KEEPER)
+		return;
 	while (probe->kept_count)
 		virtqueue_push(&vdev->queues[PROBE_KEEPER].vq, probe->kept[--probe->kept_count], 2);
-	virtio_pci_publish(vdev, PROBE_KEEPER);
 	probe->stop_thread = pthread_self();
 	atomic_fetch_add(&probe->stops, 1);
 }
@@ -61,11 +62,10 @@ void probe_destroy(struct device *dev)
 
 static const struct device_ops probe_device_ops = { virtio_pci_reset, probe_destroy };
 
-const struct virtio_class probe_class = {
+static const struct virtio_class probe_class = {
 	.name = "probe",
 	.id = PROBE_ID,
 	.pci_class = 0xff0000,
-	.queues = PROBE_QUEUES,
 	.queue_size = PROBE_QUEUE,
 	.config_len = sizeof(probe_config),
 	.device_ops = &probe_device_ops,
@@ -74,6 +74,19 @@ const struct virtio_class probe_class = {
 	.stop = probe_stop,
 };
 
+int probe_init(struct probe *probe, struct virtio_guest *guest)
+{
+	const struct virtio_setup setup = {
+		.features = PROBE_F_CLASS,
+		.config = probe_config,
+		.queues = PROBE_QUEUES,
+		.loops = &guest->loop,
+		.loop_count = 1,
+	};
+
+	return virtio_pci_init(&probe->vdev, &guest->board, &probe_class, &setup);
+}
+
 int probe_setup(void **state)
 {
 	struct probe_guest *f = test_calloc(1, sizeof(*f));
@@ -81,8 +94,7 @@ int probe_setup(void **state)
 	log_set_level(LOG_ERROR);
 	virtio_guest_init(&f->guest);
 	f->probe = calloc(1, sizeof(*f->probe));
-	if (virtio_pci_init(&f->probe->vdev, &f->guest.board, &f->guest.loop, &probe_class,
-			    PROBE_F_CLASS, probe_config) < 0)
+	if (probe_init(f->probe, &f->guest) < 0)
 		return -1;
 	virtio_guest_plug(&f->guest, &f->probe->vdev.pci);
 	*state = f;

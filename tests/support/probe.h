@@ -28,7 +28,6 @@
 	 VIRTIO_CONFIG_S_DRIVER_OK)
 
 extern const uint8_t probe_config[PROBE_CONFIG_LEN]; /* 1, 2, 3... */
-extern const struct virtio_class probe_class;
 
 struct probe {
 	struct virtio_pci vdev;
@@ -39,7 +38,8 @@ struct probe {
 	pthread_t stop_thread;
 };
 
-/* The destroy of the class, for a device that was not plugged: on the heap, even half-built. */
+/* For a device that is not plugged: on the heap, zeroed; the second takes half-built ones too. */
+int probe_init(struct probe *probe, struct virtio_guest *guest);
 void probe_destroy(struct device *dev);
 
 struct probe_guest {

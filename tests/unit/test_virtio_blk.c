@@ -30,11 +30,13 @@ static void identity_and_configuration(void **state)
 	assert_int_equal(virtio_guest_config_read(&f->guest, PCI_CLASS_REVISION, 4) >> 24, 1);
 	assert_int_equal(blk_guest_features(f),
 			 BLK_F_FLUSH | F_EVENT_IDX | F_INDIRECT | 1u << VIRTIO_BLK_F_SEG_MAX |
-				 1u << VIRTIO_BLK_F_BLK_SIZE | 1u << VIRTIO_BLK_F_TOPOLOGY);
+				 1u << VIRTIO_BLK_F_BLK_SIZE | 1u << VIRTIO_BLK_F_TOPOLOGY |
+				 1u << VIRTIO_BLK_F_MQ);
 	assert_int_equal(config(f, offsetof(struct virtio_blk_config, capacity), 8), BLK_SECTORS);
 	assert_int_equal(config(f, offsetof(struct virtio_blk_config, seg_max), 4), BLK_QUEUE - 2);
 	assert_int_equal(config(f, offsetof(struct virtio_blk_config, blk_size), 4), BLK_SECTOR);
 	assert_int_equal(config(f, offsetof(struct virtio_blk_config, physical_block_exp), 1), 3);
+	assert_int_equal(config(f, offsetof(struct virtio_blk_config, num_queues), 2), 1);
 	assert_int_equal(virtio_guest_get(&f->guest, VIRTIO_PCI_COMMON_Q_SIZE, 2), BLK_QUEUE);
 }
 
@@ -79,7 +81,13 @@ static void constructor_says_which_disk_and_why(void **state)
 {
 	struct blk_guest *f = *state;
 	struct blk_file file = { 0 };
-	const struct virtio_blk_options options = { f->path, &file, NULL };
+	const struct virtio_blk_options options = {
+		.path = f->path,
+		.file = &file,
+		.queues = 3,
+		.loops = f->loops,
+		.loop_count = BLK_LOOPS,
+	};
 	struct pci_dev *dev = NULL;
 	struct rlimit old, tight;
 	int next;
@@ -95,11 +103,11 @@ static void constructor_says_which_disk_and_why(void **state)
 		tight = old;
 		tight.rlim_cur = (rlim_t)next + room;
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
-		r = virtio_blk_create(&f->guest.board, &f->guest.loop, &options, &dev);
+		r = virtio_blk_create(&f->guest.board, &options, &dev);
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 		if (r == 0)
 			break;
-		assert_true(room < 10);
+		assert_true(room < 20);
 		assert_null(dev);
 		assert_int_equal(file.size, 0);
 		assert_non_null(strstr(err_text(), f->path));

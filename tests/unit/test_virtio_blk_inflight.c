@@ -3,11 +3,9 @@
  * Many requests of the block device at a time, the end of what is in flight, and random ones.
  * [virtio-1.2 5.2 Block Device]
  */
-#include <fcntl.h>
 #include <linux/virtio_pci.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -15,31 +13,6 @@
 #include "cmocka_all.h"
 
 #define NOTHING 20u /* for what must not happen */
-
-/* The device's own file descriptor, so that a test can put something slower in its place. */
-static int device_fd(const struct blk_guest *f)
-{
-	for (int fd = 3; fd < 1024; fd++) {
-		char link[64], target[128] = "";
-
-		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-		if (readlink(link, target, sizeof(target) - 1) > 0 && !strcmp(target, f->path))
-			return fd;
-	}
-	fail_msg("the device has no open file");
-	return -1;
-}
-
-/* From now on the device's reads wait until something is written to the fd returned. */
-static int make_reads_wait(const struct blk_guest *f)
-{
-	int fds[2];
-
-	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	assert_true(dup2(fds[0], device_fd(f)) >= 0);
-	close(fds[0]);
-	return fds[1];
-}
 
 static void take_all(struct blk_guest *f, unsigned count)
 {
@@ -91,7 +64,7 @@ static void every_descriptor_in_flight(void **state)
 	int fd;
 
 	blk_guest_drive(f, F_INDIRECT);
-	fd = make_reads_wait(f);
+	fd = blk_guest_make_reads_wait(f);
 	for (unsigned i = 0; i < BLK_QUEUE; i++) {
 		const struct vring_buf bufs[] = {
 			{ blk_guest_header_gpa(i), sizeof(struct virtio_blk_outhdr), false },
@@ -126,7 +99,7 @@ static int start_waiting_reads(struct blk_guest *f)
 	int fd;
 
 	blk_guest_drive(f, 0);
-	fd = make_reads_wait(f);
+	fd = blk_guest_make_reads_wait(f);
 	for (unsigned i = 0; i < 3; i++)
 		blk_guest_add(f, i, VIRTIO_BLK_T_IN, 0, BLK_DATA, BLK_SECTOR);
 	blk_guest_ring(f);

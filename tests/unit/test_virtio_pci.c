@@ -303,8 +303,7 @@ static void out_of_fds_fails_the_constructor(void **state)
 	tight = old;
 	tight.rlim_cur = (rlim_t)next + 1; /* room for one doorbell of two */
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
-	r = virtio_pci_init(&probe->vdev, &f->guest.board, &f->guest.loop, &probe_class, 0,
-			    probe_config);
+	r = probe_init(probe, &f->guest);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	assert_true(r < 0);
 	assert_non_null(strstr(err_text(), "probe: make a doorbell"));

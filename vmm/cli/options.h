@@ -19,8 +19,9 @@
 #include "vfio/p2p.h"
 #include "vfio/pci_addr.h"
 
-#define OPTIONS_GPUS_MAX  16
-#define OPTIONS_DISKS_MAX 12
+#define OPTIONS_GPUS_MAX        16
+#define OPTIONS_DISKS_MAX       12
+#define OPTIONS_DISK_QUEUES_MAX 64
 
 /* One APIC ID each, of 8 bits, without the broadcast ID. */
 #define OPTIONS_CPUS_MAX     254
@@ -72,14 +73,15 @@ struct options_gpu {
 struct options_disk {
 	char file[PATH_MAX];
 	bool readonly;
+	unsigned queues;                     /* 0: as many as make sense */
 	char serial[OPTIONS_SERIAL_MAX + 1]; /* "": none */
 };
 
 /* Some 130 KiB: best kept off a small stack. Strings are "" where an option was not given. */
 struct options {
 	enum options_command command;
-	bool command_named; /* false: run, because nothing else was said */
-	bool help, version; /* asked for instead */
+	bool command_named;                   /* false: run, because nothing else was said */
+	bool help, version;                   /* asked for instead */
 	char help_page[OPTIONS_PAGE_MAX + 1]; /* of run's help; "": the first */
 	struct options_gpu gpus[OPTIONS_GPUS_MAX];
 	unsigned gpu_count; /* of bind and release too */

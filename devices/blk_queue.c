@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The requests of one virtqueue of a disk; runs on the queue's loop. [virtio-1.2 5.2.6 Device
+ * Operation]
+ *
+ * A request at depth 1 that the page cache answers costs these system calls: epoll_wait (the
+ * doorbell), read (its eventfd), io_uring_enter, write (the interrupt's eventfd). One that waits
+ * for the medium costs two more epoll_waits: the kernel ends the first to do its part of the
+ * completion on this thread, the second tells of the ring. With more requests at a time all these
+ * are shared: a doorbell submits all there are, and what completes together makes one interrupt.
+ */
+#include "devices/blk_queue.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/virtio_blk.h>
+#include <stdlib.h>
+
+#include "core/err.h"
+#include "core/log.h"
+#include "devices/blk_file.h"
+#include "devices/iov.h"
+#include "devices/virtio_pci.h"
+
+/* A slot for each chain that can be in flight, and always one more to pop into. */
+#define BLK_SLOTS (BLK_QUEUE_SIZE + 1)
+
+/* A request of the driver between pop and push. */
+struct blk_slot {
+	struct blk_request req;
+	uint16_t head;
+	uint8_t *status; /* in guest memory, as the chain said when it was popped */
+	uint64_t in_len; /* of the data that the device may write, without the status */
+	struct iovec iov[BLK_QUEUE_SIZE];
+};
+
+static struct virtqueue *vq_of(struct blk_queue *queue)
+{
+	return &queue->vdev->queues[queue->index].vq;
+}
+
+static const char *name_of(const struct blk_queue *queue)
+{
+	return queue->vdev->pci.device.name;
+}
+
+static void slot_free(struct blk_queue *queue, struct blk_slot *slot)
+{
+	queue->free_slots[queue->free_count++] = (uint16_t)(slot - queue->slots);
+}
+
+/*
+ * Ends a request of which `written` bytes of data are valid. The used length counts from the front
+ * without gaps [virtio-1.2 2.7.8.2], so the status byte is in it only when all data is.
+ */
+static void slot_finish(struct blk_queue *queue, struct blk_slot *slot, uint8_t status,
+			uint64_t written)
+{
+	uint64_t len = written == slot->in_len ? written + 1 : written;
+
+	*slot->status = status;
+	virtqueue_push(vq_of(queue), slot->head, (uint32_t)MIN(len, UINT32_MAX));
+	slot_free(queue, slot);
+}
+
+static void slot_fail(struct blk_queue *queue, struct blk_slot *slot, const char *why)
+{
+	log_guest("%s: request refused: %s", name_of(queue), why);
+	slot_finish(queue, slot, VIRTIO_BLK_S_IOERR, 0);
+}
+
+static void start_io(struct blk_queue *queue, struct blk_slot *slot, enum blk_op op,
+		     uint64_t sector, struct iovec *iov, unsigned count)
+{
+	const uint64_t capacity = queue->file->size / BLK_SECTOR;
+	const uint64_t len = iov_length(iov, count);
+
+	if (op == BLK_WRITE && queue->file->read_only) {
+		slot_fail(queue, slot, "a write to a read-only disk");
+		return;
+	}
+	if (len % BLK_SECTOR || !range_fits(sector, len / BLK_SECTOR, capacity)) {
+		slot_fail(queue, slot, "not whole sectors of this disk");
+		return;
+	}
+	if (!len) {
+		slot_finish(queue, slot, VIRTIO_BLK_S_OK, slot->in_len);
+		return;
+	}
+	slot->req = (struct blk_request){
+		.op = op,
+		.durable = queue->durable,
+		.iov = iov,
+		.iov_count = count,
+		.offset = sector * BLK_SECTOR,
+	};
+	blk_uring_queue(&queue->uring, &slot->req);
+}
+
+static void start_flush(struct blk_queue *queue, struct blk_slot *slot)
+{
+	if (queue->file->read_only) {
+		slot_finish(queue, slot, VIRTIO_BLK_S_OK, 0);
+		return;
+	}
+	slot->req = (struct blk_request){ .op = BLK_FLUSH };
+	blk_uring_queue(&queue->uring, &slot->req);
+}
+
+/* Header, data and status may be cut into buffers in any way [virtio-1.2 2.7.4.1]. */
+static void slot_start(struct blk_queue *queue, struct blk_slot *slot,
+		       const struct virtqueue_chain *chain)
+{
+	struct iovec *out = slot->iov, *in = slot->iov + chain->readable, *last;
+	unsigned out_count = chain->readable, in_count = chain->writable;
+	struct virtio_blk_outhdr hdr;
+
+	if (!in_count) {
+		virtqueue_break(vq_of(queue), "block request without a status byte");
+		slot_free(queue, slot);
+		return;
+	}
+	last = &in[in_count - 1];
+	slot->head = chain->head;
+	slot->status = (uint8_t *)last->iov_base + last->iov_len - 1;
+	if (--last->iov_len == 0)
+		in_count--;
+	slot->in_len = iov_length(in, in_count);
+
+	if (iov_read(out, out_count, &hdr, sizeof(hdr)) < sizeof(hdr)) {
+		slot_fail(queue, slot, "its header is cut short");
+		return;
+	}
+	iov_advance(&out, &out_count, sizeof(hdr));
+	switch (le32toh(hdr.type)) {
+	case VIRTIO_BLK_T_IN:
+		start_io(queue, slot, BLK_READ, le64toh(hdr.sector), in, in_count);
+		break;
+	case VIRTIO_BLK_T_OUT:
+		start_io(queue, slot, BLK_WRITE, le64toh(hdr.sector), out, out_count);
+		break;
+	case VIRTIO_BLK_T_FLUSH:
+		start_flush(queue, slot);
+		break;
+	case VIRTIO_BLK_T_GET_ID:
+		slot_finish(queue, slot, VIRTIO_BLK_S_OK,
+			    iov_write(in, in_count, queue->serial, VIRTIO_BLK_ID_BYTES));
+		break;
+	default:
+		slot_finish(queue, slot, VIRTIO_BLK_S_UNSUPP, 0);
+	}
+}
+
+void blk_queue_start(struct blk_queue *queue)
+{
+	/* [virtio-1.2 5.2.6.2]: without FLUSH, what is completed is stable. */
+	queue->durable = !(queue->vdev->driver_features & 1ull << VIRTIO_BLK_F_FLUSH);
+}
+
+void blk_queue_notify(struct blk_queue *queue)
+{
+	struct virtqueue_chain chain;
+
+	for (;;) {
+		struct blk_slot *slot;
+
+		assert(queue->free_count);
+		slot = &queue->slots[queue->free_slots[queue->free_count - 1]];
+		if (!virtqueue_pop(vq_of(queue), slot->iov, &chain))
+			break;
+		queue->free_count--;
+		slot_start(queue, slot, &chain);
+	}
+	blk_uring_submit(&queue->uring);
+}
+
+static void request_done(struct blk_uring *uring, struct blk_request *req, int error)
+{
+	struct blk_queue *queue = container_of(uring, struct blk_queue, uring);
+	struct blk_slot *slot = container_of(req, struct blk_slot, req);
+
+	if (!error) {
+		slot_finish(queue, slot, VIRTIO_BLK_S_OK, req->op == BLK_READ ? slot->in_len : 0);
+		return;
+	}
+	/* The host's fault, but one that a guest can repeat at will. */
+	log_guest("%s: I/O error: %s", name_of(queue), strerror(-error));
+	slot_finish(queue, slot, VIRTIO_BLK_S_IOERR, 0);
+}
+
+static void batch_done(struct blk_uring *uring)
+{
+	struct blk_queue *queue = container_of(uring, struct blk_queue, uring);
+
+	virtio_pci_publish(queue->vdev, queue->index);
+}
+
+void blk_queue_stop(struct blk_queue *queue)
+{
+	blk_uring_drain(&queue->uring);
+}
+
+int blk_queue_init(struct blk_queue *queue, const struct blk_queue_config *config)
+{
+	static const struct blk_uring_ops ops = { request_done, batch_done };
+
+	queue->vdev = config->vdev;
+	queue->index = config->index;
+	queue->file = config->file;
+	queue->serial = config->serial;
+	/* A page a slot, of which the kernel gives only what is used: those at the stack's top. */
+	queue->slots = calloc(BLK_SLOTS, sizeof(*queue->slots));
+	queue->free_slots = calloc(BLK_SLOTS, sizeof(*queue->free_slots));
+	if (!queue->slots || !queue->free_slots)
+		return err_sys(ERR_LIMIT, -ENOMEM, "queue %u", config->index);
+	for (unsigned i = BLK_SLOTS; i-- > 0;)
+		slot_free(queue, &queue->slots[i]);
+	return blk_uring_init(&queue->uring, config->loop, config->file, BLK_QUEUE_SIZE, &ops);
+}
+
+void blk_queue_fini(struct blk_queue *queue)
+{
+	blk_uring_fini(&queue->uring);
+	free(queue->slots);
+	free(queue->free_slots);
+	queue->slots = NULL;
+	queue->free_slots = NULL;
+}
