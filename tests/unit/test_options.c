@@ -75,8 +75,11 @@ static void describe(const struct options *o, char line[1024])
 	if (o->iommu != VFIO_IOMMU_AUTO)
 		add(line, "%s; ", o->iommu == VFIO_IOMMU_TYPE1 ? "type1" : "iommufd");
 	for (unsigned i = 0; i < o->disk_count; i++) {
-		add(line, "disk '%s'%s%s%s; ", o->disks[i].file, o->disks[i].readonly ? " ro" : "",
+		add(line, "disk '%s'%s%s%s", o->disks[i].file, o->disks[i].readonly ? " ro" : "",
 		    o->disks[i].serial[0] ? " serial " : "", o->disks[i].serial);
+		if (o->disks[i].queues)
+			add(line, " %u queues", o->disks[i].queues);
+		add(line, "; ");
 	}
 	add(line, "%u cpus, %lluM", o->cpus, (unsigned long long)(o->memory / MiB));
 	if (o->hide_hypervisor)
@@ -141,6 +144,7 @@ static const struct golden good[] = {
 	{ "--disk -", "disk '-'; 2 cpus, 4096M" },
 	{ "--disk a.img --", "disk 'a.img'; 2 cpus, 4096M" },
 	{ "--disk a.img,ro,serial=WD-1", "disk 'a.img' ro serial WD-1; 2 cpus, 4096M" },
+	{ "--disk a.img,queues=64", "disk 'a.img' 64 queues; 2 cpus, 4096M" },
 	{ "--disk a.img,serial=x,ro,ro", "disk 'a.img' ro serial x; 2 cpus, 4096M" },
 	{ "--disk a.img,serial=12345678901234567890",
 	  "disk 'a.img' serial 12345678901234567890; 2 cpus, 4096M" },
@@ -241,6 +245,9 @@ static const struct golden good[] = {
 #define NOTHING                                                   \
 	"nothing is given to run: no --disk, --kernel or --gpu; " \
 	"tinyvmm --help has examples"
+
+#define DISK_HINT \
+	"tinyvmm run --help disk names its properties; a comma in a file name is written ',,'"
 
 static const struct golden bad[] = {
 	{ "--gpu 01:00.0,clique=16",
@@ -375,8 +382,8 @@ static const struct golden bad[] = {
 	  "unknown option '--this-is-a-very-long-option-that-nobody-has-thought-of'; tinyvmm run "
 	  "--help lists the options" },
 
-	{ "--disk", "--disk needs a value; write it as --disk FILE[,ro][,serial=TEXT]" },
-	{ "--disk=", "--disk needs a value; write it as --disk FILE[,ro][,serial=TEXT]" },
+	{ "--disk", "--disk needs a value; write it as --disk FILE[,PROPERTY]..." },
+	{ "--disk=", "--disk needs a value; write it as --disk FILE[,PROPERTY]..." },
 	{ "--gpu --disk a", "--gpu needs a value; write it as --gpu BDF[,PROPERTY=VALUE]..." },
 	{ "--cpus", "--cpus needs a value; write it as --cpus N" },
 	{ "--memory", "--memory needs a value; write it as --memory SIZE" },
@@ -419,14 +426,14 @@ static const struct golden bad[] = {
 	  "--gpu: more than 16 devices" },
 
 	{ "--disk ,ro", "--disk: the file name is missing; write it as --disk "
-			"FILE[,ro][,serial=TEXT]" },
+			"FILE[,PROPERTY]..." },
 	{ "--disk a --disk a,ro", "--disk: a is given twice" },
-	{ "--disk a,b.img", "--disk a: 'b.img' is not understood; it takes ro and serial=TEXT; a "
-			    "comma in a file name is written ',,'" },
-	{ "--disk a,", "--disk a: '' is not understood; it takes ro and serial=TEXT; a comma in a "
-		       "file name is written ',,'" },
-	{ "--disk a,ro=on", "--disk a: 'ro=on' is not understood; it takes ro and serial=TEXT; a "
-			    "comma in a file name is written ',,'" },
+	{ "--disk a,b.img", "--disk a: 'b.img' is not understood; " DISK_HINT },
+	{ "--disk a,", "--disk a: '' is not understood; " DISK_HINT },
+	{ "--disk a,ro=on", "--disk a: 'ro=on' is not understood; " DISK_HINT },
+	{ "--disk a,queues=0", "--disk a: queues '0' is not a number from 1 to 64" },
+	{ "--disk a,queues=65", "--disk a: queues '65' is not a number from 1 to 64" },
+	{ "--disk a,queues=2,queues=2", "--disk a: queues is given twice" },
 	{ "--disk a,serial=", "--disk a: '' cannot be a serial number; serial=TEXT takes 1 to 20 "
 			      "visible ASCII characters" },
 	{ "--disk a,serial=123456789012345678901",

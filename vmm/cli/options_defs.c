@@ -100,7 +100,7 @@ const struct option_def options_defs[] = {
 	{ "iommu", 0, RUN, "KIND", false, options_parse_iommu },
 	{ "wait", 0, RUN | BIND, "TIME", false, options_parse_wait },
 	{ "user", 0, BIND, "NAME", false, options_parse_user },
-	{ "disk", 0, RUN, "FILE[,ro][,serial=TEXT]", true, options_parse_disk },
+	{ "disk", 0, RUN, "FILE[,PROPERTY]...", true, options_parse_disk },
 	{ "cpus", 0, RUN, "N", false, options_parse_cpus },
 	{ "hide-hypervisor", 0, RUN, NULL, true, options_parse_hide_hypervisor },
 	{ "hypervisor-vendor", 0, RUN, "TEXT", false, options_parse_hypervisor_vendor },

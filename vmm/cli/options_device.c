@@ -230,24 +230,42 @@ static int parse_serial(struct options_disk *disk, const char *serial)
 	return 0;
 }
 
+static int parse_queues(struct options_disk *disk, const char *text)
+{
+	uint64_t queues;
+
+	if (!options_value_digits(text, strlen(text), &queues) || queues < 1 ||
+	    queues > OPTIONS_DISK_QUEUES_MAX)
+		return err_set(ERR_USAGE, -EINVAL,
+			       "--disk %s: queues '%s' is not a number from 1 to %u", disk->file,
+			       text, OPTIONS_DISK_QUEUES_MAX);
+	if (disk->queues)
+		return err_set(ERR_USAGE, -EINVAL, "--disk %s: queues is given twice", disk->file);
+	disk->queues = (unsigned)queues;
+	return 0;
+}
+
 int options_parse_disk(struct options *options, const char *value)
 {
 	struct options_disk *disk = &options->disks[options->disk_count];
 	char part[PATH_MAX];
-	const char *serial;
+	const char *text;
 	int r;
 
 	if (options->disk_count == OPTIONS_DISKS_MAX)
 		return err_set(ERR_USAGE, -EINVAL, "--disk: more than %u disks", OPTIONS_DISKS_MAX);
 	if (!options_value_part(&value, disk->file) || !disk->file[0]) {
 		r = err_set(ERR_USAGE, -EINVAL, "--disk: the file name is missing");
-		err_hint("write it as --disk FILE[,ro][,serial=TEXT]");
+		err_hint("write it as --disk FILE[,PROPERTY]...");
 		return r;
 	}
 	while (options_value_part(&value, part)) {
-		serial = options_value_property(part, "serial");
-		if (serial) {
-			r = parse_serial(disk, serial);
+		if ((text = options_value_property(part, "serial"))) {
+			r = parse_serial(disk, text);
+			if (r < 0)
+				return r;
+		} else if ((text = options_value_property(part, "queues"))) {
+			r = parse_queues(disk, text);
 			if (r < 0)
 				return r;
 		} else if (strcmp(part, "ro") == 0) {
@@ -255,7 +273,7 @@ int options_parse_disk(struct options *options, const char *value)
 		} else {
 			r = err_set(ERR_USAGE, -EINVAL, "--disk %s: '%s' is not understood",
 				    disk->file, part);
-			err_hint("it takes ro and serial=TEXT; "
+			err_hint("tinyvmm run --help disk names its properties; "
 				 "a comma in a file name is written ',,'");
 			return r;
 		}
