@@ -168,11 +168,16 @@ static int init_vm(struct machine *machine)
 	if (r < 0)
 		return r;
 	machine->requests = (struct loop_source){ machine->vm.request_fd, machine_request_ready };
-	return loop_add(&machine->loop, &machine->requests);
+	r = loop_add(&machine->loop, &machine->requests);
+	if (r < 0)
+		return r;
+	return machine_describe_cpus(machine);
 }
 
 static void fini_vm(struct machine *machine)
 {
+	arch_cpu_destroy(machine->cpu);
+	machine->cpu = NULL;
 	vm_fini(&machine->vm);
 	bus_fini(&machine->mmio);
 	bus_fini(&machine->pio);
@@ -207,24 +212,6 @@ static int init_console(struct machine *machine)
 static void fini_console(struct machine *machine)
 {
 	console_fini(&machine->console);
-}
-
-static int init_cpus(struct machine *machine)
-{
-	struct arch_cpu_config config = {
-		.count = machine->options->cpus,
-		.phys_bits = machine->window.phys_bits,
-		.hide_hypervisor = machine->options->hide_hypervisor,
-	};
-
-	if (machine->options->hypervisor_vendor[0])
-		config.hypervisor_vendor = machine->options->hypervisor_vendor;
-	return vcpus_init(&machine->vcpus, &machine->board, config.count, &config);
-}
-
-static void fini_cpus(struct machine *machine)
-{
-	vcpus_fini(&machine->vcpus);
 }
 
 static void fini_pci(struct machine *machine)
@@ -273,7 +260,7 @@ static const struct step building[] = {
 	{ "passed-through devices", machine_add_gpus, fini_gpus },
 	{ "disks", machine_add_disks, machine_remove_disks },
 	{ "address space", machine_plan_window, NULL },
-	{ "vCPUs", init_cpus, fini_cpus },
+	{ "vCPUs", machine_init_cpus, machine_fini_cpus },
 	{ "firmware", machine_add_firmware, NULL },
 	{ "memory for DMA", machine_init_dma, machine_fini_dma },
 	{ "kernel", machine_add_kernel, NULL }, /* last: it touches the devices */

@@ -13,6 +13,7 @@
 #include "boot/kernel.h"
 #include "cli/options.h"
 #include "console.h"
+#include "core/arch.h"
 #include "core/bus.h"
 #include "core/device.h"
 #include "core/err.h"
@@ -93,6 +94,8 @@ struct machine {
 	FILE *firmware_log;      /* NULL: none, or standard error */
 	struct kernel kernel;    /* in place of firmware, if the options name one */
 	struct mmio_plan window; /* the 64-bit PCI window and the phys-bits that go with it */
+	struct arch_cpu_config cpu_config;
+	struct arch_cpu *cpu; /* what the vCPUs are */
 	struct vcpus vcpus;
 
 	struct device *devices[MACHINE_DEVICES_MAX]; /* in the order of creation */
@@ -154,6 +157,11 @@ int MUST_CHECK machine_open_firmware(struct machine *machine);
 void machine_close_firmware(struct machine *machine);
 int MUST_CHECK machine_open_firmware_log(struct machine *machine);
 void machine_close_firmware_log(struct machine *machine);
+
+/* machine_cpus.c: what the vCPUs are, and whether this host has it; then the vCPUs. */
+int MUST_CHECK machine_describe_cpus(struct machine *machine);
+int MUST_CHECK machine_init_cpus(struct machine *machine);
+void machine_fini_cpus(struct machine *machine);
 
 /* machine_ram.c */
 int MUST_CHECK machine_init_ram(struct machine *machine);

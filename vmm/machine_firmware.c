@@ -44,11 +44,8 @@ int machine_plan_window(struct machine *machine)
 		/* Firmware's page tables lie there. */
 		.low_ram = machine_has_kernel(machine) ? UINT64_MAX : machine->mem.banks[0].size,
 	};
-	struct arch_host host;
-	int r = arch_host_query(&machine->vm, &host);
+	const struct arch_host host = arch_cpu_host(machine->cpu);
 
-	if (r < 0)
-		return r;
 	request.host_phys_bits = host.phys_bits;
 	request.gib_pages = host.gib_pages;
 	for (unsigned g = 0; g < machine->gpu_count; g++) {
@@ -111,7 +108,7 @@ int machine_build_acpi(struct machine *machine, struct acpi_tables *ret_tables)
 	};
 
 	for (unsigned i = 0; i < acpi.vcpus; i++)
-		apic_ids[i] = i;
+		apic_ids[i] = arch_cpu_id(&machine->options->topology, i);
 	mmio_window_32(acpi.ecam_base, machine->mem.banks[0].size, &acpi.mmio32_base,
 		       &acpi.mmio32_end);
 	window_now(machine, &acpi.mmio64_base, &acpi.mmio64_size);

@@ -90,8 +90,8 @@ static void check(int r)
 
 void guest_init(struct guest *guest, const uint8_t *image, unsigned cpus)
 {
-	guest->cpu.count = cpus;
-	guest->cpu.phys_bits = GUEST_PHYS_BITS;
+	if (!guest->cpu.topology.cores)
+		guest->cpu.topology = (struct arch_topology){ 1, cpus, 1 };
 	pthread_mutex_init(&guest->lock, NULL);
 	pthread_cond_init(&guest->reported, NULL);
 	bus_init(&guest->pio);
@@ -107,6 +107,8 @@ void guest_init(struct guest *guest, const uint8_t *image, unsigned cpus)
 	memcpy(guest->rom, image, GUEST_ROM_SIZE);
 	check(vm_slot_map(&guest->vm, &guest->rom_slot, GUEST_ROM_BASE, GUEST_ROM_SIZE, guest->rom,
 			  VM_SLOT_READONLY));
+	check(arch_cpu_create(&guest->vm, &guest->cpu, &guest->arch_cpu));
+	arch_cpu_set_phys_bits(guest->arch_cpu, GUEST_PHYS_BITS);
 	check(arch_vm_init(&guest->vm));
 	check(irq_init(&guest->irq, guest->vm.vm_fd));
 	guest->has_irq = true;
@@ -117,7 +119,7 @@ void guest_init(struct guest *guest, const uint8_t *image, unsigned cpus)
 	check(bus_add(&guest->pio, &guest->report_port));
 	check(bus_add(&guest->pio, &guest->irq_port));
 	guest->has_vcpus = true;
-	check(vcpus_init(&guest->vcpus, &guest->board, cpus, &guest->cpu));
+	check(vcpus_init(&guest->vcpus, &guest->board, &guest->cpu.topology, guest->arch_cpu));
 }
 
 int guest_teardown(void **state)
@@ -128,6 +130,7 @@ int guest_teardown(void **state)
 		vcpus_fini(&guest->vcpus);
 	if (guest->has_irq)
 		irq_fini(&guest->irq);
+	arch_cpu_destroy(guest->arch_cpu);
 	if (guest->has_vm) {
 		vm_fini(&guest->vm);
 		guest_mem_fini(&guest->mem);

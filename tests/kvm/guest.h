@@ -48,8 +48,9 @@ struct guest {
 	unsigned report_sizes[GUEST_REPORTS_MAX];
 	unsigned reports_made, reports_read;
 
-	/* What the vCPUs have beside their number and GUEST_PHYS_BITS. Set before guest_init. */
+	/* Set before guest_init; no cores: one socket of as many as guest_init is told. */
 	struct arch_cpu_config cpu;
+	struct arch_cpu *arch_cpu;
 
 	/* The agent serves `vector`; on the vCPU's thread, before its EOI. Set before guest_start.
 	 */

@@ -193,6 +193,24 @@ static void cpuid_describes_one_socket_of_cores(void **state)
 	assert_int_equal(regs[2] >> 12 & 0xf, 2);
 }
 
+static void cpuid_and_ids_of_two_sockets_with_gaps(void **state)
+{
+	const uint32_t ids[] = { 0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13 };
+	struct guest *guest = *state;
+
+	guest->cpu.topology = (struct arch_topology){ 2, 3, 2 };
+	guest_init(guest, guest_image_smp, ARRAY_SIZE(ids));
+	guest_start(guest);
+	/* Each fills the entry of its APIC ID. */
+	for (unsigned i = 0; i < ARRAY_SIZE(ids); i++) {
+		guest_wait_ram(guest, CPU_TICKS(ids[i]), 1);
+		assert_int_equal(guest_ram(guest, CPU_ENTRY(ids[i])), ids[i]);
+		assert_int_equal(guest_ram(guest, CPU_ENTRY(ids[i]) + 4), ids[i]);
+		assert_int_equal(guest_ram(guest, CPU_ENTRY(ids[i]) + 8), ids[i]);
+	}
+	assert_int_equal(guest_ram(guest, CPU_TICKS(6)), 0);
+}
+
 /* The name in EBX, ECX and EDX; regs is what CPUID gave. */
 static void vendor_of(const uint32_t regs[4], char ret_name[13])
 {
@@ -281,6 +299,7 @@ int main(void)
 		GUEST_TEST(cpuid_hides_memory_encryption),
 		GUEST_TEST(cpuid_has_the_address_width_of_the_configuration),
 		GUEST_TEST(cpuid_describes_one_socket_of_cores),
+		GUEST_TEST(cpuid_and_ids_of_two_sockets_with_gaps),
 		GUEST_TEST(cpuid_tells_of_kvm),
 		GUEST_TEST(cpuid_hides_the_hypervisor),
 		GUEST_TEST(cpuid_tells_another_vendor_and_then_of_kvm),

@@ -26,6 +26,7 @@ static void PRINTF_LIKE(2, 3) add(char *line, const char *fmt, ...)
 
 static void describe(const struct options *o, char line[1024])
 {
+	const struct arch_topology *t = &o->topology;
 	static const char *const levels[] = { "error", "quiet", "info", "verbose" };
 
 	line[0] = '\0';
@@ -81,7 +82,10 @@ static void describe(const struct options *o, char line[1024])
 			add(line, " %u queues", o->disks[i].queues);
 		add(line, "; ");
 	}
-	add(line, "%u cpus, %lluM", o->cpus, (unsigned long long)(o->memory / MiB));
+	add(line, "%u cpus", o->cpus);
+	if (t->sockets != 1 || t->threads != 1 || t->cores != o->cpus)
+		add(line, " = %u x %u x %u", t->sockets, t->cores, t->threads);
+	add(line, ", %lluM", (unsigned long long)(o->memory / MiB));
 	if (o->hide_hypervisor)
 		add(line, "; hidden");
 	if (o->hypervisor_vendor[0])
@@ -183,7 +187,15 @@ static const struct golden good[] = {
 	{ "--cmdline=ro --initrd i --kernel k", "2 cpus, 4096M; kernel 'k' 'ro' initrd 'i'" },
 
 	{ "--cpus 1 --disk d", "disk 'd'; 1 cpus, 4096M" },
-	{ "--cpus 254 --disk d", "disk 'd'; 254 cpus, 4096M" },
+	{ "--cpus 255 --disk d", "disk 'd'; 255 cpus, 4096M" },
+	{ "--cpus cores=3 --disk d", "disk 'd'; 3 cpus, 4096M" },
+	{ "--cpus 12,threads=2 --disk d", "disk 'd'; 12 cpus = 1 x 6 x 2, 4096M" },
+	{ "--cpus 12,sockets=2 --disk d", "disk 'd'; 12 cpus = 2 x 6 x 1, 4096M" },
+	{ "--cpus 12,cores=3 --disk d", "disk 'd'; 12 cpus = 4 x 3 x 1, 4096M" },
+	{ "--cpus 12,cores=3,sockets=2 --disk d", "disk 'd'; 12 cpus = 2 x 3 x 2, 4096M" },
+	{ "--cpus threads=2,sockets=2,cores=3,12 --disk d",
+	  "disk 'd'; 12 cpus = 2 x 3 x 2, 4096M" },
+	{ "--cpus sockets=2,threads=2 --disk d", "disk 'd'; 4 cpus = 2 x 1 x 2, 4096M" },
 	{ "--cpus 08 --disk d", "disk 'd'; 8 cpus, 4096M" },
 	{ "--hide-hypervisor --disk d", "disk 'd'; 2 cpus, 4096M; hidden" },
 	{ "--hypervisor-vendor AcmeAcmeAcme --disk d",
@@ -385,7 +397,8 @@ static const struct golden bad[] = {
 	{ "--disk", "--disk needs a value; write it as --disk FILE[,PROPERTY]..." },
 	{ "--disk=", "--disk needs a value; write it as --disk FILE[,PROPERTY]..." },
 	{ "--gpu --disk a", "--gpu needs a value; write it as --gpu BDF[,PROPERTY=VALUE]..." },
-	{ "--cpus", "--cpus needs a value; write it as --cpus N" },
+	{ "--cpus",
+	  "--cpus needs a value; write it as --cpus [N,][sockets=N,][cores=N,][threads=N]" },
 	{ "--memory", "--memory needs a value; write it as --memory SIZE" },
 	{ "--firmware", "--firmware needs a value; write it as --firmware CODE[,vars=FILE]" },
 	{ "--firmware-log", "--firmware-log needs a value; write it as --firmware-log FILE|-" },
@@ -447,13 +460,29 @@ static const struct golden bad[] = {
 	  "10 --disk 11 --disk 12 --disk 13",
 	  "--disk: more than 12 disks" },
 
-	{ "--cpus 0", "--cpus: '0' is not a number from 1 to 254" },
-	{ "--cpus 255", "--cpus: '255' is not a number from 1 to 254" },
-	{ "--cpus -1", "--cpus: '-1' is not a number from 1 to 254" },
-	{ "--cpus 0x4", "--cpus: '0x4' is not a number from 1 to 254" },
-	{ "--cpus 2x", "--cpus: '2x' is not a number from 1 to 254" },
+	{ "--cpus 0", "--cpus 0: '0' is not understood; write it as N or "
+		      "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+	{ "--cpus 256", "--cpus 256: '256' is not understood; write it as N or "
+			"[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+	{ "--cpus 12,cores=5", "--cpus 12,cores=5: 12 is not 1 sockets x 5 cores x 1 threads" },
+	{ "--cpus 8,sockets=2,cores=2,threads=1",
+	  "--cpus 8,sockets=2,cores=2,threads=1: 8 is not 2 sockets x 2 cores x 1 threads" },
+	{ "--cpus sockets=2,cores=128", "--cpus sockets=2,cores=128: the most is 255 in all" },
+	{ "--cpus 8,cores=0", "--cpus 8,cores=0: 'cores=0' is not understood; write it as N or "
+			      "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+	{ "--cpus 8,8", "--cpus 8,8: '8' is not understood; write it as N or "
+			"[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+	{ "--cpus 8,dies=2", "--cpus 8,dies=2: 'dies=2' is not understood; write it as N or "
+			     "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+	{ "--cpus -1", "--cpus -1: '-1' is not understood; write it as N or "
+		       "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+	{ "--cpus 0x4", "--cpus 0x4: '0x4' is not understood; write it as N or "
+			"[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+	{ "--cpus 2x", "--cpus 2x: '2x' is not understood; write it as N or "
+		       "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
 	{ "--cpus 18446744073709551617",
-	  "--cpus: '18446744073709551617' is not a number from 1 to 254" },
+	  "--cpus 18446744073709551617: '18446744073709551617' is not understood; write it as N or "
+	  "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
 
 	{ "--memory 4", "--memory: '4' is not a size; write it as 512M or 16G; the units are K, M, "
 			"G and T, powers of 1024" },

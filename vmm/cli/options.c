@@ -314,6 +314,7 @@ int options_parse(int argc, char *const argv[], struct options *ret_options)
 	if (!options)
 		return err_sys(ERR_LIMIT, -ENOMEM, "read the command line");
 	options->cpus = OPTIONS_CPUS_DEFAULT;
+	options->topology = (struct arch_topology){ 1, OPTIONS_CPUS_DEFAULT, 1 };
 	options->memory = OPTIONS_MEMORY_DEFAULT;
 	options->log_level = LOG_INFO;
 	r = parse(options, argc, argv);

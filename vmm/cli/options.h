@@ -24,7 +24,7 @@
 #define OPTIONS_DISK_QUEUES_MAX 64
 
 /* One APIC ID each, of 8 bits, without the broadcast ID. */
-#define OPTIONS_CPUS_MAX     254
+#define OPTIONS_CPUS_MAX     255
 #define OPTIONS_CPUS_DEFAULT 2
 
 /* The least with which UEFI firmware starts. */
@@ -90,7 +90,8 @@ struct options {
 	enum vfio_iommu_kind iommu;
 	struct options_disk disks[OPTIONS_DISKS_MAX];
 	unsigned disk_count;
-	unsigned cpus;
+	unsigned cpus; /* of the topology */
+	struct arch_topology topology;
 	bool hide_hypervisor;
 	char hypervisor_vendor[OPTIONS_VENDOR_MAX + 1]; /* "": KVM's own */
 	uint64_t memory;                                /* bytes */

@@ -49,10 +49,12 @@ int MUST_CHECK options_parse_wait(struct options *options, const char *value);
 int MUST_CHECK options_parse_user(struct options *options, const char *value);
 int MUST_CHECK options_parse_disk(struct options *options, const char *value);
 
-/* options_machine.c */
+/* options_cpus.c */
 int MUST_CHECK options_parse_cpus(struct options *options, const char *value);
 int MUST_CHECK options_parse_hide_hypervisor(struct options *options, const char *value);
 int MUST_CHECK options_parse_hypervisor_vendor(struct options *options, const char *value);
+
+/* options_machine.c */
 int MUST_CHECK options_parse_hugepages(struct options *options, const char *value);
 int MUST_CHECK options_parse_memory(struct options *options, const char *value);
 int MUST_CHECK options_parse_firmware(struct options *options, const char *value);

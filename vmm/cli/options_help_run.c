@@ -55,7 +55,11 @@ static const char disk_page[] =
 "The guest sees them in this order. A comma in a file name is written ',,'.\n";
 
 static const char cpus_page[] =
-"--cpus N                          virtual CPUs, 1 to 254 (default 2)\n"
+"--cpus N                          virtual CPUs, 1 to 255 (default 2): the cores\n"
+"                                  of one socket\n"
+"--cpus [N,]sockets=N,cores=N,threads=N\n"
+"                                  ... or grouped like this: cores of each\n"
+"                                  socket, threads of each core\n"
 "--hide-hypervisor                 the CPU does not say that it is a virtual one\n"
 "--hypervisor-vendor TEXT          ... or says this in place of KVM\n";
 

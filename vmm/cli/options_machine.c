@@ -1,50 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options that say what the machine is: CPUs, memory, firmware. Pure. Main thread. */
+/* The options that say what the machine is: memory, firmware. Pure. Main thread. */
 #include <ctype.h>
 #include <errno.h>
 
 #include "cli/options_defs.h"
 #include "cli/options_value.h"
 #include "core/err.h"
-
-int options_parse_cpus(struct options *options, const char *value)
-{
-	uint64_t cpus;
-
-	if (!options_value_digits(value, strlen(value), &cpus) || cpus < 1 ||
-	    cpus > OPTIONS_CPUS_MAX)
-		return err_set(ERR_USAGE, -EINVAL, "--cpus: '%s' is not a number from 1 to %u",
-			       value, OPTIONS_CPUS_MAX);
-	options->cpus = (unsigned)cpus;
-	return 0;
-}
-
-static int check_hypervisor(const struct options *options)
-{
-	if (!options->hide_hypervisor || !options->hypervisor_vendor[0])
-		return 0;
-	return err_set(ERR_USAGE, -EINVAL,
-		       "--hide-hypervisor and --hypervisor-vendor exclude each other");
-}
-
-int options_parse_hide_hypervisor(struct options *options, const char *value)
-{
-	options->hide_hypervisor = true;
-	return check_hypervisor(options);
-}
-
-int options_parse_hypervisor_vendor(struct options *options, const char *value)
-{
-	int r;
-
-	if (!options_value_visible(value, OPTIONS_VENDOR_MAX)) {
-		r = err_set(ERR_USAGE, -EINVAL, "--hypervisor-vendor: '%s' cannot be told", value);
-		err_hint("it takes 1 to %u visible ASCII characters", OPTIONS_VENDOR_MAX);
-		return r;
-	}
-	strcpy(options->hypervisor_vendor, value);
-	return check_hypervisor(options);
-}
 
 /* "K", "KiB" and so on, in either case; 0 for anything else. */
 static uint64_t parse_unit(const char *text)

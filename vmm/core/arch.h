@@ -14,19 +14,32 @@ struct vm;
 /* Of the name that a hypervisor tells its guest. */
 #define ARCH_HYPERVISOR_VENDOR_MAX 12
 
+/*
+ * How the vCPUs are grouped. They are numbered thread by thread, then core by core, then socket by
+ * socket.
+ */
+struct arch_topology {
+	unsigned sockets, cores, threads; /* cores of each socket, threads of each core */
+};
+
+static inline unsigned arch_topology_count(const struct arch_topology *t)
+{
+	return t->sockets * t->cores * t->threads;
+}
+
+/*
+ * What the hardware calls vCPU `n`: on x86 its APIC ID. Ascending with n, but with gaps where a
+ * number of cores or threads is no power of two.
+ */
+uint32_t arch_cpu_id(const struct arch_topology *t, unsigned n);
+
 struct arch_cpu_config {
-	unsigned count;     /* vCPUs: one socket, a core each */
-	unsigned phys_bits; /* what the guest sees; at most the host's */
+	struct arch_topology topology;
 	/* The CPU does not say that a hypervisor runs it; the guest has no paravirtual features. */
 	bool hide_hypervisor;
 	/* The name that the first hypervisor leaf tells; NULL: KVM's. */
 	const char *hypervisor_vendor;
 };
-
-/* The interrupt controllers and timers that KVM emulates. Before any vCPU exists. */
-int MUST_CHECK arch_vm_init(struct vm *vm);
-/* Power-on state of those; all vCPUs paused. */
-void arch_vm_reset(struct vm *vm);
 
 /* What a guest's addresses may be on this host. */
 struct arch_host {
@@ -35,8 +48,29 @@ struct arch_host {
 };
 int MUST_CHECK arch_host_query(const struct vm *vm, struct arch_host *ret_host);
 
+/* What all vCPUs of a machine are. */
+struct arch_cpu;
+
+/*
+ * Finds out what this host can give, and whether it can give what is asked for. Changes the VM,
+ * which has no vCPUs and no interrupt controllers yet. `config` and what it points at are
+ * borrowed.
+ */
+int MUST_CHECK arch_cpu_create(struct vm *vm, const struct arch_cpu_config *config,
+			       struct arch_cpu **ret_cpu);
+void arch_cpu_destroy(struct arch_cpu *cpu); /* NULL: nothing */
+/* As arch_host_query, but asks nobody. */
+struct arch_host arch_cpu_host(const struct arch_cpu *cpu);
+/* How wide addresses the guest sees, at most the host's: before the first vCPU is made. */
+void arch_cpu_set_phys_bits(struct arch_cpu *cpu, unsigned phys_bits);
+
+/* The interrupt controllers and timers that KVM emulates. Before any vCPU exists. */
+int MUST_CHECK arch_vm_init(struct vm *vm);
+/* Power-on state of those; all vCPUs paused. */
+void arch_vm_reset(struct vm *vm);
+
 /* Gives the fresh vCPU its features and remembers its power-on state. */
-int MUST_CHECK arch_vcpu_init(struct vcpu *vcpu, const struct arch_cpu_config *config);
+int MUST_CHECK arch_vcpu_init(struct vcpu *vcpu, struct arch_cpu *cpu);
 void arch_vcpu_fini(struct vcpu *vcpu);
 /* Main thread, the vCPU paused. A failure is logged: the guest will not come up. */
 void arch_vcpu_reset(struct vcpu *vcpu);

@@ -196,11 +196,11 @@ static void *vcpu_thread(void *arg)
 	return NULL;
 }
 
-static int vcpu_init(struct vcpu *vcpu, const struct arch_cpu_config *cpu)
+static int vcpu_init(struct vcpu *vcpu, struct arch_cpu *cpu)
 {
 	struct vm *vm = vcpu->set->board->vm;
 
-	vcpu->fd = sys_ioctl(vm->vm_fd, KVM_CREATE_VCPU, (void *)(uintptr_t)vcpu->id);
+	vcpu->fd = sys_ioctl(vm->vm_fd, KVM_CREATE_VCPU, (void *)(uintptr_t)vcpu->hw_id);
 	if (vcpu->fd < 0)
 		return err_sys(ERR_HOST, vcpu->fd, "create vCPU %u", vcpu->id);
 	vcpu->run = mmap(NULL, vm->vcpu_mmap_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
@@ -211,26 +211,27 @@ static int vcpu_init(struct vcpu *vcpu, const struct arch_cpu_config *cpu)
 	return arch_vcpu_init(vcpu, cpu);
 }
 
-int vcpus_init(struct vcpus *set, const struct board *board, unsigned count,
-	       const struct arch_cpu_config *cpu)
+int vcpus_init(struct vcpus *set, const struct board *board, const struct arch_topology *topology,
+	       struct arch_cpu *cpu)
 {
-	int max = vm_check_extension(board->vm, KVM_CAP_MAX_VCPUS);
+	const unsigned count = arch_topology_count(topology);
 	int r;
 
 	*set = (struct vcpus){ .board = board };
 	pthread_mutex_init(&set->lock, NULL);
 	pthread_cond_init(&set->changed, NULL);
-
-	if (max > 0 && count > (unsigned)max)
-		return err_set(ERR_LIMIT, -EINVAL, "KVM on this host allows %d vCPUs, not %u", max,
-			       count);
 	set->vcpus = calloc(count, sizeof(*set->vcpus));
 	if (!set->vcpus)
 		return err_sys(ERR_LIMIT, -ENOMEM, "%u vCPUs", count);
 	while (set->count < count) {
 		struct vcpu *vcpu = &set->vcpus[set->count];
 
-		*vcpu = (struct vcpu){ .id = set->count, .set = set, .fd = -1 };
+		*vcpu = (struct vcpu){
+			.id = set->count,
+			.hw_id = arch_cpu_id(topology, set->count),
+			.set = set,
+			.fd = -1,
+		};
 		set->count++;
 		r = vcpu_init(vcpu, cpu);
 		if (r < 0)

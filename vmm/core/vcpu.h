@@ -11,6 +11,8 @@
 #include "core/device.h"
 #include "core/util.h"
 
+struct arch_cpu;
+struct arch_topology;
 struct arch_vcpu;
 struct kvm_run;
 struct vcpus;
@@ -21,7 +23,8 @@ struct vcpu_counts {
 };
 
 struct vcpu {
-	unsigned id; /* index, and the APIC ID */
+	unsigned id;    /* index */
+	uint32_t hw_id; /* what KVM and the guest call it: on x86 the APIC ID */
 	int fd;
 	struct kvm_run *run;
 	struct arch_vcpu *arch; /* the architecture's own, for reset */
@@ -44,11 +47,12 @@ struct vcpus {
 	unsigned alive;   /* threads that have not ended */
 };
 
-/* Makes `count` vCPUs in the state after power-on, and no threads. `cpu` is for the architecture.
+/*
+ * Makes all vCPUs of `topology` in the state after power-on, and no threads. `cpu` is for the
+ * architecture.
  */
-struct arch_cpu_config;
-int MUST_CHECK vcpus_init(struct vcpus *set, const struct board *board, unsigned count,
-			  const struct arch_cpu_config *cpu);
+int MUST_CHECK vcpus_init(struct vcpus *set, const struct board *board,
+			  const struct arch_topology *topology, struct arch_cpu *cpu);
 void vcpus_fini(struct vcpus *set); /* stops and joins first */
 
 /* Main thread only. */

@@ -150,9 +150,9 @@ static int save_state(struct vcpu *vcpu)
 	return save_msrs(vcpu, &arch->msrs);
 }
 
-int arch_vcpu_init(struct vcpu *vcpu, const struct arch_cpu_config *config)
+int arch_vcpu_init(struct vcpu *vcpu, struct arch_cpu *cpu)
 {
-	int r = cpuid_apply(vcpu, config);
+	int r = cpu_set_cpuid(cpu, vcpu);
 
 	if (r < 0)
 		return r;

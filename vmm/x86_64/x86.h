@@ -6,10 +6,7 @@
 #include "core/arch.h"
 #include "core/vcpu.h"
 
-/*
- * Sets the vCPU's CPUID: what KVM supports on this host, less what the machine cannot keep, with
- * the topology and the address width of the configuration. [Intel-SDM 2A CPUID], [AMD-APM 3 E].
- */
-int MUST_CHECK cpuid_apply(struct vcpu *vcpu, const struct arch_cpu_config *config);
+/* Gives the vCPU the CPUID of the machine, with what is its own in it. cpu.c */
+int MUST_CHECK cpu_set_cpuid(struct arch_cpu *cpu, struct vcpu *vcpu);
 
 #endif

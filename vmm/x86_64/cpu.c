@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the vCPUs are: KVM's list of what this host can do, with the leaves that describe this
+ * machine filled in, and whether KVM can have so many of them. Main thread.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/err.h"
+#include "core/sys.h"
+#include "core/vm.h"
+#include "x86_64/cpuid.h"
+#include "x86_64/x86.h"
+
+/* What a CPU has that does not say; and what page tables of four and five levels reach. */
+#define PHYS_BITS_WITHOUT_LEAF 36u
+#define PHYS_BITS_4_LEVELS     48u
+#define PHYS_BITS_5_LEVELS     52u
+
+/* Leaf 1. */
+#define F1_ECX_X2APIC       (1u << 21)
+#define F1_ECX_TSC_DEADLINE (1u << 24)
+#define F1_ECX_HYPERVISOR   (1u << 31)
+/* Leaf 6. */
+#define F6_EAX_ARAT (1u << 2)
+/* Leaf 7, subleaf 0. */
+#define F7_ECX_LA57 (1u << 16)
+/* Leaf 0x80000001. */
+#define X1_EDX_GIB_PAGES (1u << 26)
+/* Leaf 0x80000008: EAX bits 7:0, and 23:16, the guest's own, which firmware from 2024 on prefers.
+ */
+#define X8_EAX_PHYS_BITS   0xffu
+#define X8_EAX_GUEST_BITS  0xff0000u
+#define X8_EAX_GUEST_SHIFT 16
+
+/* The highest ID of a local APIC that is no x2APIC; 255 means all. [Intel-SDM 3A 11.4.6] */
+#define APIC_ID_MAX 254u
+
+/*
+ * Guests that know several hypervisors look for each at every such step. [Linux: Documentation/
+ * virt/kvm/x86/cpuid.rst, arch/x86/include/asm/processor.h]
+ */
+#define HYPERVISOR_LEAVES_STEP 0x100u
+
+struct arch_cpu {
+	const struct arch_cpu_config *config;
+	struct arch_host host;
+	struct kvm_cpuid2 *cpuid;
+};
+
+/* What KVM can give a guest on this host, with room to add to it. free() it. */
+static int query_supported(const struct vm *vm, struct kvm_cpuid2 **ret_cpuid)
+{
+	struct kvm_cpuid2 *cpuid;
+	int r;
+
+	cpuid = calloc(1, sizeof(*cpuid) + CPUID_ENTRIES_MAX * sizeof(cpuid->entries[0]));
+	if (!cpuid)
+		return err_sys(ERR_LIMIT, -ENOMEM, "the CPU's features");
+	cpuid->nent = CPUID_ENTRIES_MAX;
+	r = sys_ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid);
+	if (r < 0) {
+		free(cpuid);
+		return err_sys(ERR_HOST, r, "ask KVM for the CPU's features");
+	}
+	*ret_cpuid = cpuid;
+	return 0;
+}
+
+static struct arch_host host_of(struct kvm_cpuid2 *cpuid)
+{
+	struct arch_host host = { .phys_bits = PHYS_BITS_WITHOUT_LEAF };
+	const struct kvm_cpuid_entry2 *e = cpuid_find(cpuid, LEAF_STRUCTURED, 0);
+	unsigned guest_bits = PHYS_BITS_4_LEVELS;
+
+	if (e && (e->ecx & F7_ECX_LA57))
+		guest_bits = PHYS_BITS_5_LEVELS;
+	e = cpuid_find(cpuid, LEAF_ADDRESS_SIZES, 0);
+	if (e) {
+		/* What the second-level page tables reach, told by newer kernels. */
+		if (e->eax & X8_EAX_GUEST_BITS)
+			guest_bits = (e->eax & X8_EAX_GUEST_BITS) >> X8_EAX_GUEST_SHIFT;
+		host.phys_bits = MIN(e->eax & X8_EAX_PHYS_BITS, guest_bits);
+	}
+	e = cpuid_find(cpuid, LEAF_EXT_FEATURES, 0);
+	host.gib_pages = e && (e->edx & X1_EDX_GIB_PAGES);
+	return host;
+}
+
+int arch_host_query(const struct vm *vm, struct arch_host *ret_host)
+{
+	struct kvm_cpuid2 *cpuid = NULL;
+	int r = query_supported(vm, &cpuid);
+
+	if (r < 0)
+		return r;
+	*ret_host = host_of(cpuid);
+	free(cpuid);
+	return 0;
+}
+
+struct arch_host arch_cpu_host(const struct arch_cpu *cpu)
+{
+	return cpu->host;
+}
+
+/* What KVM lists for saving is what it can emulate: some of it needs a word from us. */
+static void set_features(struct arch_cpu *cpu, const struct vm *vm)
+{
+	struct kvm_cpuid_entry2 *e = cpuid_find(cpu->cpuid, LEAF_FEATURES, 0);
+
+	if (e) {
+		/* KVM emulates both with its local APIC but leaves the announcement to us. */
+		e->ecx |= F1_ECX_X2APIC | F1_ECX_HYPERVISOR;
+		if (cpu->config->hide_hypervisor)
+			e->ecx &= ~F1_ECX_HYPERVISOR;
+		if (vm_check_extension(vm, KVM_CAP_TSC_DEADLINE_TIMER))
+			e->ecx |= F1_ECX_TSC_DEADLINE;
+	}
+	e = cpuid_find(cpu->cpuid, LEAF_THERMAL_POWER, 0);
+	if (e) {
+		/* KVM's local APIC timer never stops. The rest is the host's business. */
+		e->eax = F6_EAX_ARAT;
+		e->ebx = e->ecx = e->edx = 0;
+	}
+	/* No encrypted guest: firmware that sees the bit reads an MSR that faults. */
+	e = cpuid_find(cpu->cpuid, LEAF_AMD_ENCRYPTION, 0);
+	if (e)
+		e->eax = e->ebx = e->ecx = e->edx = 0;
+}
+
+/* The first leaf is all that a program sees that wants to know the hypervisor's name. */
+static void set_vendor(struct kvm_cpuid2 *cpuid, const char *vendor)
+{
+	struct kvm_cpuid_entry2 *first = cpuid_add(cpuid, LEAF_HYPERVISOR, 0);
+	char name[ARCH_HYPERVISOR_VENDOR_MAX] = { 0 };
+
+	assert(strlen(vendor) <= sizeof(name));
+	if (!first)
+		return;
+	memcpy(name, vendor, strlen(vendor));
+	first->eax = MAX(first->eax, LEAF_HYPERVISOR);
+	memcpy(&first->ebx, name, 4);
+	memcpy(&first->ecx, name + 4, 4);
+	memcpy(&first->edx, name + 8, 4);
+}
+
+/* KVM's leaves make room, and go where a guest that has drivers for KVM still finds them. */
+static void move_kvm_leaves(struct kvm_cpuid2 *cpuid)
+{
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+		if (e->function < LEAF_HYPERVISOR || e->function > LEAF_HYPERVISOR_LAST)
+			continue;
+		if (e->function == LEAF_HYPERVISOR)
+			e->eax += HYPERVISOR_LEAVES_STEP; /* their last one */
+		e->function += HYPERVISOR_LEAVES_STEP;
+	}
+}
+
+static void set_hypervisor(struct arch_cpu *cpu)
+{
+	if (cpu->config->hide_hypervisor) {
+		cpuid_remove(cpu->cpuid, LEAF_HYPERVISOR, LEAF_HYPERVISOR_LAST);
+	} else if (cpu->config->hypervisor_vendor) {
+		move_kvm_leaves(cpu->cpuid);
+		set_vendor(cpu->cpuid, cpu->config->hypervisor_vendor);
+	}
+}
+
+static int check_count(const struct vm *vm, const struct arch_topology *t)
+{
+	const unsigned count = arch_topology_count(t);
+	const uint32_t last = arch_cpu_id(t, count - 1);
+	int max = vm_check_extension(vm, KVM_CAP_MAX_VCPUS);
+
+	if (max > 0 && count > (unsigned)max)
+		return err_set(ERR_LIMIT, -EINVAL, "KVM on this host allows %d vCPUs, not %u", max,
+			       count);
+	if (last > APIC_ID_MAX) {
+		err_set(ERR_USAGE, -EINVAL,
+			"--cpus: the last vCPU of %u sockets, %u cores, %u threads has the APIC "
+			"ID %u; the highest is %u",
+			t->sockets, t->cores, t->threads, last, APIC_ID_MAX);
+		err_hint("numbers of cores and threads that are powers of two leave no gaps");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int arch_cpu_create(struct vm *vm, const struct arch_cpu_config *config, struct arch_cpu **ret_cpu)
+{
+	struct arch_cpu *cpu;
+	int r = check_count(vm, &config->topology);
+
+	if (r < 0)
+		return r;
+	cpu = calloc(1, sizeof(*cpu));
+	if (!cpu)
+		return err_sys(ERR_LIMIT, -ENOMEM, "the CPU's features");
+	cpu->config = config;
+	r = query_supported(vm, &cpu->cpuid);
+	if (r < 0)
+		goto fail;
+	cpu->host = host_of(cpu->cpuid);
+	arch_cpu_set_phys_bits(cpu, cpu->host.phys_bits);
+	set_features(cpu, vm);
+	cpuid_set_topology(cpu->cpuid, &config->topology);
+	set_hypervisor(cpu);
+	*ret_cpu = cpu;
+	return 0;
+fail:
+	arch_cpu_destroy(cpu);
+	return r;
+}
+
+void arch_cpu_destroy(struct arch_cpu *cpu)
+{
+	if (!cpu)
+		return;
+	free(cpu->cpuid);
+	free(cpu);
+}
+
+void arch_cpu_set_phys_bits(struct arch_cpu *cpu, unsigned phys_bits)
+{
+	struct kvm_cpuid_entry2 *e = cpuid_find(cpu->cpuid, LEAF_ADDRESS_SIZES, 0);
+
+	if (e)
+		e->eax = (e->eax & ~(X8_EAX_PHYS_BITS | X8_EAX_GUEST_BITS)) | phys_bits;
+}
+
+int cpu_set_cpuid(struct arch_cpu *cpu, struct vcpu *vcpu)
+{
+	int r;
+
+	cpuid_set_id(cpu->cpuid, &cpu->config->topology, vcpu->hw_id);
+	r = sys_ioctl(vcpu->fd, KVM_SET_CPUID2, cpu->cpuid);
+	return r < 0 ? err_sys(ERR_HOST, r, "set the CPUID of vCPU %u", vcpu->id) : 0;
+}
