@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -16,6 +15,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
+#include "core/thread.h"
 #include "core/timings.h"
 #include "vfio/iommu.h"
 
@@ -75,6 +75,7 @@ static void *helper_thread(void *arg)
 {
 	struct vfio_pin *pin = arg;
 
+	thread_name("pin-fetch");
 	pthread_mutex_lock(&pin->lock);
 	while (pin->next < pin->slice_count && !atomic_load(&pin->stopping)) {
 		const unsigned i = pin->next++;
@@ -104,9 +105,8 @@ static void start_helpers(struct vfio_pin *pin)
 	while (pin->helper_count < wanted) {
 		pthread_t *helper = &pin->helpers[pin->helper_count];
 
-		if (pthread_create(helper, NULL, helper_thread, pin) != 0)
+		if (thread_start(helper, 0, helper_thread, pin) < 0)
 			break;
-		pthread_setname_np(*helper, "pin-fetch");
 		pin->helper_count++;
 	}
 }
@@ -173,6 +173,7 @@ static void *pin_thread(void *arg)
 	struct vfio_pin *pin = arg;
 	int r;
 
+	thread_name("pin");
 	timings_begin("pin memory");
 	start_helpers(pin);
 	r = map_all(pin);
@@ -221,19 +222,10 @@ static int cut_slices(struct vfio_pin *pin)
 
 static int start_thread(struct vfio_pin *pin)
 {
-	sigset_t all, old;
-	int r;
+	int r = thread_start(&pin->thread, 0, pin_thread, pin);
 
-	/* No signals: they are main's, and the helpers inherit the mask. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = -pthread_create(&pin->thread, NULL, pin_thread, pin);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r < 0)
-		return r;
-	pin->started = true;
-	pthread_setname_np(pin->thread, "pin");
-	return 0;
+	pin->started = r == 0;
+	return r;
 }
 
 int vfio_pin_start(struct vfio_iommu *iommu, const struct guest_mem *mem, int done_fd,

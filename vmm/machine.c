@@ -39,6 +39,8 @@ void machine_end(struct machine *machine, enum machine_end end)
  */
 static int machine_reset(struct machine *machine)
 {
+	int r;
+
 	for (unsigned i = machine->device_count; i > 0; i--) {
 		struct device *dev = machine->devices[i - 1];
 
@@ -47,7 +49,9 @@ static int machine_reset(struct machine *machine)
 	}
 	pci_root_reset(&machine->pci);
 	arch_vm_reset(&machine->vm);
-	vcpus_reset(&machine->vcpus);
+	r = vcpus_reset(&machine->vcpus);
+	if (r < 0)
+		return r;
 	log_limited(LOG_INFO, "the guest was reset");
 	return machine_add_kernel(machine);
 }

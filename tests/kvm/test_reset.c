@@ -103,7 +103,7 @@ static void reset(struct guest *guest)
 {
 	guest_pause(guest);
 	arch_vm_reset(&guest->vm);
-	vcpus_reset(&guest->vcpus);
+	assert_int_equal(vcpus_reset(&guest->vcpus), 0);
 	guest_set_ram(guest, GUEST_MAILBOX + MAILBOX_READY, 0);
 }
 

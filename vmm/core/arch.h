@@ -9,6 +9,7 @@
 #include "core/util.h"
 
 struct vcpu;
+struct vcpus;
 struct vm;
 
 /* Of the name that a hypervisor tells its guest. */
@@ -69,9 +70,14 @@ int MUST_CHECK arch_vm_init(struct vm *vm);
 /* Power-on state of those; all vCPUs paused. */
 void arch_vm_reset(struct vm *vm);
 
-/* Gives the fresh vCPU its features and remembers its power-on state. */
+/* Gives the fresh vCPU its features. */
 int MUST_CHECK arch_vcpu_init(struct vcpu *vcpu, struct arch_cpu *cpu);
 void arch_vcpu_fini(struct vcpu *vcpu);
+/*
+ * What the vCPUs were like when they were made: before a reset. Main thread. Asks vCPUs of another
+ * VM, for which arch_vm_init was called, and nothing else.
+ */
+int MUST_CHECK arch_vcpus_learn(struct vcpus *set);
 /* Main thread, the vCPU paused. A failure is logged: the guest will not come up. */
 void arch_vcpu_reset(struct vcpu *vcpu);
 

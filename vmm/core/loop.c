@@ -4,11 +4,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 
 #include "core/err.h"
 #include "core/sys.h"
+#include "core/thread.h"
 
 #define EVENTS_A_WAIT 16
 
@@ -158,26 +159,23 @@ static void *loop_thread(void *arg)
 {
 	struct loop *loop = arg;
 
+	thread_name("%s", loop->name);
 	loop_serve(loop);
 	return NULL;
 }
 
 int loop_start_thread(struct loop *loop, const char *name)
 {
-	sigset_t all, old;
 	int r;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	snprintf(loop->name, sizeof(loop->name), "%s", name);
 	/* Before the thread exists, so that a loop_call from now on is queued for it. */
 	loop_set_running(loop, true);
-	r = pthread_create(&loop->thread, NULL, loop_thread, loop);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r) {
+	r = thread_start(&loop->thread, 0, loop_thread, loop);
+	if (r < 0) {
 		loop_set_running(loop, false);
-		return err_sys(ERR_LIMIT, -r, "start the thread '%s'", name);
+		return err_sys(ERR_LIMIT, r, "start the thread '%s'", name);
 	}
-	pthread_setname_np(loop->thread, name);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "core/thread.h"
 #include "core/util.h"
 
 /* An fd that is watched for input. Lives in its owner; the fd stays the owner's. */
@@ -25,6 +26,7 @@ struct loop {
 	int wake_fd;
 	struct loop_source wake;
 	pthread_t thread; /* the thread that runs it; valid while running */
+	char name[THREAD_NAME_SIZE];
 	bool running, stopping;
 	pthread_mutex_t lock; /* guards calls, running, stopping */
 	pthread_cond_t called;

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -22,6 +21,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
+#include "core/thread.h"
 #include "core/timings.h"
 #include "core/vm.h"
 
@@ -164,8 +164,10 @@ static void vcpu_hold(struct vcpu *vcpu)
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
-	bool go_on = vcpu_park(vcpu, false);
+	bool go_on;
 
+	thread_name("vcpu%u", vcpu->id);
+	go_on = vcpu_park(vcpu, false);
 	if (vcpu->id == 0)
 		timings_mark(TIMINGS_FIRST_INSTRUCTION);
 	while (go_on) {
@@ -263,33 +265,24 @@ void vcpus_fini(struct vcpus *set)
 int vcpus_start(struct vcpus *set)
 {
 	struct sigaction kick = { .sa_handler = vcpu_kicked };
-	sigset_t all, old;
 	int r = 0;
 
 	sigaction(KICK_SIGNAL, &kick, NULL);
-	/* vCPU threads take no signal but the kick: all others are main's. */
-	sigfillset(&all);
-	sigdelset(&all, KICK_SIGNAL);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (unsigned i = 0; i < set->count && r == 0; i++) {
 		struct vcpu *vcpu = &set->vcpus[i];
-		char name[16];
 
 		pthread_mutex_lock(&set->lock);
 		set->running++;
 		set->alive++;
 		pthread_mutex_unlock(&set->lock);
-		r = -pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+		r = thread_start(&vcpu->thread, KICK_SIGNAL, vcpu_thread, vcpu);
 		if (r < 0) {
 			set->alive--;
 			r = err_sys(ERR_LIMIT, r, "start the thread of vCPU %u", i);
 			break;
 		}
 		vcpu->started = true;
-		snprintf(name, sizeof(name), "vcpu%u", i);
-		pthread_setname_np(vcpu->thread, name);
 	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r < 0)
 		vcpus_stop(set);
 	return r;
@@ -333,15 +326,21 @@ void vcpus_pause(struct vcpus *set)
 	pthread_mutex_unlock(&set->lock);
 }
 
-void vcpus_reset(struct vcpus *set)
+int vcpus_reset(struct vcpus *set)
 {
+	int r;
+
 	assert(set->pausing);
+	r = arch_vcpus_learn(set);
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&set->lock);
 	for (unsigned i = 0; i < set->count; i++)
 		set->vcpus[i].held = false;
 	pthread_mutex_unlock(&set->lock);
 	for (unsigned i = 0; i < set->count; i++)
 		arch_vcpu_reset(&set->vcpus[i]);
+	return 0;
 }
 
 void vcpus_release(struct vcpus *set)

@@ -58,7 +58,7 @@ void vcpus_fini(struct vcpus *set); /* stops and joins first */
 /* Main thread only. */
 int MUST_CHECK vcpus_start(struct vcpus *set);
 void vcpus_pause(struct vcpus *set); /* returns when no vCPU runs guest code or a handler */
-void vcpus_reset(struct vcpus *set); /* paused: back to the state after power-on */
+int MUST_CHECK vcpus_reset(struct vcpus *set); /* paused: back to the state after power-on */
 void vcpus_resume(struct vcpus *set);
 void vcpus_release(struct vcpus *set); /* what vm_hold_vcpu holds goes on, now and ever after */
 void vcpus_stop(struct vcpus *set);    /* ends and joins the threads; the vCPUs stay */

@@ -11,7 +11,7 @@
 
 #include "core/util.h"
 
-#define VM_SLOTS_MAX 512u
+#define VM_SLOTS_MAX 509u /* KVM has at least these */
 
 /* What ends or restarts the run; a higher value wins over a lower one. */
 enum vm_request {
@@ -29,9 +29,9 @@ struct vm {
 	int kvm_fd; /* /dev/kvm */
 	int vm_fd;
 	size_t vcpu_mmap_size;
-	unsigned slots_max;   /* what KVM offers, at most VM_SLOTS_MAX */
+	unsigned slots_max;   /* VM_SLOTS_MAX */
 	pthread_mutex_t lock; /* guards slot_used */
-	uint64_t slot_used[VM_SLOTS_MAX / 64];
+	uint64_t slot_used[(VM_SLOTS_MAX + 63) / 64];
 	atomic_int request;
 	int request_fd; /* eventfd, readable when request changed; the main loop watches it */
 	bool ending;    /* see vm_end; main thread */
@@ -42,6 +42,7 @@ struct vm {
  * what to do: module, BIOS switch, group kvm.
  */
 int MUST_CHECK vm_init(struct vm *vm);
+int MUST_CHECK vm_create(int kvm_fd); /* another VM's fd, to try something in */
 void vm_fini(struct vm *vm);
 
 /*

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A vCPU's power-on state, remembered when KVM has just made it and put back at every reset: KVM
- * has no call that resets a vCPU. [Intel-SDM 3A 10.1.1 Processor State After Reset].
+ * A vCPU's power-on state, which is put back at every reset: KVM has no call that resets a vCPU.
+ * It is read, when a guest is reset for the first time, from vCPUs that KVM has just made in a VM
+ * made for nothing else: that takes more system calls than a whole start, and few guests need it.
+ * [Intel-SDM 3A 10.1.1 Processor State After Reset].
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -12,6 +14,7 @@
 #include "core/log.h"
 #include "core/sys.h"
 #include "core/vm.h"
+#include "x86_64/cpuid.h"
 #include "x86_64/x86.h"
 
 #define MSRS_MAX 512u
@@ -58,37 +61,37 @@ static const struct {
 };
 
 /* Unless this vCPU does not have it. */
-static void save_msr(struct vcpu *vcpu, struct msr_list *list, uint32_t index)
+static void save_msr(int fd, struct msr_list *list, uint32_t index)
 {
 	struct {
 		struct kvm_msrs head;
 		struct kvm_msr_entry entry;
 	} one = { .head.nmsrs = 1, .entry.index = index };
 
-	if (list->head.nmsrs < MSRS_MAX && sys_ioctl(vcpu->fd, KVM_GET_MSRS, &one) == 1)
+	if (list->head.nmsrs < MSRS_MAX && sys_ioctl(fd, KVM_GET_MSRS, &one) == 1)
 		list->entries[list->head.nmsrs++] = one.entry;
 }
 
 /* Which MSRs KVM would save and restore, and the MTRRs. */
-static int save_msrs(struct vcpu *vcpu, struct msr_list *list)
+static int save_msrs(int fd, int kvm_fd, struct msr_list *list)
 {
 	struct {
 		struct kvm_msr_list head;
 		uint32_t indices[MSRS_MAX];
 	} index = { .head.nmsrs = MSRS_MAX };
-	int r = sys_ioctl(vcpu->set->board->vm->kvm_fd, KVM_GET_MSR_INDEX_LIST, &index);
+	int r = sys_ioctl(kvm_fd, KVM_GET_MSR_INDEX_LIST, &index);
 
 	if (r < 0)
 		return err_sys(ERR_HOST, r, "list the MSRs");
 	list->head.nmsrs = 0;
 	for (uint32_t i = 0; i < index.head.nmsrs; i++) {
-		save_msr(vcpu, list, index.indices[i]);
+		save_msr(fd, list, index.indices[i]);
 		if (index.indices[i] == MSR_IA32_TSC && list->head.nmsrs)
 			list->entries[list->head.nmsrs - 1].data = 0;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(mtrrs); i++) {
 		for (uint32_t msr = mtrrs[i].first; msr <= mtrrs[i].last; msr++)
-			save_msr(vcpu, list, msr);
+			save_msr(fd, list, msr);
 	}
 	return 0;
 }
@@ -130,36 +133,74 @@ static const struct {
 	{ KVM_GET_MP_STATE, KVM_SET_MP_STATE, offsetof(struct arch_vcpu, mp_state), "run state" },
 };
 
-static int save_state(struct vcpu *vcpu)
+/* Of a vCPU with the fd `fd`, which is as KVM made it. */
+static int save_state(struct arch_vcpu *arch, int fd, int kvm_fd)
 {
-	struct arch_vcpu *arch = vcpu->arch;
 	int r;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(pieces); i++) {
-		r = sys_ioctl(vcpu->fd, pieces[i].get, (char *)arch + pieces[i].off);
+		r = sys_ioctl(fd, pieces[i].get, (char *)arch + pieces[i].off);
 		if (r < 0)
-			return err_sys(ERR_HOST, r, "read the %s of vCPU %u", pieces[i].name,
-				       vcpu->id);
+			return err_sys(ERR_HOST, r, "read the %s of a vCPU", pieces[i].name);
 	}
 	arch->nested.size = sizeof(arch->nested);
-	arch->has_nested = sys_ioctl(vcpu->fd, KVM_GET_NESTED_STATE, &arch->nested) == 0;
-	arch->has_xsave = sys_ioctl(vcpu->fd, KVM_GET_XSAVE, &arch->xsave) == 0;
+	arch->has_nested = sys_ioctl(fd, KVM_GET_NESTED_STATE, &arch->nested) == 0;
+	arch->has_xsave = sys_ioctl(fd, KVM_GET_XSAVE, &arch->xsave) == 0;
 	/* On a host without XSAVE, KVM reads none, and refuses to set none. */
-	arch->has_xcrs =
-		sys_ioctl(vcpu->fd, KVM_GET_XCRS, &arch->xcrs) == 0 && arch->xcrs.nr_xcrs > 0;
-	return save_msrs(vcpu, &arch->msrs);
+	arch->has_xcrs = sys_ioctl(fd, KVM_GET_XCRS, &arch->xcrs) == 0 && arch->xcrs.nr_xcrs > 0;
+	return save_msrs(fd, kvm_fd, &arch->msrs);
+}
+
+/* The features decide which registers there are. */
+static int copy_cpuid(int from, int to)
+{
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entries[CPUID_ENTRIES_MAX];
+	} cpuid = { .head.nent = CPUID_ENTRIES_MAX };
+	int r = sys_ioctl(from, KVM_GET_CPUID2, &cpuid);
+
+	return r < 0 ? r : sys_ioctl(to, KVM_SET_CPUID2, &cpuid);
+}
+
+static int learn(struct vcpu *vcpu, const struct vm *fresh)
+{
+	CLEANUP(closep) int fd = -1;
+	int r;
+
+	vcpu->arch = calloc(1, sizeof(*vcpu->arch));
+	if (!vcpu->arch)
+		return err_sys(ERR_LIMIT, -ENOMEM, "state of vCPU %u", vcpu->id);
+	fd = sys_ioctl(fresh->vm_fd, KVM_CREATE_VCPU, (void *)(uintptr_t)vcpu->hw_id);
+	if (fd < 0)
+		return err_sys(ERR_HOST, fd, "create a vCPU like vCPU %u", vcpu->id);
+	r = copy_cpuid(vcpu->fd, fd);
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "copy the CPU features of vCPU %u", vcpu->id);
+	return save_state(vcpu->arch, fd, fresh->kvm_fd);
+}
+
+int arch_vcpus_learn(struct vcpus *set)
+{
+	const struct vm *vm = set->board->vm;
+	struct vm fresh = { .kvm_fd = vm->kvm_fd };
+	int r;
+
+	if (set->vcpus[0].arch)
+		return 0;
+	fresh.vm_fd = vm_create(vm->kvm_fd);
+	if (fresh.vm_fd < 0)
+		return fresh.vm_fd;
+	r = arch_vm_init(&fresh);
+	for (unsigned i = 0; i < set->count && r == 0; i++)
+		r = learn(&set->vcpus[i], &fresh);
+	close(fresh.vm_fd);
+	return r < 0 ? err_wrap(r, "find out what a reset vCPU is like") : 0;
 }
 
 int arch_vcpu_init(struct vcpu *vcpu, struct arch_cpu *cpu)
 {
-	int r = cpu_set_cpuid(cpu, vcpu);
-
-	if (r < 0)
-		return r;
-	vcpu->arch = calloc(1, sizeof(*vcpu->arch));
-	if (!vcpu->arch)
-		return err_sys(ERR_LIMIT, -ENOMEM, "state of vCPU %u", vcpu->id);
-	return save_state(vcpu);
+	return cpu_set_cpuid(cpu, vcpu);
 }
 
 void arch_vcpu_fini(struct vcpu *vcpu)
