@@ -14,6 +14,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/vm.h"
 #include "devices/fw_cfg_items.h"
 
 /* The ports, relative to the first. The selector is little-endian, the DMA address big-endian. */
@@ -24,6 +25,7 @@ enum { PORT_SELECTOR = 0, PORT_DATA = 1, PORT_DMA_HIGH = 4, PORT_DMA_LOW = 8 };
 
 struct fw_cfg {
 	struct device device;
+	struct vm *vm;
 	struct guest_mem *mem;
 	struct bus *pio;
 	struct bus_range range;
@@ -33,6 +35,7 @@ struct fw_cfg {
 	uint16_t key; /* selected */
 	uint64_t off; /* in that item; beyond its end reads zeroes */
 	uint32_t dma_high;
+	bool unreadable; /* a file of the host, and the run is over */
 };
 
 /* Selects an item and lets its owner renew it first. Takes the lock. */
@@ -59,33 +62,51 @@ static void select_key(struct fw_cfg *fw, uint16_t key)
 	pthread_mutex_unlock(&fw->lock);
 }
 
-/* What the selected item has at the current offset: the bytes and how many. */
-static size_t rest_of_item(struct fw_cfg *fw, const uint8_t **ret_data)
+/* The selected item, if there is more of it than the offset, and how much more. */
+static const struct fw_cfg_item *rest_of_item(struct fw_cfg *fw, uint64_t *ret_len)
 {
-	struct fw_cfg_item *item = fw_cfg_items_key(&fw->items, fw->key);
+	const struct fw_cfg_item *item = fw_cfg_items_key(&fw->items, fw->key);
 
 	if (!item || fw->off >= item->len)
-		return 0;
-	*ret_data = item->data + fw->off;
-	return item->len - fw->off;
+		return NULL;
+	*ret_len = item->len - fw->off;
+	return item;
+}
+
+/* With the lock. Zeroes from then on, and the end of the run, where a file cannot be read. */
+static void read_item(struct fw_cfg *fw, const struct fw_cfg_item *item, uint64_t off, void *to,
+		      size_t len)
+{
+	int r = fw->unreadable ? -EIO : fw_cfg_item_read(item, off, to, len);
+
+	if (r == 0)
+		return;
+	memset(to, 0, len);
+	if (fw->unreadable)
+		return;
+	fw->unreadable = true;
+	log_error("the firmware cannot read %s: %s (has it become shorter?)", item->piece.what,
+		  strerror(-r));
+	vm_request(fw->vm, VM_REQUEST_CRASH);
 }
 
 static uint8_t read_data(struct fw_cfg *fw)
 {
-	const uint8_t *data;
+	const struct fw_cfg_item *item;
+	uint64_t len;
 	uint8_t byte = 0;
 
 	pthread_mutex_lock(&fw->lock);
-	if (rest_of_item(fw, &data) > 0) {
-		byte = *data;
-		fw->off++;
-	}
+	item = rest_of_item(fw, &len);
+	if (item)
+		read_item(fw, item, fw->off++, &byte, 1);
 	pthread_mutex_unlock(&fw->lock);
 	return byte;
 }
 
-/* Writes `len` bytes of `data`, or zeroes if NULL, wherever the range is RAM. At most 4 GiB. */
-static void fill_guest(struct fw_cfg *fw, uint64_t gpa, const uint8_t *data, uint64_t len)
+/* Writes `len` bytes of `item` from `off` on, or zeroes if NULL, wherever the range is RAM. */
+static void fill_guest(struct fw_cfg *fw, uint64_t gpa, const struct fw_cfg_item *item,
+		       uint64_t off, uint64_t len)
 {
 	uint64_t done = 0;
 
@@ -102,27 +123,28 @@ static void fill_guest(struct fw_cfg *fw, uint64_t gpa, const uint8_t *data, uin
 			chunk = MIN(chunk, GUEST_PAGE - (gpa + done) % GUEST_PAGE);
 			to = mem_ptr(fw->mem, gpa + done, chunk);
 		}
-		if (to && data)
-			memcpy(to, data + done, chunk);
+		if (to && item)
+			read_item(fw, item, off + done, to, chunk);
 		else if (to)
 			memset(to, 0, chunk);
 		done += chunk;
 	}
 }
 
+/* At most 4 GiB, as `len` has it. */
 static void dma_read(struct fw_cfg *fw, uint64_t gpa, uint32_t len)
 {
-	const uint8_t *data = NULL;
-	uint64_t have;
+	const struct fw_cfg_item *item;
+	uint64_t have = 0;
 
 	pthread_mutex_lock(&fw->lock);
-	have = rest_of_item(fw, &data);
+	item = rest_of_item(fw, &have);
 	have = MIN(have, len);
-	fill_guest(fw, gpa, data, have);
+	fill_guest(fw, gpa, item, fw->off, have);
 	fw->off += len;
 	pthread_mutex_unlock(&fw->lock);
 	if (have < len && have <= UINT64_MAX - gpa)
-		fill_guest(fw, gpa + have, NULL, len - have);
+		fill_guest(fw, gpa + have, NULL, 0, len - have);
 }
 
 /* The guest wrote the address of a request. Its outcome is always success, see the header. */
@@ -250,6 +272,16 @@ int fw_cfg_add_file(struct fw_cfg *fw, const char *name, const void *data, size_
 	return r;
 }
 
+int fw_cfg_add_piece(struct fw_cfg *fw, uint16_t key, const struct fw_cfg_piece *piece)
+{
+	int r;
+
+	pthread_mutex_lock(&fw->lock);
+	r = fw_cfg_items_add_piece(&fw->items, key, piece);
+	pthread_mutex_unlock(&fw->lock);
+	return r;
+}
+
 int fw_cfg_set_file(struct fw_cfg *fw, const char *name, const void *data, size_t len)
 {
 	int r;
@@ -282,6 +314,7 @@ int fw_cfg_create(const struct board *board, uint16_t port, struct fw_cfg **ret_
 	if (!fw)
 		return err_sys(ERR_LIMIT, -ENOMEM, "fw_cfg");
 	fw->device = (struct device){ .name = "fw-cfg", .ops = &fw_cfg_device_ops };
+	fw->vm = board->vm;
 	fw->mem = board->mem;
 	fw->pio = board->pio;
 	fw_cfg_items_init(&fw->items);

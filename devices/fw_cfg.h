@@ -32,6 +32,20 @@ int MUST_CHECK fw_cfg_add_u16(struct fw_cfg *fw, uint16_t key, uint16_t val);
 int MUST_CHECK fw_cfg_add_u32(struct fw_cfg *fw, uint16_t key, uint32_t val);
 int MUST_CHECK fw_cfg_add_file(struct fw_cfg *fw, const char *name, const void *data, size_t len);
 
+/*
+ * An item whose contents stay in a file of the host, and are read from there whenever the guest
+ * wants them: a kernel, an initrd. `fd` and `what`, its name for messages, are borrowed for as long
+ * as the device lives. A file that became shorter or cannot be read is the end of the run, because
+ * the guest would take zeroes for a kernel.
+ */
+struct fw_cfg_piece {
+	int fd;
+	uint64_t off;
+	uint32_t len;
+	const char *what;
+};
+int MUST_CHECK fw_cfg_add_piece(struct fw_cfg *fw, uint16_t key, const struct fw_cfg_piece *piece);
+
 /* New contents for a file that was added. Any thread. */
 int MUST_CHECK fw_cfg_set_file(struct fw_cfg *fw, const char *name, const void *data, size_t len);
 

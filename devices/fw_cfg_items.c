@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "core/err.h"
+#include "core/sys.h"
 
 void fw_cfg_items_init(struct fw_cfg_items *items)
 {
@@ -56,8 +57,18 @@ static int set_contents(struct fw_cfg_item *item, const void *data, size_t len)
 	return 0;
 }
 
-static int add_item(struct fw_cfg_items *items, uint16_t key, const char *name, const void *data,
-		    size_t len)
+int fw_cfg_item_read(const struct fw_cfg_item *item, uint64_t off, void *to, size_t len)
+{
+	assert(range_fits(off, len, item->len));
+	if (!item->data)
+		return sys_pread_full(item->piece.fd, to, len, item->piece.off + off);
+	memcpy(to, item->data + off, len);
+	return 0;
+}
+
+/* Without contents yet. */
+static int new_item(struct fw_cfg_items *items, uint16_t key, const char *name,
+		    struct fw_cfg_item **ret_item)
 {
 	struct fw_cfg_item *list, *item;
 
@@ -70,7 +81,17 @@ static int add_item(struct fw_cfg_items *items, uint16_t key, const char *name, 
 	*item = (struct fw_cfg_item){ .key = key };
 	memcpy(item->name, name, strlen(name)); /* its length was checked */
 	items->count++;
-	return set_contents(item, data, len);
+	*ret_item = item;
+	return 0;
+}
+
+static int add_item(struct fw_cfg_items *items, uint16_t key, const char *name, const void *data,
+		    size_t len)
+{
+	struct fw_cfg_item *item = NULL;
+	int r = new_item(items, key, name, &item);
+
+	return r < 0 ? r : set_contents(item, data, len);
 }
 
 /* The directory of files, in the order in which they were added. */
@@ -110,6 +131,21 @@ int fw_cfg_items_add(struct fw_cfg_items *items, uint16_t key, const void *data,
 {
 	assert(key < FW_CFG_FILE_FIRST);
 	return add_item(items, key, "", data, len);
+}
+
+int fw_cfg_items_add_piece(struct fw_cfg_items *items, uint16_t key,
+			   const struct fw_cfg_piece *piece)
+{
+	struct fw_cfg_item *item = NULL;
+	int r;
+
+	assert(key < FW_CFG_FILE_FIRST);
+	r = new_item(items, key, "", &item);
+	if (r < 0)
+		return r;
+	item->piece = *piece;
+	item->len = piece->len;
+	return 0;
 }
 
 int fw_cfg_items_add_directory(struct fw_cfg_items *items)

@@ -9,12 +9,14 @@
 #include <linux/qemu_fw_cfg.h>
 
 #include "core/util.h"
+#include "devices/fw_cfg.h"
 
 struct fw_cfg_item {
 	uint16_t key;
 	char name[FW_CFG_MAX_FILE_PATH]; /* "" unless a file */
-	uint8_t *data;
+	uint8_t *data;                   /* NULL: a piece of a host's file */
 	size_t len;
+	struct fw_cfg_piece piece;
 	void (*select)(void *opaque); /* fixed after start, as is opaque */
 	void *opaque;
 };
@@ -32,9 +34,14 @@ void fw_cfg_items_fini(struct fw_cfg_items *items);
 struct fw_cfg_item *fw_cfg_items_key(struct fw_cfg_items *items, uint16_t key);
 struct fw_cfg_item *fw_cfg_items_file(struct fw_cfg_items *items, const char *name);
 
+/* Bytes of an item, which has them all. Fails only where they have to be read from a file. */
+int MUST_CHECK fw_cfg_item_read(const struct fw_cfg_item *item, uint64_t off, void *to, size_t len);
+
 /* As fw_cfg.h has it of the functions of these names. The directory is added before any file. */
 int MUST_CHECK fw_cfg_items_add(struct fw_cfg_items *items, uint16_t key, const void *data,
 				size_t len);
+int MUST_CHECK fw_cfg_items_add_piece(struct fw_cfg_items *items, uint16_t key,
+				      const struct fw_cfg_piece *piece);
 int MUST_CHECK fw_cfg_items_add_directory(struct fw_cfg_items *items);
 int MUST_CHECK fw_cfg_items_add_file(struct fw_cfg_items *items, const char *name, const void *data,
 				     size_t len);

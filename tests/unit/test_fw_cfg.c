@@ -12,7 +12,9 @@
 
 #include "core/bus.h"
 #include "core/mem.h"
+#include "core/vm.h"
 #include "devices/fw_cfg.h"
+#include "temp_dir.h"
 
 #define PORT     0x510
 #define SELECTOR (PORT + 0)
@@ -29,6 +31,7 @@
 struct fixture {
 	struct bus pio;
 	struct guest_mem mem;
+	struct vm vm; /* takes requests, no more */
 	struct board board;
 	struct fw_cfg *fw;
 };
@@ -39,7 +42,8 @@ static int setup(void **state)
 {
 	struct fixture *f = &fixture;
 
-	*f = (struct fixture){ .board = { .pio = &f->pio, .mem = &f->mem } };
+	*f = (struct fixture){ .vm = { .request_fd = -1 },
+			       .board = { .vm = &f->vm, .pio = &f->pio, .mem = &f->mem } };
 	bus_init(&f->pio);
 	guest_mem_init(&f->mem);
 	assert_int_equal(guest_mem_add(&f->mem, 0, BANK_SIZE), 0);
@@ -409,6 +413,65 @@ static void taken_port_is_an_error(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void a_piece_of_a_file_is_read_when_it_is_asked_for(void **state)
+{
+	struct fixture *f = *state;
+	struct temp_dir dir;
+	const char *path;
+	uint8_t bytes[3], *ram;
+	int fd;
+
+	temp_dir_init(&dir);
+	path = temp_file(&dir, "initrd", "..abcdefgh", 10);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(fw_cfg_add_piece(f->fw, FW_CFG_INITRD_DATA,
+					  &(struct fw_cfg_piece){ fd, 2, 6, path }),
+			 0);
+	select_item(f, FW_CFG_INITRD_DATA);
+	read_port(f, bytes, sizeof(bytes));
+	assert_memory_equal(bytes, "abc", 3);
+	/* The file is not kept in memory. */
+	temp_file(&dir, "initrd", "..ABCDEFGH", 10);
+	assert_int_equal(dma(f, dma_select(FW_CFG_INITRD_DATA) | FW_CFG_DMA_CTL_READ, BUFFER, 8),
+			 0);
+	ram = mem_ptr(&f->mem, BUFFER, 9);
+	assert_memory_equal(ram, "ABCDEF\0\0\x77", 9);
+	/* On from an offset. */
+	assert_int_equal(dma(f, dma_select(FW_CFG_INITRD_DATA) | FW_CFG_DMA_CTL_SKIP, 0, 4), 0);
+	assert_int_equal(dma(f, FW_CFG_DMA_CTL_READ, BUFFER, 1), 0);
+	assert_memory_equal(ram, "EB", 2);
+	assert_int_equal(f->vm.request, VM_REQUEST_NONE);
+	close(fd);
+	temp_dir_fini(&dir);
+}
+
+static void a_piece_that_is_gone_ends_the_run(void **state)
+{
+	struct fixture *f = *state;
+	struct temp_dir dir;
+	const char *path;
+	uint8_t *ram;
+	int fd;
+
+	temp_dir_init(&dir);
+	path = temp_file(&dir, "kernel", "0123456789", 10);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(fw_cfg_add_piece(f->fw, FW_CFG_KERNEL_DATA,
+					  &(struct fw_cfg_piece){ fd, 0, 10, path }),
+			 0);
+	assert_int_equal(truncate(path, 4), 0);
+	/* The request ends all the same: firmware would wait for ever. */
+	assert_int_equal(dma(f, dma_select(FW_CFG_KERNEL_DATA) | FW_CFG_DMA_CTL_READ, BUFFER, 10),
+			 0);
+	assert_int_equal(f->vm.request, VM_REQUEST_CRASH);
+	ram = mem_ptr(&f->mem, BUFFER, 11);
+	assert_memory_equal(ram, "\0\0\0\0\0\0\0\0\0\0\x77", 11);
+	close(fd);
+	temp_dir_fini(&dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -433,6 +496,8 @@ int main(void)
 		TEST(other_accesses_read_all_ones),
 		TEST(reset_keeps_the_items),
 		TEST(taken_port_is_an_error),
+		TEST(a_piece_of_a_file_is_read_when_it_is_asked_for),
+		TEST(a_piece_that_is_gone_ends_the_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
