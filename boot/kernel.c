@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kernel, initrd and command line for a start without firmware; see kernel.h. */
+/* Kernel, initrd and command line of a start without a disk; see kernel.h. */
 #include "boot/kernel.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "boot/efi_image.h"
+#include "boot/file_kind.h"
 #include "boot/zeropage.h"
 #include "core/err.h"
 #include "core/sys.h"
@@ -14,6 +16,9 @@
 
 /* What an ELF kernel takes: Linux's own COMMAND_LINE_SIZE, less the NUL. */
 #define ELF_CMDLINE_MAX 2047u
+
+/* What OVMF itself takes of a guest's memory: less than the smallest in which it starts. */
+#define FIRMWARE_ROOM (64 * MiB)
 
 /* `what`: "kernel" or "initrd", for messages. */
 static int open_file(const char *what, const char *path, int *ret_fd, uint64_t *ret_size)
@@ -32,73 +37,64 @@ static int open_file(const char *what, const char *path, int *ret_fd, uint64_t *
 	return 0;
 }
 
-/* Files that are mistaken for a kernel, by how they begin. */
-static const struct {
-	unsigned off, len;
-	const char *magic;
-	const char *what, *hint;
-} strangers[] = {
-	{ 0, 2, "\x1f\x8b", "a gzip file", "unpack it with gunzip" },
-	{ 0, 6,
-	  "\xfd"
-	  "7zXZ",
-	  "an xz file", "unpack it with unxz" },
-	{ 0, 4, "\x28\xb5\x2f\xfd", "a zstd file", "unpack it with unzstd" },
-	{ 0, 4, "\x04\x22\x4d\x18", "an lz4 file", "unpack it with lz4 -d" },
-	{ 0, 4, "\x02\x21\x4c\x18", "an lz4 file", "unpack it with lz4 -d" },
-	{ 0, 3, "BZh", "a bzip2 file", "unpack it with bunzip2" },
-	{ 0x38, 4, "ARM\x64", "a kernel for arm64", "this machine is an x86-64" },
-	{ 0x38, 4, "RSC\x05", "a kernel for RISC-V", "this machine is an x86-64" },
-	{ 0, 2, "MZ", "an EFI program, not a Linux kernel",
-	  "boot it from a disk with --disk; of a unified kernel image, the kernel and the initrd "
-	  "can be extracted: objcopy -O binary -j .linux" },
-};
-
-static int refuse_stranger(const uint8_t *head, size_t len)
+/* The first bytes of a file, FILE_KIND_HEAD or all. */
+static int read_head(const char *what, const char *path, int fd, uint64_t size,
+		     uint8_t ret_head[FILE_KIND_HEAD], size_t *ret_len)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(strangers); i++) {
-		if (range_fits(strangers[i].off, strangers[i].len, len) &&
-		    memcmp(head + strangers[i].off, strangers[i].magic, strangers[i].len) == 0) {
-			err_set(ERR_FILE, -EINVAL, "it is %s", strangers[i].what);
-			err_hint("%s", strangers[i].hint);
-			return -EINVAL;
-		}
-	}
-	err_set(ERR_FILE, -EINVAL, "it is not a kernel");
-	err_hint("give a bzImage (vmlinuz) or an ELF file (vmlinux) for x86-64");
-	return -EINVAL;
+	const size_t len = MIN(size, FILE_KIND_HEAD);
+	int r = sys_pread_full(fd, ret_head, len, 0);
+
+	if (r < 0)
+		return err_sys(ERR_FILE, r, "read %s '%s'", what, path);
+	*ret_len = len;
+	return 0;
 }
 
-static int open_kernel(struct kernel *kernel, uint64_t low_ram)
+static int parse_kernel(struct kernel *kernel, const struct kernel_config *config,
+			const uint8_t *head, size_t len)
 {
-	uint8_t head[BZIMAGE_HEAD_SIZE];
-	uint64_t size = 0;
-	size_t len;
-	int r = open_file("kernel", kernel->path, &kernel->fd, &size);
+	int r = 0;
 
+	if (bzimage_detect(head, len)) {
+		kernel->format = KERNEL_BZIMAGE;
+		r = bzimage_parse(head, len, kernel->size, config->low_ram, &kernel->bzimage);
+		if (r == 0)
+			kernel->setup_size = (uint32_t)kernel->bzimage.file_off;
+		return r < 0 || !config->by_firmware ? r : efi_image_check(head, len, kernel->size);
+	}
+	if (config->by_firmware) {
+		kernel->format = KERNEL_EFI;
+		return elf_pvh_detect(head, len) || efi_image_detect(head, len)
+			       ? efi_image_check(head, len, kernel->size)
+			       : file_kind_no_kernel(head, len);
+	}
+	kernel->format = KERNEL_ELF;
+	return elf_pvh_detect(head, len)
+		       ? elf_pvh_parse(kernel->fd, kernel->size, config->low_ram, &kernel->elf)
+		       : file_kind_no_kernel(head, len);
+}
+
+static int open_kernel(struct kernel *kernel, const struct kernel_config *config)
+{
+	uint8_t head[FILE_KIND_HEAD];
+	size_t len = 0;
+	int r = open_file("kernel", kernel->path, &kernel->fd, &kernel->size);
+
+	if (r == 0)
+		r = read_head("kernel", kernel->path, kernel->fd, kernel->size, head, &len);
 	if (r < 0)
 		return r;
-	len = MIN(size, sizeof(head));
-	r = sys_pread_full(kernel->fd, head, len, 0);
-	if (r < 0)
-		return err_sys(ERR_FILE, r, "read kernel '%s'", kernel->path);
-	kernel->is_elf = elf_pvh_detect(head, len);
-	if (kernel->is_elf)
-		r = elf_pvh_parse(kernel->fd, size, low_ram, &kernel->elf);
-	else if (bzimage_detect(head, len))
-		r = bzimage_parse(head, len, size, low_ram, &kernel->bzimage);
-	else
-		r = refuse_stranger(head, len);
+	r = parse_kernel(kernel, config, head, len);
 	return r < 0 ? err_wrap(r, "kernel '%s'", kernel->path) : 0;
 }
 
 /* As high as it may be: what unpacks itself grows upwards. */
 static int place_initrd(struct kernel *kernel, uint64_t low_ram, bool low_ram_max)
 {
+	const bool is_elf = kernel->format == KERNEL_ELF;
 	const uint64_t kernel_end =
-		kernel->is_elf ? kernel->elf.end : kernel->bzimage.gpa + kernel->bzimage.room;
-	const uint64_t end =
-		kernel->is_elf ? low_ram : MIN(low_ram, kernel->bzimage.initrd_last + 1);
+		is_elf ? kernel->elf.end : kernel->bzimage.gpa + kernel->bzimage.room;
+	const uint64_t end = is_elf ? low_ram : MIN(low_ram, kernel->bzimage.initrd_last + 1);
 	const uint64_t size = kernel->initrd_size;
 	int r;
 
@@ -114,23 +110,60 @@ static int place_initrd(struct kernel *kernel, uint64_t low_ram, bool low_ram_ma
 	return r;
 }
 
-static int open_initrd(struct kernel *kernel, const struct kernel_config *config)
+static int open_initrd(struct kernel *kernel)
 {
+	uint8_t head[FILE_KIND_HEAD];
+	size_t len = 0;
 	int r = open_file("initrd", kernel->initrd, &kernel->initrd_fd, &kernel->initrd_size);
 
 	if (r < 0)
 		return r;
 	if (kernel->initrd_size == 0)
 		return err_set(ERR_FILE, -EINVAL, "initrd '%s' is empty", kernel->initrd);
-	return place_initrd(kernel, config->low_ram, config->low_ram_max);
+	r = read_head("initrd", kernel->initrd, kernel->initrd_fd, kernel->initrd_size, head, &len);
+	if (r < 0)
+		return r;
+	r = file_kind_check_initrd(head, len);
+	return r < 0 ? err_wrap(r, "initrd '%s'", kernel->initrd) : 0;
+}
+
+/*
+ * Firmware keeps both files for as long as it runs, while the kernel unpacks itself elsewhere and
+ * copies its initrd. Where they do not fit, it would go on to the next thing that boots.
+ * [edk2 OvmfPkg/QemuKernelLoaderFsDxe]
+ */
+static int check_firmware_room(const struct kernel *kernel, uint64_t ram)
+{
+	const uint64_t unpacked =
+		kernel->format == KERNEL_BZIMAGE ? kernel->bzimage.room : kernel->size;
+	uint64_t need;
+	int r;
+
+	/* Sizes are told in 32 bits. */
+	if (kernel->size > UINT32_MAX || kernel->initrd_size > UINT32_MAX)
+		return err_set(ERR_LIMIT, -EFBIG, "%s '%s': firmware takes less than 4 GiB",
+			       kernel->size > UINT32_MAX ? "kernel" : "initrd",
+			       kernel->size > UINT32_MAX ? kernel->path : kernel->initrd);
+	need = FIRMWARE_ROOM + kernel->size + unpacked + 2 * kernel->initrd_size;
+	if (need <= ram)
+		return 0;
+	r = err_set(ERR_LIMIT, -ENOSPC,
+		    "the firmware, kernel '%s' and its initrd do not fit in memory: they need "
+		    "%llu MiB",
+		    kernel->path, (unsigned long long)(need / MiB + 1));
+	err_hint("give the guest more with --memory, or leave out --firmware");
+	return r;
 }
 
 static int check_cmdline(const struct kernel *kernel)
 {
-	uint32_t max = kernel->is_elf ? ELF_CMDLINE_MAX : kernel->bzimage.cmdline_max;
+	uint32_t max = KERNEL_CMDLINE_ROOM - 1;
 	const size_t len = strlen(kernel->cmdline);
 
-	max = MIN(max, (uint32_t)KERNEL_CMDLINE_ROOM - 1);
+	if (kernel->format == KERNEL_ELF)
+		max = ELF_CMDLINE_MAX;
+	else if (kernel->format == KERNEL_BZIMAGE)
+		max = MIN(max, kernel->bzimage.cmdline_max);
 	if (len <= max)
 		return 0;
 	return err_set(ERR_USAGE, -EINVAL,
@@ -150,11 +183,17 @@ int kernel_open(const struct kernel_config *config, struct kernel *ret_kernel)
 		.initrd = config->initrd,
 		.cmdline = config->cmdline,
 	};
-	r = open_kernel(kernel, config->low_ram);
+	r = open_kernel(kernel, config);
+	if (r == 0 && !kernel->cmdline)
+		kernel->cmdline = kernel->format == KERNEL_EFI ? "" : KERNEL_CMDLINE_DEFAULT;
 	if (r == 0)
 		r = check_cmdline(kernel);
 	if (r == 0 && config->initrd)
-		r = open_initrd(kernel, config);
+		r = open_initrd(kernel);
+	if (r == 0 && config->by_firmware)
+		r = check_firmware_room(kernel, config->ram);
+	else if (r == 0 && config->initrd)
+		r = place_initrd(kernel, config->low_ram, config->low_ram_max);
 	return r;
 }
 
@@ -225,8 +264,8 @@ int kernel_load(const struct kernel *kernel, const struct guest_mem *mem,
 	if (!page || !cmdline)
 		return err_set(ERR_INTERNAL, -EINVAL, "no memory for the kernel's information");
 	strcpy(cmdline, kernel->cmdline);
-	r = kernel->is_elf ? load_elf(kernel, mem, machine, page, &boot)
-			   : load_bzimage(kernel, mem, machine, page, &boot);
+	r = kernel->format == KERNEL_ELF ? load_elf(kernel, mem, machine, page, &boot)
+					 : load_bzimage(kernel, mem, machine, page, &boot);
 	if (r == 0 && kernel->initrd_size)
 		r = load_initrd(kernel, mem);
 	if (r < 0)

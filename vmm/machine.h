@@ -92,7 +92,7 @@ struct machine {
 	struct fw_image firmware;
 	struct fw_vars vars;
 	FILE *firmware_log;      /* NULL: none, or standard error */
-	struct kernel kernel;    /* in place of firmware, if the options name one */
+	struct kernel kernel;    /* if the options name one: in place of firmware, or for it */
 	struct mmio_plan window; /* the 64-bit PCI window and the phys-bits that go with it */
 	struct arch_cpu_config cpu_config;
 	struct arch_cpu *cpu; /* what the vCPUs are */
@@ -137,9 +137,10 @@ void machine_fini(struct machine *machine);
 
 /* Ends machine_run. */
 void machine_end(struct machine *machine, enum machine_end end);
-static inline bool machine_has_kernel(const struct machine *machine)
+/* Nothing runs before the kernel. */
+static inline bool machine_is_direct(const struct machine *machine)
 {
-	return machine->options->kernel[0];
+	return machine->options->kernel[0] && !machine->options->firmware_code[0];
 }
 /* Takes over `dev`: reset with the machine, destroyed at its end. */
 void machine_add_device(struct machine *machine, struct device *dev);
@@ -199,7 +200,7 @@ int MUST_CHECK machine_build_smbios(const struct machine *machine,
 /*
  * machine_kernel.c: does what firmware does between power-on and the kernel's first instruction.
  * All vCPUs are paused or not started yet, and in their power-on state.
- * Nothing without --kernel.
+ * Nothing where firmware runs.
  */
 int MUST_CHECK machine_add_kernel(struct machine *machine);
 

@@ -42,7 +42,7 @@ int machine_plan_window(struct machine *machine)
 		.bars = bars,
 		.ram_end = ram_end(machine),
 		/* Firmware's page tables lie there. */
-		.low_ram = machine_has_kernel(machine) ? UINT64_MAX : machine->mem.banks[0].size,
+		.low_ram = machine_is_direct(machine) ? UINT64_MAX : machine->mem.banks[0].size,
 	};
 	const struct arch_host host = arch_cpu_host(machine->cpu);
 
@@ -211,6 +211,40 @@ static int add_fw_cfg_content(struct machine *machine)
 	return r;
 }
 
+/* By these items QEMU has firmware start its own --kernel. */
+static int add_kernel(struct machine *machine)
+{
+	const struct kernel *kernel = &machine->kernel;
+	const size_t cmdline_size = kernel->cmdline[0] ? strlen(kernel->cmdline) + 1 : 0;
+	/* Their sizes were checked: kernel_open. */
+	const struct {
+		uint16_t size_key, data_key;
+		struct fw_cfg_piece piece;
+	} pieces[] = {
+		{ FW_CFG_SETUP_SIZE,
+		  FW_CFG_SETUP_DATA,
+		  { kernel->fd, 0, kernel->setup_size, kernel->path } },
+		{ FW_CFG_KERNEL_SIZE,
+		  FW_CFG_KERNEL_DATA,
+		  { kernel->fd, kernel->setup_size, (uint32_t)kernel->size - kernel->setup_size,
+		    kernel->path } },
+		{ FW_CFG_INITRD_SIZE,
+		  FW_CFG_INITRD_DATA,
+		  { kernel->initrd_fd, 0, (uint32_t)kernel->initrd_size, kernel->initrd } },
+	};
+	int r = fw_cfg_add_u32(machine->fw_cfg, FW_CFG_CMDLINE_SIZE, (uint32_t)cmdline_size);
+
+	if (r == 0)
+		r = fw_cfg_add_bytes(machine->fw_cfg, FW_CFG_CMDLINE_DATA, kernel->cmdline,
+				     cmdline_size);
+	for (unsigned i = 0; i < ARRAY_SIZE(pieces) && r == 0; i++) {
+		r = fw_cfg_add_u32(machine->fw_cfg, pieces[i].size_key, pieces[i].piece.len);
+		if (r == 0)
+			r = fw_cfg_add_piece(machine->fw_cfg, pieces[i].data_key, &pieces[i].piece);
+	}
+	return r;
+}
+
 static int add_fw_cfg(struct machine *machine)
 {
 	int r = fw_cfg_create(&machine->board, PORT_FW_CFG, &machine->fw_cfg);
@@ -218,7 +252,8 @@ static int add_fw_cfg(struct machine *machine)
 	if (r < 0)
 		return r;
 	machine_add_device(machine, fw_cfg_device(machine->fw_cfg));
-	return add_fw_cfg_content(machine);
+	r = add_fw_cfg_content(machine);
+	return r < 0 || !machine->options->kernel[0] ? r : add_kernel(machine);
 }
 
 static int add_flash(struct machine *machine)
@@ -271,7 +306,7 @@ int machine_add_firmware(struct machine *machine)
 {
 	int r;
 
-	if (machine_has_kernel(machine))
+	if (machine_is_direct(machine))
 		return 0;
 	r = add_flash(machine);
 	if (r == 0)

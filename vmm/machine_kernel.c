@@ -114,5 +114,5 @@ static int start_kernel(struct machine *machine)
 
 int machine_add_kernel(struct machine *machine)
 {
-	return machine_has_kernel(machine) ? start_kernel(machine) : 0;
+	return machine_is_direct(machine) ? start_kernel(machine) : 0;
 }

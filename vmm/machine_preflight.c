@@ -83,12 +83,14 @@ int machine_open_kernel(struct machine *machine)
 	const struct kernel_config config = {
 		.path = options->kernel,
 		.initrd = options->initrd[0] ? options->initrd : NULL,
-		.cmdline = options->cmdline,
+		.cmdline = options->cmdline[0] ? options->cmdline : NULL,
 		.low_ram = MIN(options->memory, LOW_RAM_MAX),
 		.low_ram_max = options->memory >= LOW_RAM_MAX,
+		.by_firmware = !machine_is_direct(machine),
+		.ram = options->memory,
 	};
 
-	return machine_has_kernel(machine) ? kernel_open(&config, &machine->kernel) : 0;
+	return options->kernel[0] ? kernel_open(&config, &machine->kernel) : 0;
 }
 
 void machine_close_kernel(struct machine *machine)
@@ -107,7 +109,7 @@ int machine_open_firmware(struct machine *machine)
 	int r;
 
 	machine->vars.fd = -1;
-	if (machine_has_kernel(machine))
+	if (machine_is_direct(machine))
 		return 0;
 	fw_descriptor_dirs_init(&dirs);
 	r = fw_image_open(options->firmware_code[0] ? options->firmware_code : NULL, &search,

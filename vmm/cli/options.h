@@ -58,9 +58,6 @@ enum options_command {
 	OPTIONS_RELEASE,
 };
 
-/* Where the guest's output goes: the serial console. */
-#define OPTIONS_CMDLINE_DEFAULT "console=ttyS0"
-
 struct options_gpu {
 	struct pci_addr addr;      /* if it is no mediated device */
 	char mdev[VFIO_UUID_SIZE]; /* the UUID of one; "": a PCI device */
@@ -101,7 +98,7 @@ struct options {
 	char firmware_log[PATH_MAX];  /* "-": standard error */
 	char kernel[PATH_MAX];        /* "": firmware starts the guest */
 	char initrd[PATH_MAX];        /* "": none */
-	char cmdline[PATH_MAX];       /* the kernel's */
+	char cmdline[PATH_MAX];       /* the kernel's; "": it is chosen by the kernel's kind */
 	enum log_level log_level;
 	enum timings_format timings;
 	bool all;                        /* list */

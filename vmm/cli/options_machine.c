@@ -96,9 +96,9 @@ int options_parse_firmware(struct options *options, const char *value)
 
 int options_check_kernel(struct options *options)
 {
-	if (options->kernel[0] && (options->firmware_code[0] || options->firmware_log[0])) {
+	if (options->kernel[0] && options->firmware_log[0] && !options->firmware_code[0]) {
 		err_set(ERR_USAGE, -EINVAL, "--kernel starts a kernel without firmware");
-		err_hint("leave out --%s", options->firmware_code[0] ? "firmware" : "firmware-log");
+		err_hint("leave out --firmware-log, or name the --firmware that is to start it");
 		return -EINVAL;
 	}
 	if (!options->kernel[0] && (options->initrd[0] || options->cmdline[0])) {
@@ -107,7 +107,5 @@ int options_check_kernel(struct options *options)
 		err_hint("without it, the guest's boot loader has its own");
 		return -EINVAL;
 	}
-	if (options->kernel[0] && !options->cmdline[0])
-		strcpy(options->cmdline, OPTIONS_CMDLINE_DEFAULT);
 	return 0;
 }
