@@ -13,7 +13,7 @@ static const char run_page[] =
 "  --disk FILE[,PROPERTY]...       add a disk (up to 12)\n"
 "  --cpus N                        virtual CPUs (default 2)\n"
 "  --memory SIZE                   guest memory, as in 512M or 16G (default 4G)\n"
-"  --kernel FILE [--initrd FILE]   start this kernel, without firmware\n"
+"  --kernel FILE [--initrd FILE]   start this kernel, at once or by --firmware\n"
 "  --cmdline TEXT                  its arguments (default console=ttyS0)\n"
 "  --wait TIME                     for devices in use by another tinyvmm: 5m, 2h\n"
 "  --timings [--json]              show in the end when each part happened\n"
@@ -77,7 +77,8 @@ static const char boot_page[] =
 "--firmware-log FILE|-             what a debug build of the firmware says\n"
 "\n"
 "Without --kernel and --firmware, the firmware that the host has installed\n"
-"(OVMF) starts the guest from its disks.\n";
+"(OVMF) starts the guest from its disks. With both, firmware starts the kernel,\n"
+"which is then a bzImage or a unified kernel image: with EFI, some 2 s later.\n";
 /* clang-format on */
 
 const char *const options_help_pages[] = { "", "gpu", "disk", "cpus", "memory", "boot", NULL };
