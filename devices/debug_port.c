@@ -83,6 +83,7 @@ static const struct device_ops debug_port_device_ops = {
 static const struct bus_ops debug_port_bus_ops = {
 	.read = debug_port_read,
 	.write = debug_port_write,
+	.name = "firmware log",
 };
 
 int debug_port_create(const struct board *board, uint16_t io_port,

@@ -238,6 +238,7 @@ static const struct device_ops fw_cfg_device_ops = {
 static const struct bus_ops fw_cfg_bus_ops = {
 	.read = fw_cfg_read,
 	.write = fw_cfg_write,
+	.name = "fw_cfg",
 };
 
 int fw_cfg_add_bytes(struct fw_cfg *fw, uint16_t key, const void *data, size_t len)

@@ -165,7 +165,7 @@ static void ports_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
 	}
 }
 
-static const struct bus_ops ports_ops = { ports_read, ports_write };
+static const struct bus_ops ports_ops = { ports_read, ports_write, "PCI configuration and reset" };
 
 static struct pci_dev *ecam_target(struct pci_root *root, uint64_t off, unsigned *ret_reg)
 {
@@ -193,7 +193,7 @@ static void ecam_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
 		config_write(dev, reg, len, val);
 }
 
-static const struct bus_ops ecam_ops = { ecam_read, ecam_write };
+static const struct bus_ops ecam_ops = { ecam_read, ecam_write, "PCI configuration" };
 
 int pci_root_init(struct pci_root *root, const struct board *board, uint16_t base,
 		  const struct pci_reset_port *reset_port)

@@ -317,7 +317,7 @@ static void rtc_write(void *dev, uint64_t off, unsigned len, uint64_t val)
 	pthread_mutex_unlock(&rtc->lock);
 }
 
-static const struct bus_ops rtc_bus_ops = { .read = rtc_read, .write = rtc_write };
+static const struct bus_ops rtc_bus_ops = { .read = rtc_read, .write = rtc_write, .name = "real-time clock" };
 
 static void timer_ready(struct loop_source *source)
 {

@@ -350,6 +350,7 @@ static const struct device_ops serial_device_ops = {
 static const struct bus_ops serial_bus_ops = {
 	.read = serial_read,
 	.write = serial_write,
+	.name = "serial console",
 };
 
 int serial_create(const struct board *board, uint16_t port, unsigned gsi,

@@ -212,7 +212,7 @@ static void trap_write(void *dev, uint64_t off, unsigned len, uint64_t val)
 	pthread_mutex_unlock(&vdev->pci.lock);
 }
 
-static const struct bus_ops bar_ops = { trap_read, trap_write };
+static const struct bus_ops bar_ops = { trap_read, trap_write, "virtio registers" };
 
 static const struct pci_dev_ops virtio_pci_ops = {
 	.config_read = virtio_pci_config_read,

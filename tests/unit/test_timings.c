@@ -7,6 +7,7 @@
 
 #include "cli/timings_out.h"
 #include "cmocka_all.h"
+#include "core/exit_counts.h"
 #include "core/timings.h"
 
 /* The clock stands still but for what a test adds. */
@@ -27,7 +28,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static char shown[8192];
+static char shown[16384];
 
 static const char *show(enum timings_format format)
 {
@@ -97,8 +98,65 @@ static void json_has_microseconds(void **state)
 						"      \"at_us\": 1500,\n"
 						"      \"took_us\": null\n"
 						"    }\n"
-						"  ]\n"
+						"  ],\n"
+						"  \"exits\": [],\n"
+						"  \"other_exits\": 0\n"
 						"}\n");
+}
+
+static uint64_t read_zero(void *dev, uint64_t off, unsigned len)
+{
+	return 0;
+}
+
+static void write_nothing(void *dev, uint64_t off, unsigned len, uint64_t val)
+{
+}
+
+static const struct bus_ops ops = { read_zero, write_nothing, "timer" };
+
+/* 1 to 20 exits at each of 20 ports, and 30 of one that belongs to a device. */
+static void count_exits(void)
+{
+	struct bus_range range = { .base = 0x608, .size = 4, .ops = &ops };
+	struct exit_counts *counts;
+	struct bus bus;
+
+	bus_init(&bus);
+	assert_int_equal(bus_add(&bus, &range), 0);
+	exit_counts_enable();
+	counts = exit_counts_create();
+	assert_non_null(counts);
+	for (unsigned i = 0; i < 30; i++)
+		exit_counts_add(counts, false, 0x608, i % 3 == 0);
+	for (unsigned port = 1; port <= 20; port++) {
+		for (unsigned i = 0; i < port; i++)
+			exit_counts_add(counts, false, port, false);
+	}
+	exit_counts_collect(counts, &bus, &bus);
+	bus_remove(&bus, &range);
+	bus_fini(&bus);
+}
+
+static void exits_are_shown_with_who_handles_them(void **state)
+{
+	count_exits();
+	show(TIMINGS_TABLE);
+	assert_non_null(strstr(shown, "     reads     writes  of 240 exits of the guest\n"
+				      "        20         10  port 0x608: timer\n"
+				      "        20          0  port 0x14: nothing is there\n"));
+	/* 14 of the 20 are shown. */
+	assert_non_null(strstr(shown, "         7          0  port 0x7: nothing is there\n"
+				      "                   21  others\n"));
+	show(TIMINGS_JSON);
+	assert_non_null(strstr(shown, "      \"space\": \"port\",\n"
+				      "      \"address\": 1544,\n"
+				      "      \"name\": \"timer\",\n"
+				      "      \"reads\": 20,\n"
+				      "      \"writes\": 10\n"));
+	assert_non_null(strstr(shown, "      \"address\": 1,\n      \"name\": null,\n"));
+	assert_non_null(strstr(shown, "  \"other_exits\": 0\n"));
+	exit_counts_enable(); /* forgets them */
 }
 
 static void nothing_is_shown_unasked(void **state)
@@ -183,6 +241,7 @@ int main(void)
 		TEST(table_has_phases_parts_and_events_in_order),
 		TEST(phase_that_has_not_ended_says_so),
 		TEST(json_has_microseconds),
+		TEST(exits_are_shown_with_who_handles_them),
 		TEST(nothing_is_shown_unasked),
 		TEST(first_time_of_an_event_counts),
 		TEST(threads_have_phases_of_their_own),

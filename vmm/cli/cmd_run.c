@@ -12,6 +12,7 @@
 
 #include "cli/timings_out.h"
 #include "core/err.h"
+#include "core/exit_counts.h"
 #include "core/log.h"
 #include "core/timings.h"
 #include "guest_ram.h"
@@ -145,6 +146,8 @@ int cmd_run(const struct options *options)
 		return command_failed();
 	}
 
+	if (options->timings != TIMINGS_NONE)
+		exit_counts_enable();
 	vfio_host_init(&host, "");
 	host.iommu = iommu_wanted(options);
 	host.p2p = options->p2p;

@@ -11,7 +11,10 @@ enum timings_format {
 	TIMINGS_JSON,  /* microseconds, one document */
 };
 
-/* What core/timings.h has recorded so far. Out of memory: says so in its place. */
+/*
+ * What core/timings.h and core/exit_counts.h have recorded so far. Out of memory: says so in its
+ * place.
+ */
 void timings_out(FILE *out, enum timings_format format);
 
 #endif

@@ -134,6 +134,21 @@ bool bus_has(struct bus *bus, const struct bus_range *range)
 	return added;
 }
 
+const char *bus_name(struct bus *bus, uint64_t addr, uint64_t len, uint64_t *ret_base)
+{
+	const char *name = NULL;
+	unsigned i;
+
+	pthread_rwlock_rdlock(&bus->lock);
+	i = bus_lower_bound(bus, addr);
+	if (i < bus->count && bus->ranges[i]->base < addr + len) {
+		name = bus->ranges[i]->ops->name;
+		*ret_base = bus->ranges[i]->base;
+	}
+	pthread_rwlock_unlock(&bus->lock);
+	return name;
+}
+
 /* What an access needs of a range, copied out so that the lock can go. */
 struct bus_hit {
 	const struct bus_ops *ops;

@@ -19,6 +19,7 @@
 struct bus_ops {
 	uint64_t (*read)(void *dev, uint64_t off, unsigned len);
 	void (*write)(void *dev, uint64_t off, unsigned len, uint64_t val);
+	const char *name; /* for people; may be NULL */
 };
 
 struct bus_range {
@@ -56,6 +57,12 @@ int MUST_CHECK bus_add_or_wait(struct bus *bus, struct bus_range *range);
 /* Not added: does nothing, but that it ends the wait. */
 void bus_remove(struct bus *bus, struct bus_range *range);
 bool bus_has(struct bus *bus, const struct bus_range *range); /* added, and not waiting */
+
+/*
+ * The name and the base of the first range in [addr, addr + len); NULL and *ret_base untouched where
+ * there is none.
+ */
+const char *bus_name(struct bus *bus, uint64_t addr, uint64_t len, uint64_t *ret_base);
 
 /* Any address, len 1..8. An access that no range covers whole reads all ones and writes nowhere. */
 uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned len);

@@ -19,6 +19,7 @@
 #include "core/arch.h"
 #include "core/bus.h"
 #include "core/err.h"
+#include "core/exit_counts.h"
 #include "core/log.h"
 #include "core/sys.h"
 #include "core/thread.h"
@@ -48,6 +49,7 @@ static void vcpu_exit_io(struct vcpu *vcpu)
 		else
 			store_le(data, size, bus_read(bus, run->io.port, size));
 	}
+	exit_counts_add(vcpu->exits, false, run->io.port, run->io.direction == KVM_EXIT_IO_OUT);
 	vcpu->counts.pio++;
 }
 
@@ -61,6 +63,7 @@ static void vcpu_exit_mmio(struct vcpu *vcpu)
 		bus_write(bus, run->mmio.phys_addr, len, load_le(run->mmio.data, len));
 	else
 		store_le(run->mmio.data, len, bus_read(bus, run->mmio.phys_addr, len));
+	exit_counts_add(vcpu->exits, true, run->mmio.phys_addr, run->mmio.is_write);
 	vcpu->counts.mmio++;
 }
 
@@ -210,6 +213,7 @@ static int vcpu_init(struct vcpu *vcpu, struct arch_cpu *cpu)
 		vcpu->run = NULL;
 		return err_sys(ERR_LIMIT, -errno, "map vCPU %u", vcpu->id);
 	}
+	vcpu->exits = exit_counts_create();
 	return arch_vcpu_init(vcpu, cpu);
 }
 
@@ -373,6 +377,8 @@ void vcpus_stop(struct vcpus *set)
 		if (vcpu->started)
 			pthread_join(vcpu->thread, NULL);
 		vcpu->started = false;
+		exit_counts_collect(vcpu->exits, set->board->pio, set->board->mmio);
+		vcpu->exits = NULL;
 	}
 	set->running = 0;
 }

@@ -14,6 +14,7 @@
 struct arch_cpu;
 struct arch_topology;
 struct arch_vcpu;
+struct exit_counts;
 struct kvm_run;
 struct vcpus;
 
@@ -33,6 +34,7 @@ struct vcpu {
 	bool started;
 	bool held; /* until vcpus_release; guarded by the set's lock */
 	struct vcpu_counts counts;
+	struct exit_counts *exits; /* NULL: not counted by place */
 };
 
 struct vcpus {
