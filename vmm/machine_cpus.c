@@ -11,6 +11,8 @@ int machine_describe_cpus(struct machine *machine)
 		.topology = options->topology,
 		.hide_hypervisor = options->hide_hypervisor,
 	};
+	if (options->cpu_features[0])
+		machine->cpu_config.features = options->cpu_features;
 	if (options->hypervisor_vendor[0])
 		machine->cpu_config.hypervisor_vendor = options->hypervisor_vendor;
 	return arch_cpu_create(&machine->vm, &machine->cpu_config, &machine->cpu);

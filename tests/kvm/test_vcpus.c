@@ -211,6 +211,18 @@ static void cpuid_and_ids_of_two_sockets_with_gaps(void **state)
 	assert_int_equal(guest_ram(guest, CPU_TICKS(6)), 0);
 }
 
+static void cpuid_lacks_what_is_left_out(void **state)
+{
+	struct guest *guest = *state;
+	uint32_t regs[4];
+
+	guest->cpu.features = "-cx16,+sse2";
+	agent_start(guest, 1);
+	agent_cpuid(guest, 1, 0, regs);
+	assert_false(regs[2] & 1u << 13);
+	assert_true(regs[3] & 1u << 26);
+}
+
 /* The name in EBX, ECX and EDX; regs is what CPUID gave. */
 static void vendor_of(const uint32_t regs[4], char ret_name[13])
 {
@@ -300,6 +312,7 @@ int main(void)
 		GUEST_TEST(cpuid_has_the_address_width_of_the_configuration),
 		GUEST_TEST(cpuid_describes_one_socket_of_cores),
 		GUEST_TEST(cpuid_and_ids_of_two_sockets_with_gaps),
+		GUEST_TEST(cpuid_lacks_what_is_left_out),
 		GUEST_TEST(cpuid_tells_of_kvm),
 		GUEST_TEST(cpuid_hides_the_hypervisor),
 		GUEST_TEST(cpuid_tells_another_vendor_and_then_of_kvm),

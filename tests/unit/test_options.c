@@ -86,6 +86,8 @@ static void describe(const struct options *o, char line[1024])
 	if (t->sockets != 1 || t->threads != 1 || t->cores != o->cpus)
 		add(line, " = %u x %u x %u", t->sockets, t->cores, t->threads);
 	add(line, ", %lluM", (unsigned long long)(o->memory / MiB));
+	if (o->cpu_features[0])
+		add(line, "; cpu %s", o->cpu_features);
 	if (o->hide_hypervisor)
 		add(line, "; hidden");
 	if (o->hypervisor_vendor[0])
@@ -188,6 +190,7 @@ static const struct golden good[] = {
 
 	{ "--cpus 1 --disk d", "disk 'd'; 1 cpus, 4096M" },
 	{ "--cpus 255 --disk d", "disk 'd'; 255 cpus, 4096M" },
+	{ "--cpu -avx512f,+aes --disk d", "disk 'd'; 2 cpus, 4096M; cpu -avx512f,+aes" },
 	{ "--cpus cores=3 --disk d", "disk 'd'; 3 cpus, 4096M" },
 	{ "--cpus 12,threads=2 --disk d", "disk 'd'; 12 cpus = 1 x 6 x 2, 4096M" },
 	{ "--cpus 12,sockets=2 --disk d", "disk 'd'; 12 cpus = 2 x 6 x 1, 4096M" },
@@ -373,7 +376,7 @@ static const struct golden bad[] = {
 	{ "--dsk=a.img", "unknown option '--dsk'; did you mean --disk?" },
 	{ "-disk a.img", "unknown option '-disk'; did you mean --disk?" },
 	{ "--mem 4G", "unknown option '--mem'; did you mean --memory?" },
-	{ "--cpu 4", "unknown option '--cpu'; did you mean --cpus?" },
+	{ "--cpu 4", "--cpu: '4' is not understood; the number of CPUs is --cpus 4" },
 	{ "--gup 01:00.0", "unknown option '--gup'; did you mean --gpu?" },
 	{ "--firmware_log -", "unknown option '--firmware_log'; did you mean --firmware-log?" },
 	{ "--initrd i", "--initrd goes with --kernel; without it, the guest's boot loader has its "
@@ -473,6 +476,9 @@ static const struct golden bad[] = {
 			"[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
 	{ "--cpus 8,dies=2", "--cpus 8,dies=2: 'dies=2' is not understood; write it as N or "
 			     "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+	{ "--cpu avx", "--cpu: 'avx' is not understood; write -NAME for a feature that the guest shall not have, +NAME for one that it must have" },
+	{ "--cpu -avx,", "--cpu: '' is not understood; write -NAME for a feature that the guest shall not have, +NAME for one that it must have" },
+	{ "--cpu +", "--cpu: '+' is not understood; write -NAME for a feature that the guest shall not have, +NAME for one that it must have" },
 	{ "--cpus -1", "--cpus -1: '-1' is not understood; write it as N or "
 		       "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
 	{ "--cpus 0x4", "--cpus 0x4: '0x4' is not understood; write it as N or "

@@ -13,46 +13,13 @@
 #include "cli/options_defs.h"
 #include "cli/options_help.h"
 #include "core/err.h"
+#include "core/text.h"
+
+/* No option is as long. */
+#define OPTION_NAME_MAX 32
 
 /* Each option is one bit of what was seen. */
 #define DEFS_MAX 64
-
-/* How many letters must be added, dropped or changed to make `a` of `b` (Levenshtein). */
-#define DISTANCE_TEXT_MAX 32
-static size_t distance(const char *a, const char *b)
-{
-	const size_t alen = strlen(a), blen = strlen(b);
-	size_t row[DISTANCE_TEXT_MAX + 1];
-
-	if (alen > DISTANCE_TEXT_MAX || blen > DISTANCE_TEXT_MAX)
-		return SIZE_MAX;
-	for (size_t j = 0; j <= blen; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= alen; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= blen; j++) {
-			const size_t change = diagonal + (a[i - 1] != b[j - 1]);
-
-			diagonal = row[j];
-			row[j] = MIN(change, MIN(row[j], row[j - 1]) + 1);
-		}
-	}
-	return row[blen];
-}
-
-/* How near `name` is to `known`; 0 if it begins it, SIZE_MAX if it is too far to be meant. */
-#define DISTANCE_NEAR 2
-static size_t nearness(const char *name, const char *known)
-{
-	const size_t len = strlen(name);
-	const size_t d = distance(name, known);
-
-	if (len > 1 && strncmp(name, known, len) == 0)
-		return 0;
-	return d < MIN(len, DISTANCE_NEAR + 1) ? d : SIZE_MAX;
-}
 
 /* The option that was probably meant by `name` (without dashes), or NULL. */
 static const struct option_def *nearest_option(const char *name)
@@ -61,7 +28,7 @@ static const struct option_def *nearest_option(const char *name)
 	size_t best_distance = SIZE_MAX;
 
 	for (unsigned i = 0; i < options_def_count; i++) {
-		const size_t d = nearness(name, options_defs[i].name);
+		const size_t d = text_nearness(name, options_defs[i].name);
 
 		if (d < best_distance) {
 			best = &options_defs[i];
@@ -77,7 +44,7 @@ static const struct command_def *nearest_command(const char *name)
 	size_t best_distance = SIZE_MAX;
 
 	for (unsigned i = 0; i < options_command_count; i++) {
-		const size_t d = nearness(name, options_commands[i].name);
+		const size_t d = text_nearness(name, options_commands[i].name);
 
 		if (d < best_distance) {
 			best = &options_commands[i];
@@ -90,7 +57,7 @@ static const struct command_def *nearest_command(const char *name)
 static int unknown_option(const char *arg)
 {
 	const int len = (int)strcspn(arg, "=");
-	char name[DISTANCE_TEXT_MAX + 2] = "";
+	char name[OPTION_NAME_MAX + 3] = ""; /* with its dashes */
 	const struct option_def *near;
 	int r = err_set(ERR_USAGE, -EINVAL, "unknown option '%.*s'", len, arg);
 

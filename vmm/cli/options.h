@@ -41,6 +41,9 @@
 /* What a CPU can tell of its hypervisor's name. */
 #define OPTIONS_VENDOR_MAX ARCH_HYPERVISOR_VENDOR_MAX
 
+/* Of --cpu: room for some hundred names. */
+#define OPTIONS_FEATURES_MAX 1023
+
 /* The longest --wait, in milliseconds: a week. */
 #define OPTIONS_WAIT_MAX (7 * 24 * 3600 * 1000u)
 
@@ -89,6 +92,7 @@ struct options {
 	unsigned disk_count;
 	unsigned cpus; /* of the topology */
 	struct arch_topology topology;
+	char cpu_features[OPTIONS_FEATURES_MAX + 1]; /* "-name,+name"; "": none is named */
 	bool hide_hypervisor;
 	char hypervisor_vendor[OPTIONS_VENDOR_MAX + 1]; /* "": KVM's own */
 	uint64_t memory;                                /* bytes */

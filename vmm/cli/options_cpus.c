@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options that say what the CPUs are and what they say they are. Pure. Main thread. */
+#include <ctype.h>
 #include <errno.h>
 
 #include "cli/options_defs.h"
 #include "cli/options_value.h"
 #include "core/err.h"
+
+/* The longest name of a feature. */
+#define FEATURE_MAX 30
 
 /* What --cpus can name, 0 where it does not. */
 struct counts {
@@ -93,6 +97,32 @@ int options_parse_cpus(struct options *options, const char *value)
 	}
 	options->cpus = counts.total;
 	options->topology = (struct arch_topology){ counts.sockets, counts.cores, counts.threads };
+	return 0;
+}
+
+/* Which names there are, the architecture knows. */
+int options_parse_cpu(struct options *options, const char *value)
+{
+	const char *pos = value;
+	char part[PATH_MAX];
+
+	while (options_value_part(&pos, part)) {
+		if ((part[0] == '-' || part[0] == '+') &&
+		    options_value_visible(part + 1, FEATURE_MAX))
+			continue;
+		err_set(ERR_USAGE, -EINVAL, "--cpu: '%s' is not understood", part);
+		if (isdigit((unsigned char)part[0])) {
+			err_hint("the number of CPUs is --cpus %s", value);
+			return -EINVAL;
+		}
+		err_hint("write -NAME for a feature that the guest shall not have, +NAME for one "
+			 "that it must have");
+		return -EINVAL;
+	}
+	if (strlen(value) > OPTIONS_FEATURES_MAX)
+		return err_set(ERR_USAGE, -EINVAL, "--cpu: the value is longer than %u characters",
+			       OPTIONS_FEATURES_MAX);
+	strcpy(options->cpu_features, value);
 	return 0;
 }
 

@@ -51,6 +51,7 @@ int MUST_CHECK options_parse_disk(struct options *options, const char *value);
 
 /* options_cpus.c */
 int MUST_CHECK options_parse_cpus(struct options *options, const char *value);
+int MUST_CHECK options_parse_cpu(struct options *options, const char *value);
 int MUST_CHECK options_parse_hide_hypervisor(struct options *options, const char *value);
 int MUST_CHECK options_parse_hypervisor_vendor(struct options *options, const char *value);
 

@@ -60,6 +60,8 @@ static const char cpus_page[] =
 "--cpus [N,]sockets=N,cores=N,threads=N\n"
 "                                  ... or grouped like this: cores of each\n"
 "                                  socket, threads of each core\n"
+"--cpu -FEATURE,+FEATURE,...       leave out a feature; insist on one. Names are\n"
+"                                  those of /proc/cpuinfo\n"
 "--hide-hypervisor                 the CPU does not say that it is a virtual one\n"
 "--hypervisor-vendor TEXT          ... or says this in place of KVM\n";
 

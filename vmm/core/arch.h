@@ -36,6 +36,7 @@ uint32_t arch_cpu_id(const struct arch_topology *t, unsigned n);
 
 struct arch_cpu_config {
 	struct arch_topology topology;
+	const char *features; /* "-name,+name,...", as Linux prints them; NULL: all there are */
 	/* The CPU does not say that a hypervisor runs it; the guest has no paravirtual features. */
 	bool hide_hypervisor;
 	/* The name that the first hypervisor leaf tells; NULL: KVM's. */

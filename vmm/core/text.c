@@ -115,3 +115,39 @@ struct text_size text_size(uint64_t bytes)
 	snprintf(size.s, sizeof(size.s), "%llu%.1s", (unsigned long long)bytes, units + unit);
 	return size;
 }
+
+/* How many letters must be added, dropped or changed to make `a` of `b` (Levenshtein). */
+#define DISTANCE_TEXT_MAX 32
+static size_t distance(const char *a, const char *b)
+{
+	const size_t alen = strlen(a), blen = strlen(b);
+	size_t row[DISTANCE_TEXT_MAX + 1];
+
+	if (alen > DISTANCE_TEXT_MAX || blen > DISTANCE_TEXT_MAX)
+		return SIZE_MAX;
+	for (size_t j = 0; j <= blen; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= alen; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= blen; j++) {
+			const size_t change = diagonal + (a[i - 1] != b[j - 1]);
+
+			diagonal = row[j];
+			row[j] = MIN(change, MIN(row[j], row[j - 1]) + 1);
+		}
+	}
+	return row[blen];
+}
+
+#define DISTANCE_NEAR 2
+size_t text_nearness(const char *name, const char *known)
+{
+	const size_t len = strlen(name);
+	const size_t d = distance(name, known);
+
+	if (len > 1 && strncmp(name, known, len) == 0)
+		return 0;
+	return d < MIN(len, DISTANCE_NEAR + 1) ? d : SIZE_MAX;
+}

@@ -26,6 +26,12 @@ size_t text_bytes(const char *text, size_t width);
  */
 int32_t text_decode(const char *text, size_t *ret_len);
 
+/*
+ * How near what somebody wrote is to a `known` word: 0 if it begins it, SIZE_MAX if it is too far
+ * to be meant.
+ */
+size_t text_nearness(const char *name, const char *known);
+
 /* "16G", "768M", "4K", "512": in the largest unit of which it is a whole number. */
 #define TEXT_SIZE_LEN 24
 struct text_size {

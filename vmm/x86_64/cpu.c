@@ -170,6 +170,24 @@ static void set_hypervisor(struct arch_cpu *cpu)
 	}
 }
 
+static int choose_features(struct arch_cpu *cpu)
+{
+	const size_t size =
+		sizeof(*cpu->cpuid) + CPUID_ENTRIES_MAX * sizeof(cpu->cpuid->entries[0]);
+	struct kvm_cpuid2 *before;
+	int r;
+
+	if (!cpu->config->features)
+		return 0;
+	before = malloc(size);
+	if (!before)
+		return err_sys(ERR_LIMIT, -ENOMEM, "the CPU's features");
+	memcpy(before, cpu->cpuid, size);
+	r = cpuid_choose_features(cpu->cpuid, before, cpu->config->features);
+	free(before);
+	return r;
+}
+
 static int check_count(const struct vm *vm, const struct arch_topology *t)
 {
 	const unsigned count = arch_topology_count(t);
@@ -207,6 +225,9 @@ int arch_cpu_create(struct vm *vm, const struct arch_cpu_config *config, struct 
 	cpu->host = host_of(cpu->cpuid);
 	arch_cpu_set_phys_bits(cpu, cpu->host.phys_bits);
 	set_features(cpu, vm);
+	r = choose_features(cpu);
+	if (r < 0)
+		goto fail;
 	cpuid_set_topology(cpu->cpuid, &config->topology);
 	set_hypervisor(cpu);
 	*ret_cpu = cpu;

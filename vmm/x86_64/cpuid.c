@@ -13,6 +13,7 @@ static bool has_subleaves(uint32_t function)
 	case LEAF_STRUCTURED:
 	case LEAF_TOPOLOGY:
 	case LEAF_TOPOLOGY_V2:
+	case LEAF_XSAVE:
 	case LEAF_AMD_CACHE:
 		return true;
 	default:

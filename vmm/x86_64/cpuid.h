@@ -21,15 +21,19 @@ enum cpuid_leaf {
 	LEAF_THERMAL_POWER = 0x6,
 	LEAF_STRUCTURED = 0x7,
 	LEAF_TOPOLOGY = 0xb,
+	LEAF_XSAVE = 0xd,
 	LEAF_TOPOLOGY_V2 = 0x1f,
 	LEAF_HYPERVISOR = 0x40000000, /* and what follows, up to LEAF_HYPERVISOR_LAST */
 	LEAF_HYPERVISOR_LAST = 0x4fffffff,
 	LEAF_EXT_MAX = 0x80000000,
 	LEAF_EXT_FEATURES = 0x80000001,
+	LEAF_POWER = 0x80000007,
 	LEAF_ADDRESS_SIZES = 0x80000008,
+	LEAF_AMD_SVM = 0x8000000a,
 	LEAF_AMD_CACHE = 0x8000001d,
 	LEAF_AMD_TOPOLOGY = 0x8000001e,
 	LEAF_AMD_ENCRYPTION = 0x8000001f,
+	LEAF_AMD_MORE = 0x80000021,
 	LEAF_AMD_TOPOLOGY_V2 = 0x80000026,
 };
 
@@ -43,5 +47,19 @@ bool cpuid_is_amd(struct kvm_cpuid2 *cpuid);
 /* cpuid_topology.c: what all vCPUs have in common, then what vCPU `id` has for itself. */
 void cpuid_set_topology(struct kvm_cpuid2 *cpuid, const struct arch_topology *t);
 void cpuid_set_id(struct kvm_cpuid2 *cpuid, const struct arch_topology *t, uint32_t id);
+
+/*
+ * cpuid_features.c: takes away the features that "-name,+name,..." names with a minus, all that
+ * needs them and their state, and makes sure that those with a plus are there. `before` is a copy
+ * of `cpuid`. ERR_USAGE for a name that nobody knows.
+ */
+int MUST_CHECK cpuid_choose_features(struct kvm_cpuid2 *cpuid, struct kvm_cpuid2 *before,
+				     const char *features);
+bool cpuid_feature_known(const char *name);
+/* A name as Linux's /proc/cpuinfo has it, which is known. */
+bool cpuid_has_feature(struct kvm_cpuid2 *cpuid, const char *name);
+
+/* cpuid_state.c: leaves that describe a feature which is not there are cleared. */
+void cpuid_fit_state(struct kvm_cpuid2 *cpuid);
 
 #endif
