@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -65,7 +66,8 @@ void host_lease_state_dir(const char *root, char buf[VFIO_HOST_PATH_SIZE])
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 	int n;
 
-	if (root[0] || geteuid() == 0)
+	/* What geteuid() says without asking the kernel: a run begins with this. */
+	if (root[0] || getauxval(AT_EUID) == 0)
 		n = snprintf(buf, VFIO_HOST_PATH_SIZE, "%s/run/tinyvmm", root);
 	else if (runtime && runtime[0] == '/')
 		n = snprintf(buf, VFIO_HOST_PATH_SIZE, "%s/tinyvmm", runtime);
@@ -226,7 +228,7 @@ static bool pause_for_signal(const struct vfio_host *host, unsigned ms)
 {
 	struct pollfd p = { .fd = host->signal_fd, .events = POLLIN };
 
-	return poll(&p, 1, (int)ms) > 0;
+	return poll(&p, 1, (int)ms) > 0 && sys_signal_waits(host->signal_fd);
 }
 
 /*

@@ -44,7 +44,7 @@ static void console_input_room(void *opaque)
 {
 	struct console *console = opaque;
 
-	sys_eventfd_signal(console->room.fd);
+	loop_post(console->loop, &console->room);
 }
 
 static const struct serial_ops serial_ops = {
@@ -158,11 +158,10 @@ static void console_input_ready(struct loop_source *source)
 	} while (console_feed(console) && console->regular);
 }
 
-static void console_room_ready(struct loop_source *source)
+static void console_has_room(struct loop_event *event)
 {
-	struct console *console = container_of(source, struct console, room);
+	struct console *console = container_of(event, struct console, room);
 
-	sys_eventfd_drain(source->fd);
 	if (console_feed(console) && console->regular && console->input.fd >= 0)
 		console_input_ready(&console->input);
 }
@@ -170,21 +169,13 @@ static void console_room_ready(struct loop_source *source)
 int console_init(struct console *console, struct loop *loop, const struct board *board,
 		 uint16_t port, unsigned gsi, const struct console_ops *ops, void *opaque)
 {
-	int r;
-
 	*console = (struct console){
 		.loop = loop,
 		.ops = ops,
 		.opaque = opaque,
 		.input = { .fd = STDIN_FILENO, .ready = console_input_ready },
-		.room = { .fd = -1, .ready = console_room_ready },
+		.room = { .fn = console_has_room },
 	};
-	console->room.fd = sys_eventfd();
-	if (console->room.fd < 0)
-		return err_sys(ERR_LIMIT, console->room.fd, "console");
-	r = loop_add(loop, &console->room);
-	if (r < 0)
-		return r;
 	return serial_create(board, port, gsi, &serial_ops, console, &console->serial);
 }
 
@@ -205,16 +196,16 @@ static int console_enter_raw(struct console *console)
 
 int console_start(struct console *console)
 {
-	struct stat st;
+	struct stat st = { 0 };
+	const bool open = fstat(STDIN_FILENO, &st) == 0;
+	const bool terminal = S_ISCHR(st.st_mode) && isatty(STDIN_FILENO);
 	int r = 0;
 
-	console->regular =
-		fstat(STDIN_FILENO, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode));
+	console->regular = S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
 	/* A job in the background would be stopped for reading the terminal or changing it. */
-	if (fcntl(STDIN_FILENO, F_GETFD) < 0 ||
-	    (isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) != getpgrp()))
+	if (!open || (terminal && tcgetpgrp(STDIN_FILENO) != getpgrp()))
 		console->input.fd = -1;
-	else if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
+	else if (terminal && isatty(STDOUT_FILENO))
 		r = console_enter_raw(console);
 	if (r < 0)
 		return r;
@@ -232,9 +223,6 @@ void console_fini(struct console *console)
 		tcsetattr(STDIN_FILENO, TCSADRAIN, &console->saved);
 		console->raw = false;
 	}
-	if (console->loop) {
+	if (console->loop)
 		console_stop_input(console);
-		loop_remove(console->loop, &console->room);
-		close_fd(&console->room.fd);
-	}
 }

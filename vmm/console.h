@@ -31,7 +31,7 @@ struct console {
 	const struct console_ops *ops;
 	void *opaque;
 	struct loop_source input; /* standard input; fd -1: at its end */
-	struct loop_source room;  /* the guest's UART can take more */
+	struct loop_event room;   /* the guest's UART can take more */
 	bool watching;            /* input is in the loop */
 	bool regular;             /* a file: always readable, and epoll does not take it */
 	bool raw;

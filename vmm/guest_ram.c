@@ -3,9 +3,10 @@
 #include "guest_ram.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 
 #include "core/err.h"
+#include "core/sys.h"
 #include "vfio/host_sysfs.h"
 #include "x86_64/layout.h"
 
@@ -25,20 +26,38 @@ unsigned guest_ram_layout(uint64_t memory, struct mem_bank ret_banks[GUEST_MEM_B
 	return count;
 }
 
-int guest_ram_check_free(const char *root, uint64_t memory, bool pinned)
-{
-	FILE *meminfo = fopen(host_sysfs_path(root, "proc/meminfo").s, "re");
-	uint64_t have = 0;
-	char line[128], name[32];
-	unsigned long long kib;
+struct meminfo {
+	uint64_t total, available; /* 0: nobody says */
+	uint64_t reserved;         /* in huge pages of all sizes; UINT64_MAX: nobody says */
+};
 
-	while (meminfo && fgets(line, sizeof(line), meminfo)) {
-		if (sscanf(line, "%31[^:]: %llu kB", name, &kib) == 2 &&
-		    strcmp(name, pinned ? "MemAvailable" : "MemTotal") == 0)
-			have = kib * KiB;
-	}
-	if (meminfo)
-		fclose(meminfo);
+#define MEMINFO_SIZE 4096 /* what procfs gives at once */
+
+/* A line of /proc/meminfo, in bytes. */
+static uint64_t meminfo_line(const char *text, const char *name, uint64_t otherwise)
+{
+	const char *at = strstr(text, name);
+
+	return at ? strtoull(at + strlen(name), NULL, 10) * KiB : otherwise;
+}
+
+static struct meminfo read_meminfo(const char *root)
+{
+	char text[MEMINFO_SIZE];
+
+	if (sys_read_head(host_sysfs_path(root, "proc/meminfo").s, text, sizeof(text)) < 0)
+		text[0] = '\0';
+	return (struct meminfo){
+		.total = meminfo_line(text, "MemTotal:", 0),
+		.available = meminfo_line(text, "\nMemAvailable:", 0),
+		.reserved = meminfo_line(text, "\nHugetlb:", UINT64_MAX),
+	};
+}
+
+static int check_free(const struct meminfo *host, uint64_t memory, bool pinned)
+{
+	const uint64_t have = pinned ? host->available : host->total;
+
 	if (!have || memory <= have)
 		return 0;
 	err_set(ERR_LIMIT, -ENOMEM, "--memory: %llu MiB are more than the %llu MiB that %s",
@@ -49,10 +68,33 @@ int guest_ram_check_free(const char *root, uint64_t memory, bool pinned)
 	return -ENOMEM;
 }
 
+int guest_ram_check_free(const char *root, uint64_t memory, bool pinned)
+{
+	const struct meminfo host = read_meminfo(root);
+
+	return check_free(&host, memory, pinned);
+}
+
+int guest_ram_choose(uint64_t memory, enum hugepages_mode mode, bool pinned,
+		     uint64_t *ret_page_size)
+{
+	const struct meminfo host = read_meminfo("");
+	uint64_t page_size = 0;
+	int r = 0;
+
+	/* Most hosts have none, and say so here already. */
+	if (mode != HUGEPAGES_AUTO || host.reserved)
+		r = hugepages_choose(mode, memory, &page_size);
+	if (r == 0 && !page_size)
+		r = check_free(&host, memory, pinned);
+	if (r == 0)
+		*ret_page_size = page_size;
+	return r;
+}
+
 int guest_ram_check(uint64_t memory, enum hugepages_mode mode, bool pinned)
 {
-	uint64_t page_size = 0;
-	int r = hugepages_choose(mode, memory, &page_size);
+	uint64_t page_size;
 
-	return r < 0 || page_size ? r : guest_ram_check_free("", memory, pinned);
+	return guest_ram_choose(memory, mode, pinned, &page_size);
 }

@@ -21,6 +21,9 @@ unsigned guest_ram_layout(uint64_t memory, struct mem_bank ret_banks[GUEST_MEM_B
  * kind ERR_LIMIT; or what hugepages_choose says.
  */
 int MUST_CHECK guest_ram_check(uint64_t memory, enum hugepages_mode mode, bool pinned);
+/* The same, and which pages it comes from; 0: ordinary ones. */
+int MUST_CHECK guest_ram_choose(uint64_t memory, enum hugepages_mode mode, bool pinned,
+				uint64_t *ret_page_size);
 
 /* The same of ordinary pages alone. `root` is in front of /proc, "" but in tests. */
 int MUST_CHECK guest_ram_check_free(const char *root, uint64_t memory, bool pinned);

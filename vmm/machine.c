@@ -6,9 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <time.h>
 
 #include "core/arch.h"
@@ -56,12 +54,18 @@ static int machine_reset(struct machine *machine)
 	return machine_add_kernel(machine);
 }
 
-static void machine_request_ready(struct loop_source *source)
+static void machine_requested(struct vm *vm)
 {
-	struct machine *machine = container_of(source, struct machine, requests);
+	struct machine *machine = container_of(vm, struct machine, vm);
+
+	loop_post(&machine->loop, &machine->requests);
+}
+
+static void machine_do_request(struct loop_event *event)
+{
+	struct machine *machine = container_of(event, struct machine, requests);
 	enum vm_request request;
 
-	sys_eventfd_drain(source->fd);
 	/* With all vCPUs stopped, what they asked for until now is complete. */
 	vcpus_pause(&machine->vcpus);
 	request = (enum vm_request)atomic_exchange(&machine->vm.request, VM_REQUEST_NONE);
@@ -107,25 +111,25 @@ static const struct console_ops console_ops = {
 static void machine_signal_ready(struct loop_source *source)
 {
 	struct machine *machine = container_of(source, struct machine, signals);
-	struct signalfd_siginfo info;
+	const int sig = sys_signal_read(source->fd);
 
-	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
+	if (!sig)
 		return;
 	/* Nobody is there any more to send a second one after the terminal hung up. */
-	if (machine->asked_to_end || info.ssi_signo == SIGHUP) {
-		machine->end_signal = (int)info.ssi_signo;
+	if (machine->asked_to_end || sig == SIGHUP) {
+		machine->end_signal = sig;
 		machine_end(machine, MACHINE_KILLED);
 		return;
 	}
 	machine->asked_to_end = true;
 	if (ich9_lpc_power_button(machine->lpc)) {
-		log_info("signal %u: asked the guest to power off; a second one ends it at once",
-			 info.ssi_signo);
+		log_info("signal %d: asked the guest to power off; a second one ends it at once",
+			 sig);
 		return;
 	}
-	log_info("signal %u: the guest cannot hear its power button yet; "
+	log_info("signal %d: the guest cannot hear its power button yet; "
 		 "it is pressed when it can; send it again to end the run at once",
-		 info.ssi_signo);
+		 sig);
 	machine_press_later(machine);
 }
 
@@ -171,10 +175,8 @@ static int init_vm(struct machine *machine)
 	r = vm_init(&machine->vm);
 	if (r < 0)
 		return r;
-	machine->requests = (struct loop_source){ machine->vm.request_fd, machine_request_ready };
-	r = loop_add(&machine->loop, &machine->requests);
-	if (r < 0)
-		return r;
+	machine->requests = (struct loop_event){ .fn = machine_do_request };
+	machine->vm.requested = machine_requested;
 	return machine_describe_cpus(machine);
 }
 
@@ -245,6 +247,7 @@ struct step {
  */
 static const struct step preflight[] = {
 	{ "main loop", init_main_loop, fini_main_loop },
+	{ "size of memory", machine_check_ram, NULL },
 	{ "virtual machine", init_vm, fini_vm },
 	{ "cliques", machine_check_cliques, NULL },
 	{ "limit of locked memory", machine_check_pinning, NULL },
@@ -270,17 +273,16 @@ static const struct step building[] = {
 	{ "kernel", machine_add_kernel, NULL }, /* last: it touches the devices */
 };
 
+#define SLOW_STEP_MS 5
+
 /* A signal that came while the machine was being built ends it between two steps. */
 static int machine_check_signals(struct machine *machine)
 {
-	struct pollfd p = { .fd = machine->signal_fd, .events = POLLIN };
-	struct signalfd_siginfo info;
-
-	if (poll(&p, 1, 0) != 1 || read(p.fd, &info, sizeof(info)) != sizeof(info))
+	machine->end_signal = sys_signal_read(machine->signal_fd);
+	if (!machine->end_signal)
 		return 0;
-	machine->end_signal = (int)info.ssi_signo;
-	return err_set(ERR_INTERNAL, -EINTR, "ended by signal %u before the guest started",
-		       info.ssi_signo);
+	return err_set(ERR_INTERNAL, -EINTR, "ended by signal %d before the guest started",
+		       machine->end_signal);
 }
 
 static double now_ms(void)
@@ -317,15 +319,18 @@ static int machine_do(struct machine *machine, const struct step *steps, unsigne
 
 	for (unsigned i = 0; i < count && r == 0; i++) {
 		const double start = now_ms();
+		double took;
 
 		machine->step_devices[machine->step_count++] = machine->device_count;
 		timings_begin("%s", steps[i].name);
 		r = steps[i].init(machine);
 		timings_end();
-		if (r == 0)
+		took = now_ms() - start;
+		/* Of many short ones only the last: that takes no longer. */
+		if (r == 0 && (took > SLOW_STEP_MS || i + 1 == count))
 			r = machine_check_signals(machine);
 		if (r == 0)
-			log_debug("%s: ready in %.1f ms", steps[i].name, now_ms() - start);
+			log_debug("%s: ready in %.1f ms", steps[i].name, took);
 	}
 	if (r < 0) {
 		err_save(&why);

@@ -64,10 +64,12 @@ struct machine {
 	struct irq irq;
 	struct bus pio, mmio;
 	struct vm_slot ram[GUEST_MEM_BANKS_MAX];
+	uint64_t page_size; /* chosen for mem by machine_check_ram; 0: ordinary pages */
 
 	struct loop loop;        /* main's */
 	struct loop device_loop; /* devices without a thread of their own */
-	struct loop_source requests, signals;
+	struct loop_source signals;
+	struct loop_event requests;
 
 	struct console console;
 	struct pci_root pci;
@@ -164,7 +166,8 @@ int MUST_CHECK machine_describe_cpus(struct machine *machine);
 int MUST_CHECK machine_init_cpus(struct machine *machine);
 void machine_fini_cpus(struct machine *machine);
 
-/* machine_ram.c */
+/* machine_ram.c: whether the host has so much, and in which pages; then the memory itself. */
+int MUST_CHECK machine_check_ram(struct machine *machine);
 int MUST_CHECK machine_init_ram(struct machine *machine);
 void machine_fini_ram(struct machine *machine);
 

@@ -23,7 +23,7 @@ static int choose_node(const struct options *options)
 {
 	int node = -1;
 
-	if (!host_sysfs_exists(MORE_THAN_ONE_NODE))
+	if (options->gpu_count == 0 || !host_sysfs_exists(MORE_THAN_ONE_NODE))
 		return -1;
 	for (unsigned i = 0; i < options->gpu_count; i++) {
 		const int its = node_of(&options->gpus[i]);
@@ -57,17 +57,21 @@ static int add_memory(struct machine *machine, uint64_t page_size)
 	return add_banks(machine);
 }
 
+int machine_check_ram(struct machine *machine)
+{
+	const struct options *options = machine->options;
+
+	return guest_ram_choose(options->memory, options->hugepages, options->gpu_count > 0,
+				&machine->page_size);
+}
+
 int machine_init_ram(struct machine *machine)
 {
-	const enum hugepages_mode mode = machine->options->hugepages;
-	uint64_t page_size = 0;
-	int r = hugepages_choose(mode, machine->options->memory, &page_size);
+	const uint64_t page_size = machine->page_size;
+	int r = add_memory(machine, page_size);
 
-	if (r < 0)
-		return r;
-	r = add_memory(machine, page_size);
 	/* Somebody else was quicker, or has the pages that are left on other nodes. */
-	if (r < 0 && page_size && mode == HUGEPAGES_AUTO) {
+	if (r < 0 && page_size && machine->options->hugepages == HUGEPAGES_AUTO) {
 		guest_mem_fini(&machine->mem);
 		r = add_memory(machine, 0);
 	}

@@ -38,6 +38,7 @@ struct guest {
 	struct board board;
 	struct vcpus vcpus;
 	bool has_vm, has_irq, has_vcpus, paused;
+	int request_fd; /* eventfd, signalled when the VM's request changes */
 	uint8_t *rom;
 	struct vm_slot ram_slot, rom_slot;
 	struct bus_range report_port, irq_port;

@@ -452,10 +452,9 @@ void fake_vfio_init(struct fake_machine *m)
 	init_config();
 
 	*m = (struct fake_machine){
-		.vm = { .kvm_fd = -1, .vm_fd = fake.device_fd, .slots_max = 64, .request_fd = -1 },
+		.vm = { .kvm_fd = -1, .vm_fd = fake.device_fd, .slots_max = 64 },
 	};
 	pthread_mutex_init(&m->vm.lock, NULL);
-	m->vm.request_fd = dup(fake.device_fd);
 	bus_init(&m->pio);
 	bus_init(&m->mmio);
 	guest_mem_init(&m->mem);
@@ -469,7 +468,6 @@ void fake_vfio_fini(struct fake_machine *m)
 	guest_mem_fini(&m->mem);
 	bus_fini(&m->mmio);
 	bus_fini(&m->pio);
-	close(m->vm.request_fd);
 	pthread_mutex_destroy(&m->vm.lock);
 	close(fake.device_fd);
 }

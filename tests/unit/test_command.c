@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "cmocka_all.h"
 #include "core/err.h"
+#include "core/sys.h"
 #include "vfio/host.h"
 
 static unsigned recoveries;
@@ -114,6 +115,25 @@ static void open_signals_stay_open_after_a_recovery(void **state)
 	assert_int_equal(sigismember(&mask, SIGINT), 1);
 }
 
+static void signal_that_was_ignored_stays_ignored(void **state)
+{
+	CLEANUP(closep) int fd = -1;
+
+	signal(SIGHUP, SIG_IGN);
+	assert_int_equal(command_open_signals(&fd), 0);
+	raise(SIGHUP);
+	assert_false(sys_signal_waits(fd));
+	assert_int_equal(sys_signal_read(fd), 0);
+	raise(SIGHUP);
+	raise(SIGTERM);
+	assert_true(sys_signal_waits(fd));
+	assert_int_equal(sys_signal_read(fd), SIGTERM);
+	assert_int_equal(sys_signal_read(fd), 0);
+	signal(SIGHUP, SIG_DFL);
+	raise(SIGHUP);
+	assert_int_equal(sys_signal_read(fd), SIGHUP);
+}
+
 static int bind_for(const char *user)
 {
 	struct options *options = calloc(1, sizeof(*options));
@@ -153,6 +173,7 @@ int main(void)
 		T(recovery_is_not_ended_half_way_and_hears_of_its_children),
 		T(after_recovery_signals_end_the_command_as_before),
 		T(open_signals_stay_open_after_a_recovery),
+		T(signal_that_was_ignored_stays_ignored),
 		T(user_is_a_name_or_a_number),
 		T(user_who_is_neither_is_an_error),
 	};

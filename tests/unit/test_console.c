@@ -102,7 +102,7 @@ static void settle(struct fixture *f, int ms)
 	for (unsigned i = 0; i < 100; i++) {
 		struct pollfd fds[] = {
 			{ .fd = f->console.watching ? f->console.input.fd : -1, .events = POLLIN },
-			{ .fd = f->console.room.fd, .events = POLLIN },
+			{ .fd = f->loop.wake_fd, .events = POLLIN },
 		};
 
 		if (poll(fds, 2, ms) <= 0)
@@ -110,7 +110,7 @@ static void settle(struct fixture *f, int ms)
 		if (fds[0].revents)
 			f->console.input.ready(&f->console.input);
 		if (fds[1].revents)
-			f->console.room.ready(&f->console.room);
+			f->loop.wake.ready(&f->loop.wake);
 	}
 }
 

@@ -42,8 +42,7 @@ static int setup(void **state)
 {
 	struct fixture *f = &fixture;
 
-	*f = (struct fixture){ .vm = { .request_fd = -1 },
-			       .board = { .vm = &f->vm, .pio = &f->pio, .mem = &f->mem } };
+	*f = (struct fixture){ .board = { .vm = &f->vm, .pio = &f->pio, .mem = &f->mem } };
 	bus_init(&f->pio);
 	guest_mem_init(&f->mem);
 	assert_int_equal(guest_mem_add(&f->mem, 0, BANK_SIZE), 0);

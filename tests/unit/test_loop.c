@@ -55,6 +55,61 @@ static void call_runs_on_the_loops_thread(void **state)
 	assert_true(pthread_equal(where, pthread_self()));
 }
 
+struct counted_event {
+	struct loop_event event;
+	atomic_uint runs;
+	unsigned again;
+	pthread_t where;
+};
+
+static void count_event(struct loop_event *event)
+{
+	struct counted_event *e = container_of(event, struct counted_event, event);
+
+	e->where = pthread_self();
+	atomic_fetch_add(&e->runs, 1);
+	if (e->again) {
+		e->again--;
+		loop_post(&loop, event);
+	}
+}
+
+/* Until then; the watchdog ends it. */
+static void wait_runs(struct counted_event *e, unsigned runs)
+{
+	while (atomic_load(&e->runs) < runs)
+		usleep(100);
+}
+
+static void event_runs_once_however_often_it_is_posted(void **state)
+{
+	struct counted_event first = { .event.fn = count_event };
+	struct counted_event second = { .event.fn = count_event };
+
+	loop_post(&loop, &first.event);
+	loop_post(&loop, &second.event);
+	loop_post(&loop, &first.event);
+	assert_int_equal(first.runs, 0);
+	assert_int_equal(loop_start_thread(&loop, "test"), 0);
+	wait_runs(&first, 1);
+	wait_runs(&second, 1);
+	assert_true(pthread_equal(first.where, loop.thread));
+	loop_join_thread(&loop);
+	assert_int_equal(first.runs, 1);
+	assert_int_equal(second.runs, 1);
+}
+
+static void event_may_post_itself(void **state)
+{
+	struct counted_event e = { .event.fn = count_event, .again = 3 };
+
+	loop_post(&loop, &e.event);
+	assert_int_equal(loop_start_thread(&loop, "test"), 0);
+	wait_runs(&e, 4);
+	loop_join_thread(&loop);
+	assert_int_equal(e.runs, 4);
+}
+
 static void call_within_a_call(void *arg)
 {
 	loop_call(&loop, note_thread, arg);
@@ -301,6 +356,8 @@ int main(void)
 		LOOP_TEST(call_from_the_loop_itself_is_direct),
 		LOOP_TEST(calls_of_many_threads_all_run_one_at_a_time),
 		LOOP_TEST(calls_that_race_with_the_end_return),
+		LOOP_TEST(event_runs_once_however_often_it_is_posted),
+		LOOP_TEST(event_may_post_itself),
 		LOOP_TEST(source_is_told_until_it_is_drained),
 		LOOP_TEST(removed_source_is_not_told_what_was_fetched),
 		LOOP_TEST(source_may_remove_itself),

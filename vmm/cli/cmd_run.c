@@ -154,7 +154,8 @@ int cmd_run(const struct options *options)
 	host.wait_ms = options->wait_ms;
 	host.signal_fd = signal_fd;
 	timings_begin("host checks");
-	r = guest_ram_check(options->memory, options->hugepages, options->gpu_count > 0);
+	/* Before a wait for a device; without one, the machine's own check comes soon enough. */
+	r = options->gpu_count ? guest_ram_check(options->memory, options->hugepages, true) : 0;
 	if (r == 0)
 		r = check_gpus(&host, options);
 	status = r < 0 ? command_ended(r, signal_fd) : 0;

@@ -7,29 +7,37 @@
 #include "cli/commands.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/sys.h"
 #include "vfio/host.h"
+
+/* What ends a command. */
+static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
 /* Could be sent by accident, or are caused by a limit: errors where they happen and no signals. */
 static const int harmless[] = { SIGPIPE, SIGXFSZ, SIGXCPU,   SIGUSR1,
 				SIGUSR2, SIGALRM, SIGVTALRM, SIGTTOU };
 
-/* One that was ignored when we were started (nohup, a shell's background job) stays ignored. */
+static bool signals_open;
+
 static void list_ending(sigset_t *ret_set)
 {
-	static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-
 	sigemptyset(ret_set);
-	for (unsigned i = 0; i < ARRAY_SIZE(ending); i++) {
-		struct sigaction old;
-
-		if (sigaction(ending[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-			sigaddset(ret_set, ending[i]);
-	}
+	for (unsigned i = 0; i < ARRAY_SIZE(ending); i++)
+		sigaddset(ret_set, ending[i]);
 }
 
-/* Whatever our parent did: ignored, it would take the exit status of our children from us. */
-static void hear_of_children(void)
+/*
+ * From here on none of them does anything by itself. SIGCHLD does, whatever our parent did:
+ * ignored, it would take the exit status of our children from us.
+ */
+static void hold_signals(sigset_t *ret_old)
 {
+	sigset_t set;
+
+	list_ending(&set);
+	for (unsigned i = 0; i < ARRAY_SIZE(harmless); i++)
+		sigaddset(&set, harmless[i]);
+	sigprocmask(SIG_BLOCK, &set, ret_old);
 	signal(SIGCHLD, SIG_DFL);
 }
 
@@ -38,14 +46,12 @@ int command_open_signals(int *ret_fd)
 	sigset_t set;
 	int fd;
 
+	hold_signals(NULL);
 	list_ending(&set);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	for (unsigned i = 0; i < ARRAY_SIZE(harmless); i++)
-		signal(harmless[i], SIG_IGN);
-	hear_of_children();
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return err_sys(ERR_LIMIT, -errno, "receive signals");
+	signals_open = true;
 	*ret_fd = fd;
 	return 0;
 }
@@ -53,28 +59,24 @@ int command_open_signals(int *ret_fd)
 int command_ended(int r, int signal_fd)
 {
 	const int status = command_failed();
-	struct signalfd_siginfo info;
-
 	/* Not a failure: somebody ended it. */
-	if (r == -EINTR && read(signal_fd, &info, sizeof(info)) == sizeof(info))
-		return STATUS_SIGNAL + (int)info.ssi_signo;
-	return status;
+	const int sig = r == -EINTR ? sys_signal_read(signal_fd) : 0;
+
+	return sig ? STATUS_SIGNAL + sig : status;
 }
 
 /* Not every command opens signals: for this long they wait, and end the command after it. */
 void command_recover(void)
 {
 	unsigned count = 0;
-	sigset_t set, old;
+	sigset_t old;
 
-	list_ending(&set);
-	for (unsigned i = 0; i < ARRAY_SIZE(harmless); i++)
-		sigaddset(&set, harmless[i]);
-	sigprocmask(SIG_BLOCK, &set, &old);
-	hear_of_children();
+	if (!signals_open)
+		hold_signals(&old);
 	(void)vfio_host_recover("", &count);
 	if (count)
 		log_info("gave back %u device%s that a killed run had left behind", count,
 			 count == 1 ? "" : "s");
-	sigprocmask(SIG_SETMASK, &old, NULL);
+	if (!signals_open)
+		sigprocmask(SIG_SETMASK, &old, NULL);
 }

@@ -37,12 +37,44 @@ static void loop_run_calls(struct loop *loop)
 	pthread_mutex_unlock(&loop->lock);
 }
 
+static void loop_run_events(struct loop *loop)
+{
+	pthread_mutex_lock(&loop->lock);
+	while (loop->events) {
+		struct loop_event *event = loop->events;
+
+		loop->events = event->next;
+		event->posted = false;
+		pthread_mutex_unlock(&loop->lock);
+		event->fn(event);
+		pthread_mutex_lock(&loop->lock);
+	}
+	pthread_mutex_unlock(&loop->lock);
+}
+
 static void loop_woken(struct loop_source *source)
 {
 	struct loop *loop = container_of(source, struct loop, wake);
 
 	sys_eventfd_drain(loop->wake_fd);
 	loop_run_calls(loop);
+	loop_run_events(loop);
+}
+
+void loop_post(struct loop *loop, struct loop_event *event)
+{
+	bool first;
+
+	pthread_mutex_lock(&loop->lock);
+	first = !event->posted;
+	if (first) {
+		event->posted = true;
+		event->next = loop->events;
+		loop->events = event;
+	}
+	pthread_mutex_unlock(&loop->lock);
+	if (first)
+		sys_eventfd_signal(loop->wake_fd);
 }
 
 int loop_init(struct loop *loop)

@@ -18,6 +18,16 @@ struct loop_source {
 	void (*ready)(struct loop_source *source);
 };
 
+/*
+ * Something for the loop to do that another thread asks for without waiting. Lives in its owner,
+ * which outlives the loop's last turn.
+ */
+struct loop_event {
+	void (*fn)(struct loop_event *event);
+	bool posted; /* the loop's lock guards this and the next */
+	struct loop_event *next;
+};
+
 struct epoll_event;
 struct loop_call;
 
@@ -28,9 +38,10 @@ struct loop {
 	pthread_t thread; /* the thread that runs it; valid while running */
 	char name[THREAD_NAME_SIZE];
 	bool running, stopping;
-	pthread_mutex_t lock; /* guards calls, running, stopping */
+	pthread_mutex_t lock; /* guards calls, events, running, stopping */
 	pthread_cond_t called;
 	struct loop_call *calls;   /* pending loop_call()s */
+	struct loop_event *events; /* posted */
 	struct epoll_event *batch; /* fetched, not yet delivered; the loop's thread */
 	unsigned batch_left;
 };
@@ -42,6 +53,9 @@ void loop_fini(struct loop *loop); /* also after a loop_init that failed, and tw
  * running, may remove. */
 int MUST_CHECK loop_add(struct loop *loop, struct loop_source *source);
 void loop_remove(struct loop *loop, struct loop_source *source);
+
+/* Any thread: the loop runs event->fn soon, and once if it is posted again before. */
+void loop_post(struct loop *loop, struct loop_event *event);
 
 void loop_run(struct loop *loop);  /* on the calling thread, until loop_stop */
 void loop_stop(struct loop *loop); /* any thread; loop_run returns soon */

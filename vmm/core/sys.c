@@ -4,10 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <time.h>
 
 int sys_open(const char *path, int flags, mode_t mode)
 {
@@ -47,6 +51,46 @@ uint64_t sys_eventfd_drain(int fd)
 	uint64_t count = 0;
 
 	return read(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
+}
+
+/* Of those that are blocked and have come. Asked for only then: it takes a system call each. */
+static void drop_ignored_signals(void)
+{
+	const struct timespec now = { 0 };
+	sigset_t pending, ignored;
+	struct sigaction action;
+
+	sigemptyset(&ignored);
+	if (sigpending(&pending) < 0)
+		return;
+	for (int sig = 1; sig < SIGRTMIN; sig++) {
+		if (sigismember(&pending, sig) == 1 && sigaction(sig, NULL, &action) == 0 &&
+		    action.sa_handler == SIG_IGN)
+			sigaddset(&ignored, sig);
+	}
+	if (!sigisemptyset(&ignored)) {
+		while (sigtimedwait(&ignored, NULL, &now) > 0)
+			;
+	}
+}
+
+int sys_signal_read(int fd)
+{
+	struct signalfd_siginfo info;
+
+	if (!sys_signal_waits(fd) || read(fd, &info, sizeof(info)) != sizeof(info))
+		return 0;
+	return (int)info.ssi_signo;
+}
+
+bool sys_signal_waits(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	if (poll(&p, 1, 0) != 1)
+		return false;
+	drop_ignored_signals();
+	return poll(&p, 1, 0) == 1;
 }
 
 /* Moves all bytes one way or the other, in as many calls as it takes. */
@@ -101,6 +145,22 @@ int sys_read_text(const char *path, char *buf, size_t size)
 	if (len && buf[len - 1] == '\n')
 		len--;
 	buf[len] = '\0';
+	return 0;
+}
+
+int sys_read_head(const char *path, char *buf, size_t size)
+{
+	CLEANUP(closep) int fd = sys_open(path, O_RDONLY, 0);
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	do {
+		n = read(fd, buf, size - 1);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	buf[n] = '\0';
 	return 0;
 }
 

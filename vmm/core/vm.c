@@ -87,7 +87,7 @@ int vm_init(struct vm *vm)
 {
 	int r;
 
-	*vm = (struct vm){ .kvm_fd = -1, .vm_fd = -1, .request_fd = -1 };
+	*vm = (struct vm){ .kvm_fd = -1, .vm_fd = -1 };
 	pthread_mutex_init(&vm->lock, NULL);
 
 	vm->kvm_fd = vm_open_kvm();
@@ -107,15 +107,11 @@ int vm_init(struct vm *vm)
 	vm->vcpu_mmap_size = (size_t)r;
 
 	vm->slots_max = VM_SLOTS_MAX;
-	vm->request_fd = sys_eventfd();
-	if (vm->request_fd < 0)
-		return err_sys(ERR_LIMIT, vm->request_fd, "create an eventfd");
 	return 0;
 }
 
 void vm_fini(struct vm *vm)
 {
-	close_fd(&vm->request_fd);
 	close_fd(&vm->vm_fd);
 	close_fd(&vm->kvm_fd);
 	pthread_mutex_destroy(&vm->lock);
@@ -232,7 +228,8 @@ void vm_request(struct vm *vm, enum vm_request request)
 
 	while (old < (int)request && !atomic_compare_exchange_weak(&vm->request, &old, request))
 		;
-	sys_eventfd_signal(vm->request_fd);
+	if (vm->requested)
+		vm->requested(vm);
 }
 
 /* Of the calling thread: only a vCPU's ever looks at it. */

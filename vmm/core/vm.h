@@ -33,8 +33,8 @@ struct vm {
 	pthread_mutex_t lock; /* guards slot_used */
 	uint64_t slot_used[(VM_SLOTS_MAX + 63) / 64];
 	atomic_int request;
-	int request_fd; /* eventfd, readable when request changed; the main loop watches it */
-	bool ending;    /* see vm_end; main thread */
+	void (*requested)(struct vm *vm); /* when request changed; any thread. NULL: nobody asks */
+	bool ending;                      /* see vm_end; main thread */
 };
 
 /*
