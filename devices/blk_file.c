@@ -67,7 +67,7 @@ static int open_disk(const char *path, bool read_only, bool block)
 		err_sys(ERR_FILE, fd, "open disk '%s'", path);
 		if (fd == -EACCES || fd == -EPERM || fd == -EROFS)
 			err_hint("change its permissions%s",
-				 read_only ? "" : ", or use the disk read-only");
+				 read_only ? "" : ", or use the disk read-only, with ,ro");
 	}
 	return fd;
 }
@@ -138,9 +138,36 @@ static int lock_disk(int fd, const char *path, bool read_only)
 	return -EBUSY;
 }
 
-int blk_file_open(struct blk_file *file, const char *path, bool read_only)
+/* Switched on last: what was read of the disk until here came through the page cache. */
+static int use_directly(struct blk_file *file, const char *path)
+{
+	int r = blk_topology_direct(file->fd, &file->direct);
+
+	/* A file system that has no direct I/O refuses the flag. */
+	if (r == 0 && fcntl(file->fd, F_SETFL, O_DIRECT) < 0)
+		r = -errno;
+	if (r < 0) {
+		err_sys(ERR_FILE, r, "disk '%s': its file system takes no direct I/O", path);
+		err_hint("leave cache=direct away, or keep the disk elsewhere");
+		return r;
+	}
+	if (file->size % file->direct.offset == 0)
+		return 0;
+	err_set(ERR_FILE, -EINVAL, "disk '%s' has %llu bytes; direct I/O needs a multiple of %u",
+		path, (unsigned long long)file->size, file->direct.offset);
+	err_hint("leave cache=direct away, or: truncate -s %%%u '%s'", file->direct.offset, path);
+	return -EINVAL;
+}
+
+uint64_t blk_file_usable(const struct blk_file *file, uint64_t size)
+{
+	return size - size % MAX(file->topology.logical, file->direct.offset);
+}
+
+int blk_file_open(struct blk_file *file, const char *path, bool read_only, enum blk_cache cache)
 {
 	CLEANUP(closep) int fd = -1;
+	struct blk_file new;
 	uint64_t size = 0;
 	struct stat st;
 	int r;
@@ -160,9 +187,21 @@ int blk_file_open(struct blk_file *file, const char *path, bool read_only)
 		r = lock_disk(fd, path, read_only);
 	if (r < 0)
 		return r;
-	*file = (struct blk_file){
-		.fd = fd, .size = size, .read_only = read_only, .path_hash = hash_path(path)
+	new = (struct blk_file){
+		.fd = fd,
+		.size = size,
+		.read_only = read_only,
+		.cache = cache,
+		.direct = { .offset = 1, .memory = 1 },
+		.path_hash = hash_path(path),
 	};
+	blk_topology_read(fd, size, cache != BLK_CACHE_DIRECT, &new.topology);
+	if (cache == BLK_CACHE_DIRECT) {
+		r = use_directly(&new, path);
+		if (r < 0)
+			return r;
+	}
+	*file = new;
 	fd = -1;
 	return 0;
 }

@@ -99,7 +99,7 @@ static void start_io(struct blk_queue *queue, struct blk_slot *slot, enum blk_op
 
 static void start_flush(struct blk_queue *queue, struct blk_slot *slot)
 {
-	if (queue->file->read_only) {
+	if (!blk_file_flushes(queue->file)) {
 		slot_finish(queue, slot, VIRTIO_BLK_S_OK, 0);
 		return;
 	}
@@ -154,7 +154,8 @@ static void slot_start(struct blk_queue *queue, struct blk_slot *slot,
 void blk_queue_start(struct blk_queue *queue)
 {
 	/* [virtio-1.2 5.2.6.2]: without FLUSH, what is completed is stable. */
-	queue->durable = !(queue->vdev->driver_features & 1ull << VIRTIO_BLK_F_FLUSH);
+	queue->durable = !(queue->vdev->driver_features & 1ull << VIRTIO_BLK_F_FLUSH) &&
+			 blk_file_flushes(queue->file);
 }
 
 void blk_queue_notify(struct blk_queue *queue)

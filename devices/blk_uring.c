@@ -33,15 +33,24 @@ static void prepare(struct blk_uring *uring, struct blk_request *req)
 	io_uring_sqe_set_data(sqe, req);
 }
 
-void blk_uring_queue(struct blk_uring *uring, struct blk_request *req)
+void blk_uring_start(struct blk_uring *uring, struct blk_request *req)
 {
 	req->retries = 0;
-	uring->in_flight++;
 	prepare(uring, req);
+}
+
+void blk_uring_queue(struct blk_uring *uring, struct blk_request *req)
+{
+	uring->in_flight++;
+	if (blk_bounce_begin(&uring->bounce, req))
+		blk_uring_start(uring, req);
 }
 
 static void finish(struct blk_uring *uring, struct blk_request *req, int error)
 {
+	req = blk_bounce_end(&uring->bounce, req, error);
+	if (!req)
+		return;
 	uring->in_flight--;
 	uring->ops->done(uring, req, error);
 }
@@ -139,9 +148,13 @@ static int open_ring(struct io_uring *ring, unsigned depth)
 int blk_uring_init(struct blk_uring *uring, struct loop *loop, const struct blk_file *file,
 		   unsigned depth, const struct blk_uring_ops *ops)
 {
-	int r = open_ring(&uring->ring, depth);
+	int r = blk_bounce_init(&uring->bounce, uring, file);
 
+	if (r < 0)
+		return r;
+	r = open_ring(&uring->ring, depth);
 	if (r < 0) {
+		blk_bounce_fini(&uring->bounce);
 		err_sys(ERR_HOST, r, "set up io_uring");
 		if (r == -EPERM || r == -ENOSYS)
 			err_hint("this host forbids io_uring: see the sysctl "
@@ -158,6 +171,7 @@ int blk_uring_init(struct blk_uring *uring, struct loop *loop, const struct blk_
 	r = loop_add(loop, &uring->source);
 	if (r < 0) {
 		io_uring_queue_exit(&uring->ring);
+		blk_bounce_fini(&uring->bounce);
 		return r;
 	}
 	uring->loop = loop;
@@ -178,5 +192,6 @@ void blk_uring_fini(struct blk_uring *uring)
 	assert(!uring->in_flight);
 	loop_call(uring->loop, leave_loop, uring);
 	io_uring_queue_exit(&uring->ring);
+	blk_bounce_fini(&uring->bounce);
 	uring->loop = NULL;
 }

@@ -12,22 +12,11 @@
 #include <liburing.h>
 
 #include "core/loop.h"
-#include "core/util.h"
+#include "devices/blk_bounce.h"
 #include "devices/blk_file.h"
+#include "devices/blk_request.h"
 
 struct blk_uring;
-
-enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH };
-
-/* The caller's, as is the memory it points to, until `done`. The array of iovecs is used up. */
-struct blk_request {
-	enum blk_op op;
-	bool durable; /* a write that is on the medium when it is done */
-	struct iovec *iov;
-	unsigned iov_count; /* not 0 for reads and writes, nor is any entry empty */
-	uint64_t offset;
-	unsigned retries;
-};
 
 struct blk_uring_ops {
 	/*
@@ -46,6 +35,7 @@ struct blk_uring {
 	int fd; /* the file's */
 	const struct blk_uring_ops *ops;
 	unsigned in_flight; /* requests between queue and done */
+	struct blk_bounce bounce;
 };
 
 /* At most `depth` requests at a time. `file` and `loop` outlive the ring. */
@@ -57,6 +47,9 @@ void blk_uring_fini(struct blk_uring *uring);
 
 /* Queues a request; blk_uring_submit starts all that are queued, with one system call. */
 void blk_uring_queue(struct blk_uring *uring, struct blk_request *req);
+
+/* For blk_bounce: a request, or a piece of one, that is counted already. */
+void blk_uring_start(struct blk_uring *uring, struct blk_request *req);
 
 /* Requests that are done at once, from the page cache, are reported before it returns. */
 void blk_uring_submit(struct blk_uring *uring);

@@ -13,12 +13,10 @@
 #include <stdlib.h>
 
 #include "core/err.h"
+#include "core/log.h"
 #include "devices/blk_file.h"
 #include "devices/blk_queue.h"
 #include "devices/virtio_pci.h"
-
-/* The page cache works in pages: writes of less are read, changed and written. */
-#define BLK_PHYSICAL_EXP 3u /* 8 sectors, 4 KiB */
 
 #define PCI_CLASS_STORAGE 0x018000u /* mass storage, of no more special kind */
 
@@ -94,14 +92,15 @@ static void set_serial(struct virtio_blk *blk, const char *serial)
 	memcpy(blk->serial, text, strlen(text));
 }
 
-static int init_queues(struct virtio_blk *blk, const struct virtio_blk_options *options)
+static int init_queues(struct virtio_blk *blk, const struct virtio_blk_options *options,
+		       unsigned queues)
 {
 	int r = 0;
 
-	blk->queues = calloc(options->queues, sizeof(*blk->queues));
+	blk->queues = calloc(queues, sizeof(*blk->queues));
 	if (!blk->queues)
-		return err_sys(ERR_LIMIT, -ENOMEM, "%u queues", options->queues);
-	blk->queue_count = options->queues;
+		return err_sys(ERR_LIMIT, -ENOMEM, "%u queues", queues);
+	blk->queue_count = queues;
 	for (unsigned i = 0; i < blk->queue_count && r == 0; i++) {
 		const struct blk_queue_config config = {
 			.vdev = &blk->vdev,
@@ -116,31 +115,46 @@ static int init_queues(struct virtio_blk *blk, const struct virtio_blk_options *
 	return r;
 }
 
+/* Counted in logical blocks but for the capacity [virtio-1.2 5.2.4]. */
+static void set_config(struct virtio_blk *blk)
+{
+	const struct blk_topology *t = &blk->file.topology;
+
+	blk->config = (struct virtio_blk_config){
+		.capacity = htole64(blk->file.size / BLK_SECTOR),
+		.seg_max = htole32(BLK_SEG_MAX),
+		.blk_size = htole32(t->logical),
+		.physical_block_exp = (uint8_t)__builtin_ctz(t->physical / t->logical),
+		.alignment_offset = (uint8_t)(t->offset / t->logical),
+		.min_io_size = htole16((uint16_t)MIN(t->io_min / t->logical, UINT16_MAX)),
+		.opt_io_size = htole32(t->io_opt / t->logical),
+		.num_queues = htole16((uint16_t)blk->queue_count),
+	};
+}
+
 static int blk_init(struct virtio_blk *blk, const struct board *board,
 		    const struct virtio_blk_options *options)
 {
+	/* blk_bounce keeps those requests of one queue apart that meet in one block. */
+	const unsigned queues = blk_file_shares_blocks(&blk->file) ? 1 : options->queues;
 	const struct virtio_setup setup = {
 		.features = 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_BLK_SIZE |
 			    1ull << VIRTIO_BLK_F_FLUSH | 1ull << VIRTIO_BLK_F_TOPOLOGY |
 			    1ull << VIRTIO_BLK_F_MQ |
 			    (blk->file.read_only ? 1ull << VIRTIO_BLK_F_RO : 0),
 		.config = &blk->config,
-		.queues = options->queues,
+		.queues = queues,
 		.loops = options->loops,
 		.loop_count = options->loop_count,
 	};
 	int r;
 
-	blk->config = (struct virtio_blk_config){
-		.capacity = htole64(blk->file.size / BLK_SECTOR),
-		.seg_max = htole32(BLK_SEG_MAX),
-		.blk_size = htole32(BLK_SECTOR),
-		.physical_block_exp = BLK_PHYSICAL_EXP,
-		.min_io_size = htole16(1u << BLK_PHYSICAL_EXP),
-		.num_queues = htole16((uint16_t)options->queues),
-	};
+	if (queues < options->queues)
+		log_debug("disk '%s': one queue, since direct I/O takes %u bytes and the guest %u",
+			  options->path, blk->file.direct.offset, blk->file.topology.logical);
 	set_serial(blk, options->serial);
-	r = init_queues(blk, options);
+	r = init_queues(blk, options, queues);
+	set_config(blk);
 	if (r == 0)
 		r = virtio_pci_init(&blk->vdev, board, &blk_class, &setup);
 	return r < 0 ? err_wrap(r, "disk '%s'", options->path) : 0;

@@ -130,7 +130,7 @@ int blk_guest_plug(struct blk_guest *f, bool read_only, const char *serial)
 		.loop_count = f->loop_count,
 	};
 	struct pci_dev *dev;
-	int r = blk_file_open(&file, f->path, read_only);
+	int r = blk_file_open(&file, f->path, read_only, f->cache);
 
 	if (r == 0)
 		r = virtio_blk_create(&f->guest.board, &options, &dev);

@@ -8,10 +8,10 @@
 
 #include <linux/virtio_blk.h>
 
+#include "devices/blk_file.h"
 #include "virtio_guest.h"
 
 #define BLK_QUEUE      256u
-#define BLK_SECTOR     512u
 #define BLK_SECTORS    8192u
 #define BLK_IMAGE_SIZE (BLK_SECTORS * BLK_SECTOR)
 #define BLK_DATA       0x100000u /* from here the guest's RAM is free for buffers */
@@ -25,6 +25,7 @@ struct blk_guest {
 	struct loop loops[BLK_LOOPS]; /* what the disk's queues run on, in turn */
 	unsigned loop_count, queues;  /* one of each, unless changed before the plug */
 	struct vring_driver drv;      /* of queue 0 */
+	enum blk_cache cache;
 	char path[64];
 	uint8_t image[BLK_IMAGE_SIZE]; /* what it holds, or should */
 };

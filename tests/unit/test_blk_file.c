@@ -2,6 +2,7 @@
 /* Opening disks: what is refused, what is said about it, and who may share one. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -59,7 +60,7 @@ static void assert_refused(const struct fixture *f, bool read_only, const char *
 	struct blk_file file = { 0 };
 
 	err_clear();
-	assert_true(blk_file_open(&file, f->path, read_only) < 0);
+	assert_true(blk_file_open(&file, f->path, read_only, BLK_CACHE_WRITEBACK) < 0);
 	assert_int_equal(file.size, 0);
 	if (!strstr(err_text(), why) || !strstr(err_text(), f->path))
 		fail_msg("'%s' does not say '%s' or the path", err_text(), why);
@@ -73,7 +74,7 @@ static void opens_a_raw_image(void **state)
 	struct blk_file file = { 0 }, again = { 0 };
 
 	make_image(f, 3 * MiB + 512, NULL, 0600);
-	assert_int_equal(blk_file_open(&file, f->path, false), 0);
+	assert_int_equal(blk_file_open(&file, f->path, false, BLK_CACHE_WRITEBACK), 0);
 	assert_int_equal(file.size, 3 * MiB + 512);
 	assert_false(file.read_only);
 	assert_true(fcntl(file.fd, F_GETFD) & FD_CLOEXEC);
@@ -81,10 +82,89 @@ static void opens_a_raw_image(void **state)
 	assert_int_equal(file.fd, -1);
 	blk_file_close(&file);
 
-	assert_int_equal(blk_file_open(&again, f->path, true), 0);
+	assert_int_equal(blk_file_open(&again, f->path, true, BLK_CACHE_WRITEBACK), 0);
 	assert_int_equal(fcntl(again.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
 	assert_true(again.path_hash == file.path_hash);
 	blk_file_close(&again);
+}
+
+/* A file system without direct I/O refuses the flag. */
+static bool refuse_direct;
+
+int __real_fcntl64(int fd, int cmd, ...);
+int __wrap_fcntl64(int fd, int cmd, ...);
+
+int __wrap_fcntl64(int fd, int cmd, ...)
+{
+	va_list args;
+	void *arg;
+
+	va_start(args, cmd);
+	arg = va_arg(args, void *);
+	va_end(args);
+	if (cmd == F_SETFL && refuse_direct && (uintptr_t)arg & O_DIRECT) {
+		errno = EINVAL;
+		return -1;
+	}
+	return __real_fcntl64(fd, cmd, arg);
+}
+
+static void cache_decides_how_the_file_is_used(void **state)
+{
+	struct fixture *f = *state;
+	struct blk_file file = { 0 };
+
+	make_image(f, MiB, NULL, 0600);
+	assert_int_equal(blk_file_open(&file, f->path, false, BLK_CACHE_WRITEBACK), 0);
+	assert_false(fcntl(file.fd, F_GETFL) & O_DIRECT);
+	assert_int_equal(file.direct.offset, 1);
+	assert_int_equal(file.direct.memory, 1);
+	assert_true(blk_file_flushes(&file));
+	assert_false(blk_file_shares_blocks(&file));
+	blk_file_close(&file);
+
+	assert_int_equal(blk_file_open(&file, f->path, false, BLK_CACHE_UNSAFE), 0);
+	assert_false(fcntl(file.fd, F_GETFL) & O_DIRECT);
+	assert_false(blk_file_flushes(&file));
+	blk_file_close(&file);
+
+	if (blk_file_open(&file, f->path, false, BLK_CACHE_DIRECT) < 0)
+		skip(); /* /tmp takes no direct I/O here */
+	assert_true(fcntl(file.fd, F_GETFL) & O_DIRECT);
+	assert_true(file.direct.offset >= BLK_SECTOR);
+	assert_true(blk_file_flushes(&file));
+	blk_file_close(&file);
+}
+
+static void direct_io_that_cannot_be_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct blk_file file = { 0 };
+
+	make_image(f, MiB, NULL, 0600);
+	refuse_direct = true;
+	assert_int_equal(blk_file_open(&file, f->path, false, BLK_CACHE_DIRECT), -EINVAL);
+	refuse_direct = false;
+	assert_non_null(strstr(err_text(), "takes no direct I/O"));
+	assert_non_null(strstr(err_hint_text(), "leave cache=direct away"));
+	assert_int_equal(err_kind(), ERR_FILE);
+	/* And the image is free again. */
+	assert_int_equal(blk_file_open(&file, f->path, false, BLK_CACHE_WRITEBACK), 0);
+	blk_file_close(&file);
+}
+
+static void usable_part_is_whole_blocks(void **state)
+{
+	struct blk_file file = { .topology = { .logical = 512 }, .direct = { 1, 1 } };
+
+	(void)state;
+	assert_int_equal(blk_file_usable(&file, 10 * 4096 + 1100), 10 * 4096 + 1024);
+	file.direct.offset = 4096;
+	assert_true(blk_file_shares_blocks(&file));
+	assert_int_equal(blk_file_usable(&file, 10 * 4096 + 1100), 10 * 4096);
+	assert_int_equal(blk_file_usable(&file, 100), 0);
+	file = (struct blk_file){ .topology = { .logical = 4096 }, .direct = { 1, 1 } };
+	assert_int_equal(blk_file_usable(&file, 10 * 4096 + 1100), 10 * 4096);
 }
 
 static void missing(void **state)
@@ -149,10 +229,10 @@ static void no_permission(void **state)
 
 		if (geteuid() == 0 && setuid(65534) < 0)
 			_exit(1);
-		if (blk_file_open(&file, f->path, true) < 0)
+		if (blk_file_open(&file, f->path, true, BLK_CACHE_WRITEBACK) < 0)
 			_exit(2);
 		blk_file_close(&file);
-		if (blk_file_open(&file, f->path, false) != -EACCES)
+		if (blk_file_open(&file, f->path, false, BLK_CACHE_WRITEBACK) != -EACCES)
 			_exit(3);
 		if (!strstr(err_text(), "Permission denied"))
 			_exit(4);
@@ -169,11 +249,11 @@ static void writable_disk_is_not_shared(void **state)
 	struct blk_file file = { 0 };
 
 	make_image(f, MiB, NULL, 0600);
-	assert_int_equal(blk_file_open(&file, f->path, false), 0);
+	assert_int_equal(blk_file_open(&file, f->path, false, BLK_CACHE_WRITEBACK), 0);
 	assert_refused(f, false, "is in use by another process");
 	assert_refused(f, true, "is in use by another process");
 	blk_file_close(&file);
-	assert_int_equal(blk_file_open(&file, f->path, false), 0);
+	assert_int_equal(blk_file_open(&file, f->path, false, BLK_CACHE_WRITEBACK), 0);
 	blk_file_close(&file);
 }
 
@@ -183,8 +263,8 @@ static void read_only_disk_is_shared_by_readers(void **state)
 	struct blk_file a = { 0 }, b = { 0 };
 
 	make_image(f, MiB, NULL, 0600);
-	assert_int_equal(blk_file_open(&a, f->path, true), 0);
-	assert_int_equal(blk_file_open(&b, f->path, true), 0);
+	assert_int_equal(blk_file_open(&a, f->path, true, BLK_CACHE_WRITEBACK), 0);
+	assert_int_equal(blk_file_open(&b, f->path, true, BLK_CACHE_WRITEBACK), 0);
 	assert_refused(f, false, "is in use by another process");
 	blk_file_close(&a);
 	assert_refused(f, false, "is in use by another process");
@@ -228,6 +308,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(opens_a_raw_image),
+		TEST(cache_decides_how_the_file_is_used),
+		TEST(direct_io_that_cannot_be_is_refused),
+		TEST(usable_part_is_whole_blocks),
 		TEST(missing),
 		TEST(directory),
 		TEST(pipe_does_not_block),

@@ -97,7 +97,7 @@ static void constructor_says_which_disk_and_why(void **state)
 	for (unsigned room = 0;; room++) {
 		int r;
 
-		assert_int_equal(blk_file_open(&file, f->path, false), 0);
+		assert_int_equal(blk_file_open(&file, f->path, false, BLK_CACHE_WRITEBACK), 0);
 		next = dup(0);
 		close(next);
 		tight = old;

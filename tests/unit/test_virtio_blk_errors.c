@@ -98,6 +98,27 @@ static void header_cut_short(void **state)
 	blk_guest_assert_read_ok(f);
 }
 
+static void flush_is_a_flush_unless_told_otherwise(void **state)
+{
+	struct blk_guest *f = *state;
+	static const struct {
+		enum blk_cache cache;
+		uint8_t status;
+	} modes[] = { { BLK_CACHE_WRITEBACK, VIRTIO_BLK_S_IOERR },
+		      { BLK_CACHE_UNSAFE, VIRTIO_BLK_S_OK } };
+	uint32_t used;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
+		f->cache = modes[i].cache;
+		assert_int_equal(blk_guest_plug(f, false, NULL), 0);
+		blk_guest_drive(f, BLK_F_FLUSH);
+		close(blk_guest_make_reads_wait(f)); /* a pipe, which cannot be flushed */
+		assert_int_equal(blk_guest_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, 0, &used),
+				 modes[i].status);
+		virtio_guest_unplug(&f->guest);
+	}
+}
+
 static void status_byte_missing(void **state)
 {
 	struct blk_guest *f = *state;
@@ -167,6 +188,7 @@ int main(void)
 		TEST(out_of_range_or_not_whole_sectors),
 		TEST_BARE(read_only_disk_is_never_written),
 		TEST(header_cut_short),
+		TEST_BARE(flush_is_a_flush_unless_told_otherwise),
 		TEST(status_byte_missing),
 		TEST(truncated_image),
 		TEST(short_write_is_continued_until_the_host_refuses),
