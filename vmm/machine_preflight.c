@@ -22,7 +22,7 @@ int machine_open_disks(struct machine *machine)
 
 	for (unsigned i = 0; i < options->disk_count && r == 0; i++)
 		r = blk_file_open(&machine->disk_files[i], options->disks[i].file,
-				  options->disks[i].readonly, BLK_CACHE_WRITEBACK);
+				  options->disks[i].readonly, options->disks[i].cache);
 	return r;
 }
 

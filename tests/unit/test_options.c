@@ -78,6 +78,8 @@ static void describe(const struct options *o, char line[1024])
 	for (unsigned i = 0; i < o->disk_count; i++) {
 		add(line, "disk '%s'%s%s%s", o->disks[i].file, o->disks[i].readonly ? " ro" : "",
 		    o->disks[i].serial[0] ? " serial " : "", o->disks[i].serial);
+		if (o->disks[i].cache != BLK_CACHE_WRITEBACK)
+			add(line, o->disks[i].cache == BLK_CACHE_DIRECT ? " direct" : " unsafe");
 		if (o->disks[i].queues)
 			add(line, " %u queues", o->disks[i].queues);
 		add(line, "; ");
@@ -150,6 +152,8 @@ static const struct golden good[] = {
 	{ "--disk -", "disk '-'; 2 cpus, 4096M" },
 	{ "--disk a.img --", "disk 'a.img'; 2 cpus, 4096M" },
 	{ "--disk a.img,ro,serial=WD-1", "disk 'a.img' ro serial WD-1; 2 cpus, 4096M" },
+	{ "--disk a.img,cache=direct,ro --disk b,cache=unsafe --disk c,cache=writeback",
+	  "disk 'a.img' ro direct; disk 'b' unsafe; disk 'c'; 2 cpus, 4096M" },
 	{ "--disk a.img,queues=64", "disk 'a.img' 64 queues; 2 cpus, 4096M" },
 	{ "--disk a.img,serial=x,ro,ro", "disk 'a.img' ro serial x; 2 cpus, 4096M" },
 	{ "--disk a.img,serial=12345678901234567890",
@@ -396,6 +400,8 @@ static const struct golden bad[] = {
 	  "unknown option '--this-is-a-very-long-option-that-nobody-has-thought-of'; tinyvmm run "
 	  "--help lists the options" },
 
+	{ "--disk a,cache=none", "--disk a: cache 'none' is not writeback, direct or unsafe" },
+	{ "--disk a,cache=", "--disk a: cache '' is not writeback, direct or unsafe" },
 	{ "--disk", "--disk needs a value; write it as --disk FILE[,PROPERTY]..." },
 	{ "--disk=", "--disk needs a value; write it as --disk FILE[,PROPERTY]..." },
 	{ "--gpu --disk a", "--gpu needs a value; write it as --gpu BDF[,PROPERTY=VALUE]..." },

@@ -13,6 +13,7 @@
 #include "core/hugepages.h"
 #include "core/log.h"
 #include "core/util.h"
+#include "devices/blk_file.h"
 #include "vfio/clique.h"
 #include "vfio/iommu_kind.h"
 #include "vfio/mdev.h"
@@ -73,6 +74,7 @@ struct options_gpu {
 struct options_disk {
 	char file[PATH_MAX];
 	bool readonly;
+	enum blk_cache cache;
 	unsigned queues;                     /* 0: as many as make sense */
 	char serial[OPTIONS_SERIAL_MAX + 1]; /* "": none */
 };

@@ -245,6 +245,28 @@ static int parse_queues(struct options_disk *disk, const char *text)
 	return 0;
 }
 
+static int parse_cache(struct options_disk *disk, const char *name)
+{
+	static const struct {
+		const char *name;
+		enum blk_cache cache;
+	} caches[] = {
+		{ "writeback", BLK_CACHE_WRITEBACK },
+		{ "direct", BLK_CACHE_DIRECT },
+		{ "unsafe", BLK_CACHE_UNSAFE },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(caches); i++) {
+		if (strcmp(name, caches[i].name) == 0) {
+			disk->cache = caches[i].cache;
+			return 0;
+		}
+	}
+	return err_set(ERR_USAGE, -EINVAL,
+		       "--disk %s: cache '%s' is not writeback, direct or unsafe", disk->file,
+		       name);
+}
+
 int options_parse_disk(struct options *options, const char *value)
 {
 	struct options_disk *disk = &options->disks[options->disk_count];
@@ -266,6 +288,10 @@ int options_parse_disk(struct options *options, const char *value)
 				return r;
 		} else if ((text = options_value_property(part, "queues"))) {
 			r = parse_queues(disk, text);
+			if (r < 0)
+				return r;
+		} else if ((text = options_value_property(part, "cache"))) {
+			r = parse_cache(disk, text);
 			if (r < 0)
 				return r;
 		} else if (strcmp(part, "ro") == 0) {

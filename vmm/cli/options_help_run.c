@@ -50,6 +50,8 @@ static const char disk_page[] =
 "--disk FILE[,PROPERTY]...         a disk: image or block device (up to 12)\n"
 "    ro                            the guest can only read it\n"
 "    serial=TEXT                   what it tells as its serial number\n"
+"    cache=writeback|direct|unsafe through the host's memory (default), past it,\n"
+"                                  or through it and flushes do nothing\n"
 "    queues=N                      1 to 64 (default: a vCPU one, up to 16)\n"
 "\n"
 "The guest sees them in this order. A comma in a file name is written ',,'.\n";
