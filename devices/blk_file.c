@@ -138,16 +138,37 @@ static int lock_disk(int fd, const char *path, bool read_only)
 	return -EBUSY;
 }
 
-/* Switched on last: what was read of the disk until here came through the page cache. */
+/*
+ * A file system that has no direct I/O refuses the flag, but one that lies over another (overlayfs)
+ * only finds out when it is used.
+ */
+static int switch_to_direct(const struct blk_file *file)
+{
+	const struct blk_direct *d = &file->direct;
+	void *block = aligned_alloc(MAX(d->memory, d->offset), MAX(d->memory, d->offset));
+	int r = 0;
+
+	if (!block)
+		return -ENOMEM;
+	if (fcntl(file->fd, F_SETFL, O_DIRECT) < 0)
+		r = -errno;
+	if (r == 0)
+		r = sys_pread_full(file->fd, block, d->offset, 0);
+	free(block);
+	return r;
+}
+
+/* The last step: what was read of the disk until here came through the page cache. */
 static int use_directly(struct blk_file *file, const char *path)
 {
 	int r = blk_topology_direct(file->fd, &file->direct);
 
-	/* A file system that has no direct I/O refuses the flag. */
-	if (r == 0 && fcntl(file->fd, F_SETFL, O_DIRECT) < 0)
-		r = -errno;
+	if (r == 0 && file->size >= file->direct.offset)
+		r = switch_to_direct(file);
+	if (r < 0 && r != -EINVAL)
+		return err_sys(ERR_FILE, r, "read disk '%s' directly", path);
 	if (r < 0) {
-		err_sys(ERR_FILE, r, "disk '%s': its file system takes no direct I/O", path);
+		err_set(ERR_FILE, r, "disk '%s': its file system takes no direct I/O", path);
 		err_hint("leave cache=direct away, or keep the disk elsewhere");
 		return r;
 	}
