@@ -85,6 +85,15 @@ enum gas_access { GAS_BYTE = 1, GAS_WORD = 2, GAS_DWORD = 3 };
 #define ISA_IRQ_TIMER     0u
 #define GSI_TIMER         2u
 
+/* [ACPI-6.5 5.2.16 System Resource Affinity Table (SRAT)] */
+#define SRAT_REVISION 3u
+#define SRAT_LAPIC    0u
+#define SRAT_MEMORY   1u
+#define SRAT_X2APIC   2u
+#define SRAT_ENABLED  (1u << 0)
+#define SLIT_REVISION 1u
+#define SLIT_LOCAL    10u
+
 #define ECAM_BUS_SIZE MiB
 
 static size_t table_begin(struct buf *b, const char *signature, unsigned revision)
@@ -275,6 +284,63 @@ static size_t build_mcfg(struct buf *b, const struct acpi_machine *m)
 	return start;
 }
 
+/* The entry has the form of the vCPU's in the MADT. */
+static void srat_vcpu(struct buf *b, unsigned node, uint32_t apic_id)
+{
+	if (apic_id <= MADT_LAPIC_ID_MAX) {
+		madt_entry(b, SRAT_LAPIC, 16);
+		buf_le(b, 1, node);
+		buf_le(b, 1, apic_id);
+		buf_le(b, 4, SRAT_ENABLED);
+		buf_zero(b, 8); /* no SAPIC; the node's upper bytes; clock domain 0 */
+	} else {
+		madt_entry(b, SRAT_X2APIC, 24);
+		buf_zero(b, 2);
+		buf_le(b, 4, node);
+		buf_le(b, 4, apic_id);
+		buf_le(b, 4, SRAT_ENABLED);
+		buf_zero(b, 8);
+	}
+}
+
+static void srat_memory(struct buf *b, const struct acpi_memory *memory)
+{
+	madt_entry(b, SRAT_MEMORY, 40);
+	buf_le(b, 4, memory->node);
+	buf_zero(b, 2);
+	buf_le(b, 8, memory->gpa);
+	buf_le(b, 8, memory->size);
+	buf_zero(b, 4);
+	buf_le(b, 4, SRAT_ENABLED);
+	buf_zero(b, 8);
+}
+
+static size_t build_srat(struct buf *b, const struct acpi_machine *m)
+{
+	size_t start = table_begin(b, "SRAT", SRAT_REVISION);
+
+	buf_le(b, 4, 1); /* reserved, and 1 for old readers */
+	buf_zero(b, 8);
+	for (unsigned i = 0; i < m->vcpus; i++)
+		srat_vcpu(b, m->vcpu_nodes[i], m->apic_ids[i]);
+	for (unsigned i = 0; i < m->memory_count; i++)
+		srat_memory(b, &m->memory[i]);
+	table_end(b, start);
+	return start;
+}
+
+/* [ACPI-6.5 5.2.17 System Locality Information Table (SLIT)] */
+static size_t build_slit(struct buf *b, const struct acpi_machine *m)
+{
+	size_t start = table_begin(b, "SLIT", SLIT_REVISION);
+
+	buf_le(b, 8, m->nodes);
+	for (unsigned i = 0; i < m->nodes * m->nodes; i++)
+		buf_le(b, 1, m->distances[i]);
+	table_end(b, start);
+	return start;
+}
+
 static size_t build_xsdt(struct buf *b, struct buf *loader, const size_t *tables, unsigned count)
 {
 	size_t start = table_begin(b, "XSDT", 1);
@@ -306,6 +372,27 @@ static void build_rsdp(struct buf *b, struct buf *loader, size_t xsdt)
 	acpi_loader_checksum(loader, ACPI_RSDP_FILE, 32, 0, 36);
 }
 
+static bool nodes_ok(const struct acpi_machine *m)
+{
+	if (m->nodes > ACPI_NODES_MAX)
+		return false;
+	for (unsigned i = 0; i < m->vcpus; i++) {
+		if (m->vcpu_nodes[i] >= m->nodes)
+			return false;
+	}
+	for (unsigned i = 0; i < m->memory_count; i++) {
+		if (m->memory[i].node >= m->nodes)
+			return false;
+	}
+	for (unsigned i = 0; i < m->nodes * m->nodes; i++) {
+		const bool local = i % (m->nodes + 1) == 0;
+
+		if (local ? m->distances[i] != SLIT_LOCAL : m->distances[i] < SLIT_LOCAL)
+			return false;
+	}
+	return true;
+}
+
 static bool machine_ok(const struct acpi_machine *m)
 {
 	if (!m->vcpus || m->vcpus > ACPI_VCPUS_MAX || !m->pci_gsi)
@@ -322,13 +409,16 @@ static bool machine_ok(const struct acpi_machine *m)
 		return false;
 	if (m->mmio32_base >= m->mmio32_end || m->mmio32_end > 4 * GiB)
 		return false;
+	if (m->nodes > 1 && !nodes_ok(m))
+		return false;
 	return m->mmio64_size <= UINT64_MAX - m->mmio64_base;
 }
 
 int acpi_build(const struct acpi_machine *m, struct acpi_tables *ret_tables)
 {
 	struct acpi_tables t;
-	size_t listed[3];
+	size_t listed[5];
+	unsigned count = 0;
 	size_t facs, dsdt, xsdt;
 	int r;
 
@@ -342,10 +432,14 @@ int acpi_build(const struct acpi_machine *m, struct acpi_tables *ret_tables)
 	acpi_loader_allocate(&t.loader, ACPI_RSDP_FILE, TABLE_ALIGN);
 	facs = build_facs(&t.tables);
 	dsdt = build_dsdt(&t.tables, m);
-	listed[0] = build_fadt(&t.tables, &t.loader, m, facs, dsdt);
-	listed[1] = build_madt(&t.tables, m);
-	listed[2] = build_mcfg(&t.tables, m);
-	xsdt = build_xsdt(&t.tables, &t.loader, listed, ARRAY_SIZE(listed));
+	listed[count++] = build_fadt(&t.tables, &t.loader, m, facs, dsdt);
+	listed[count++] = build_madt(&t.tables, m);
+	listed[count++] = build_mcfg(&t.tables, m);
+	if (m->nodes > 1) {
+		listed[count++] = build_srat(&t.tables, m);
+		listed[count++] = build_slit(&t.tables, m);
+	}
+	xsdt = build_xsdt(&t.tables, &t.loader, listed, count);
 	build_rsdp(&t.rsdp, &t.loader, xsdt);
 
 	r = t.tables.error ? t.tables.error : t.rsdp.error ? t.rsdp.error : t.loader.error;

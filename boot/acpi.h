@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ACPI tables of the machine, made from a plain description: full (not hardware-reduced) ACPI
- * with FACS, DSDT, FADT, MADT, MCFG, XSDT and RSDP. [ACPI-6.5], [PCI-FW-3.3 4.1.2 MCFG Table
- * Description]. Pure functions, any thread.
+ * with FACS, DSDT, FADT, MADT, MCFG, XSDT and RSDP, and SRAT and SLIT for several nodes.
+ * [ACPI-6.5], [PCI-FW-3.3 4.1.2 MCFG Table Description]. Pure functions, any thread.
  *
  * The tables come as two blobs with unresolved pointers and a script that resolves them, the three
  * fw_cfg files which firmware loads after it has enumerated PCI. acpi_link runs the same script for
@@ -25,6 +25,14 @@
 #define ACPI_PM1_CONTROL 0x04 /* 2 bytes; SLP_TYP 0 is S5 */
 #define ACPI_PM_TIMER    0x08 /* 4 bytes, 24 bits count */
 
+#define ACPI_NODES_MAX 255u /* a byte in the SRAT; 255 is no node */
+
+/* Memory of a NUMA node, in ascending order. */
+struct acpi_memory {
+	uint64_t gpa, size;
+	unsigned node;
+};
+
 struct acpi_machine {
 	const uint32_t *apic_ids; /* of each vCPU, ascending */
 	unsigned vcpus;           /* 1..ACPI_VCPUS_MAX */
@@ -44,6 +52,13 @@ struct acpi_machine {
 	uint8_t reset_value;
 	uint64_t mmio32_base, mmio32_end;  /* what the root bridge forwards below 4 GiB */
 	uint64_t mmio64_base, mmio64_size; /* and above; size 0: nothing */
+	/* NUMA: with fewer than two nodes the guest is told of none, and the rest is not looked at.
+	 */
+	unsigned nodes;
+	const uint8_t *vcpu_nodes; /* of each vCPU */
+	const struct acpi_memory *memory;
+	unsigned memory_count;
+	const uint8_t *distances; /* nodes x nodes, as the SLIT has them: 10 to itself */
 	/* The GSI of INTA..INTD (pin 1..4) of a slot of the root bus. */
 	unsigned (*pci_gsi)(unsigned slot, unsigned pin);
 };

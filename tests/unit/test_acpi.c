@@ -274,6 +274,81 @@ static void no_64_bit_window(void **state)
 	acpi_image_fini(&without);
 }
 
+static const uint8_t vcpu_nodes[300] = { 0, 1, [254] = 0, [255] = 1, [299] = 1 };
+static const uint8_t distances[] = { 10, 21, 21, 10 };
+static const struct acpi_memory memory[] = {
+	{ 0, 2 * GiB, 0 },
+	{ 4 * GiB, GiB, 0 },
+	{ 5 * GiB, 3 * GiB, 1 },
+};
+
+static struct acpi_machine machine_with_nodes(unsigned vcpus)
+{
+	struct acpi_machine m = machine(vcpus);
+
+	m.nodes = 2;
+	m.vcpu_nodes = vcpu_nodes;
+	m.memory = memory;
+	m.memory_count = ARRAY_SIZE(memory);
+	m.distances = distances;
+	return m;
+}
+
+static void nodes_have_their_vcpus_and_memory(void **state)
+{
+	struct acpi_machine m = machine_with_nodes(2);
+	struct acpi_image image = image_of(&m);
+	const uint8_t *srat = listed(&image, 3, "SRAT"), *slit = listed(&image, 4, "SLIT");
+	const uint8_t *last = srat + 48 + 2 * 16 + 2 * 40;
+
+	assert_int_equal(load_le(xsdt(&image) + 4, 4), 36 + 5 * 8);
+	assert_int_equal(load_le(srat + 4, 4), 48 + 2 * 16 + 3 * 40);
+	assert_memory_equal(srat + 48, "\0\x10\0\0\1\0\0\0\0\0\0\0\0\0\0\0", 16);
+	assert_memory_equal(srat + 64, "\0\x10\1\1\1\0\0\0\0\0\0\0\0\0\0\0", 16);
+	assert_memory_equal(last, "\1\x28\1\0\0\0", 6);
+	assert_int_equal(load_le(last + 8, 8), 5 * GiB);
+	assert_int_equal(load_le(last + 16, 8), 3 * GiB);
+	assert_int_equal(load_le(last + 28, 4), 1);
+	assert_int_equal(load_le(slit + 36, 8), 2);
+	assert_memory_equal(slit + 44, distances, sizeof(distances));
+	acpi_image_fini(&image);
+}
+
+static void many_vcpus_of_nodes_are_x2apics(void **state)
+{
+	struct acpi_machine m = machine_with_nodes(300);
+	struct acpi_image image = image_of(&m);
+	const uint8_t *srat = listed(&image, 3, "SRAT");
+	const uint8_t *first = srat + 48 + 255 * 16;
+
+	assert_int_equal(load_le(srat + 4, 4), 48 + 255 * 16 + 45 * 24 + 3 * 40);
+	assert_memory_equal(first, "\2\x18", 2);
+	assert_int_equal(load_le(first + 4, 4), 1);
+	assert_int_equal(load_le(first + 8, 4), 255);
+	assert_int_equal(load_le(first + 12, 4), 1);
+	acpi_image_fini(&image);
+}
+
+static void nodes_that_are_not_there_are_refused(void **state)
+{
+	static const uint8_t far_self[] = { 20, 21, 21, 10 }, near_other[] = { 10, 9, 21, 10 };
+	static const uint8_t high[] = { 0, 2 };
+	const struct acpi_memory beyond = { 0, GiB, 2 };
+	struct acpi_machine bad[5];
+	struct acpi_tables t;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		bad[i] = machine_with_nodes(2);
+	bad[0].distances = far_self;
+	bad[1].distances = near_other;
+	bad[2].vcpu_nodes = high;
+	bad[3].memory = &beyond;
+	bad[3].memory_count = 1;
+	bad[4].nodes = ACPI_NODES_MAX + 1;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(acpi_build(&bad[i], &t), -EINVAL);
+}
+
 static void contradictions_are_refused(void **state)
 {
 	struct acpi_machine bad[12];
@@ -418,8 +493,8 @@ static bool file_contains(const struct temp_dir *dir, const char *name, const ch
 
 static void acpica_reads_them_without_a_word(void **state)
 {
-	static const char *const names[] = { "FACP", "APIC", "MCFG" };
-	struct acpi_machine m = machine(300);
+	static const char *const names[] = { "FACP", "APIC", "MCFG", "SRAT", "SLIT" };
+	struct acpi_machine m = machine_with_nodes(300);
 	struct acpi_image image;
 	struct temp_dir dir;
 	const uint8_t *table;
@@ -442,7 +517,7 @@ static void acpica_reads_them_without_a_word(void **state)
 		snprintf(name, sizeof(name), "%s.dat", names[i]);
 		temp_file(&dir, name, table, load_le(table + 4, 4));
 	}
-	run_quietly(&dir, "iasl -d XSDT.dat FACP.dat APIC.dat MCFG.dat DSDT.dat");
+	run_quietly(&dir, "iasl -d XSDT.dat FACP.dat APIC.dat MCFG.dat SRAT.dat SLIT.dat DSDT.dat");
 	/* What it understood compiles again, with all its checks. */
 	run_quietly(&dir, "iasl -p again DSDT.dsl");
 	assert_true(file_contains(&dir, "DSDT.dsl", "Device (C12B)"));
@@ -463,6 +538,9 @@ int main(void)
 		cmocka_unit_test(many_processors_are_x2apics),
 		cmocka_unit_test(sizes_do_not_depend_on_addresses),
 		cmocka_unit_test(no_64_bit_window),
+		cmocka_unit_test(nodes_have_their_vcpus_and_memory),
+		cmocka_unit_test(many_vcpus_of_nodes_are_x2apics),
+		cmocka_unit_test(nodes_that_are_not_there_are_refused),
 		cmocka_unit_test(contradictions_are_refused),
 		cmocka_unit_test(script_places_files_before_it_uses_them),
 		cmocka_unit_test(addresses_beyond_4_gib_are_refused),
