@@ -7,11 +7,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "core/cpu_set.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
@@ -31,6 +31,19 @@
 #define TELL_AFTER_S 1
 #define TELL_AGAIN_S 5
 
+/* What is mapped at once: whole, or the rest of a bank or of a part of one node. */
+struct slice {
+	struct mem_bank bank;
+	const struct cpu_set *cpus; /* whose memory it is; NULL: anybody's */
+	bool taken, fetched;        /* by a helper; guarded by the lock */
+};
+
+struct helper {
+	struct vfio_pin *pin;
+	pthread_t thread;
+	const struct cpu_set *cpus; /* where it runs, NULL: where we may; their slices come first */
+};
+
 struct vfio_pin {
 	struct vfio_iommu *iommu;
 	const struct guest_mem *mem;
@@ -38,17 +51,15 @@ struct vfio_pin {
 	pthread_t thread;
 	bool started;
 	atomic_bool stopping;
-	struct mem_bank *slices;
+	struct slice *slices;
 	unsigned slice_count;
 
 	pthread_mutex_t lock; /* guards the rest, but for what is the pin thread's */
 	pthread_cond_t changed;
-	unsigned next; /* slice that no helper has taken yet */
-	bool *fetched; /* of each slice */
 	int result;
 	struct err_chain why;
 
-	pthread_t helpers[HELPERS_MAX]; /* the pin thread's */
+	struct helper helpers[HELPERS_MAX]; /* the pin thread's */
 	unsigned helper_count;
 	double told_at; /* the pin thread's: when progress was told last; 0: never */
 };
@@ -71,50 +82,104 @@ static void fetch(struct vfio_pin *pin, const struct mem_bank *slice)
 		mem_populate(pin->mem, slice->hva + off, MIN(step, slice->size - off));
 }
 
+/* The next slice for a helper: of its own node before others'. With the lock held; NULL: none. */
+static struct slice *take_slice(struct vfio_pin *pin, const struct cpu_set *cpus)
+{
+	struct slice *any = NULL;
+
+	for (unsigned i = 0; i < pin->slice_count; i++) {
+		struct slice *slice = &pin->slices[i];
+
+		if (slice->taken)
+			continue;
+		if (slice->cpus == cpus) {
+			any = slice;
+			break;
+		}
+		any = any ? any : slice;
+	}
+	if (any)
+		any->taken = true;
+	return any;
+}
+
 static void *helper_thread(void *arg)
 {
-	struct vfio_pin *pin = arg;
+	struct helper *helper = arg;
+	struct vfio_pin *pin = helper->pin;
+	struct slice *slice;
 
 	thread_name("pin-fetch");
+	/* Zeroing is done by the CPU that takes the page: best by one of the memory's own node. */
+	if (helper->cpus && cpu_set_bind(helper->cpus) < 0)
+		log_debug("CPUs %s cannot be used any more", cpu_set_text(helper->cpus).s);
 	pthread_mutex_lock(&pin->lock);
-	while (pin->next < pin->slice_count && !atomic_load(&pin->stopping)) {
-		const unsigned i = pin->next++;
-
+	while (!atomic_load(&pin->stopping) && (slice = take_slice(pin, helper->cpus))) {
 		pthread_mutex_unlock(&pin->lock);
-		fetch(pin, &pin->slices[i]);
+		fetch(pin, &slice->bank);
 		pthread_mutex_lock(&pin->lock);
-		pin->fetched[i] = true;
+		slice->fetched = true;
 		pthread_cond_broadcast(&pin->changed);
 	}
 	pthread_mutex_unlock(&pin->lock);
 	return NULL;
 }
 
-/* One for each CPU that we may use but the one of the pin thread. Fewer do as well. */
+static void start_helper(struct vfio_pin *pin, const struct cpu_set *cpus)
+{
+	struct helper *helper = &pin->helpers[pin->helper_count];
+
+	*helper = (struct helper){ .pin = pin, .cpus = cpus };
+	if (thread_start(&helper->thread, 0, helper_thread, helper) == 0)
+		pin->helper_count++;
+}
+
+/* The next group of slices with the same CPUs, after that which begins with `first`. */
+static unsigned next_group(const struct vfio_pin *pin, unsigned first)
+{
+	for (unsigned i = first + 1; i < pin->slice_count; i++) {
+		bool seen = false;
+
+		for (unsigned k = 0; k < i && !seen; k++)
+			seen = pin->slices[k].cpus == pin->slices[i].cpus;
+		if (!seen)
+			return i;
+	}
+	return pin->slice_count;
+}
+
+/*
+ * One for each CPU of a node, of each node that has memory here; or for each that we may use but
+ * the one of the pin thread. Fewer do as well.
+ */
 static void start_helpers(struct vfio_pin *pin)
 {
-	long count = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned wanted;
-	cpu_set_t cpus;
+	const unsigned most = MIN(pin->slice_count, HELPERS_MAX);
+	struct cpu_set allowed;
+	unsigned groups = 0;
 
-	/* Fails where there are more CPUs than the set has room for. */
-	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
-		count = CPU_COUNT(&cpus);
-	wanted = (unsigned)MAX(count - 1, 1);
-	wanted = MIN(wanted, MIN(pin->slice_count, HELPERS_MAX));
-	while (pin->helper_count < wanted) {
-		pthread_t *helper = &pin->helpers[pin->helper_count];
+	for (unsigned g = 0; g < pin->slice_count; g = next_group(pin, g))
+		groups++;
+	for (unsigned g = 0; g < pin->slice_count; g = next_group(pin, g)) {
+		const struct cpu_set *cpus = pin->slices[g].cpus;
+		long count = sysconf(_SC_NPROCESSORS_ONLN);
 
-		if (thread_start(helper, 0, helper_thread, pin) < 0)
-			break;
-		pin->helper_count++;
+		if (cpus)
+			count = cpu_set_count(cpus);
+		else if (cpu_set_allowed(&allowed) == 0)
+			count = cpu_set_count(&allowed);
+		if (groups == 1)
+			count--;
+		count = MAX(MIN(count, (long)(most / groups)), 1);
+		while (count-- && pin->helper_count < most)
+			start_helper(pin, cpus);
 	}
 }
 
 static void join_helpers(struct vfio_pin *pin)
 {
 	while (pin->helper_count)
-		pthread_join(pin->helpers[--pin->helper_count], NULL);
+		pthread_join(pin->helpers[--pin->helper_count].thread, NULL);
 }
 
 /* --- the pin thread --- */
@@ -123,7 +188,7 @@ static void join_helpers(struct vfio_pin *pin)
 static bool wait_fetched(struct vfio_pin *pin, unsigned i)
 {
 	pthread_mutex_lock(&pin->lock);
-	while (pin->helper_count && !pin->fetched[i] && !atomic_load(&pin->stopping))
+	while (pin->helper_count && !pin->slices[i].fetched && !atomic_load(&pin->stopping))
 		pthread_cond_wait(&pin->changed, &pin->lock);
 	pthread_mutex_unlock(&pin->lock);
 	return !atomic_load(&pin->stopping);
@@ -154,7 +219,7 @@ static int map_all(struct vfio_pin *pin)
 	uint64_t done = 0;
 
 	for (unsigned i = 0; i < pin->slice_count; i++) {
-		const struct mem_bank *slice = &pin->slices[i];
+		const struct mem_bank *slice = &pin->slices[i].bank;
 		int r;
 
 		if (!wait_fetched(pin, i))
@@ -192,16 +257,23 @@ static void *pin_thread(void *arg)
 
 /* --- main --- */
 
+/* Behind which address a slice that begins at `gpa` may not go on. */
+static uint64_t slice_end(const struct vfio_pin *pin, uint64_t gpa, const struct mem_part *part)
+{
+	const uint64_t end = align_down(gpa, pin->iommu->slice_size) + pin->iommu->slice_size;
+
+	return part ? MIN(end, part->gpa + part->size) : end;
+}
+
 static int cut_slices(struct vfio_pin *pin)
 {
 	const uint64_t size = pin->iommu->slice_size;
-	unsigned count = 0;
+	unsigned count = pin->mem->part_count;
 
 	for (unsigned b = 0; b < pin->mem->count; b++)
 		count += (unsigned)(pin->mem->banks[b].size / size) + 2;
 	pin->slices = calloc(count, sizeof(*pin->slices));
-	pin->fetched = calloc(count, sizeof(*pin->fetched));
-	if (!pin->slices || !pin->fetched)
+	if (!pin->slices)
 		return -ENOMEM;
 	for (unsigned b = 0; b < pin->mem->count; b++) {
 		const struct mem_bank *bank = &pin->mem->banks[b];
@@ -209,11 +281,13 @@ static int cut_slices(struct vfio_pin *pin)
 
 		while (off < bank->size) {
 			const uint64_t gpa = bank->gpa + off;
-			const uint64_t end = align_down(gpa, size) + size;
-			const uint64_t len = MIN(end - gpa, bank->size - off);
+			const struct mem_part *part = mem_part_of(pin->mem, gpa);
+			const uint64_t len = MIN(slice_end(pin, gpa, part) - gpa, bank->size - off);
 
-			pin->slices[pin->slice_count++] =
-				(struct mem_bank){ gpa, len, bank->hva + off };
+			pin->slices[pin->slice_count++] = (struct slice){
+				.bank = { gpa, len, bank->hva + off },
+				.cpus = part ? part->cpus : NULL,
+			};
 			off += len;
 		}
 	}
@@ -276,7 +350,6 @@ void vfio_pin_stop(struct vfio_pin *pin)
 		pthread_join(pin->thread, NULL);
 	pthread_cond_destroy(&pin->changed);
 	pthread_mutex_destroy(&pin->lock);
-	free(pin->fetched);
 	free(pin->slices);
 	free(pin);
 }

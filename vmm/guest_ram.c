@@ -7,6 +7,7 @@
 
 #include "core/err.h"
 #include "core/sys.h"
+#include "placement.h"
 #include "vfio/host_sysfs.h"
 #include "x86_64/layout.h"
 
@@ -22,6 +23,35 @@ unsigned guest_ram_layout(uint64_t memory, struct mem_bank ret_banks[GUEST_MEM_B
 
 		ret_banks[count++] = (struct mem_bank){ .gpa = gpa, .size = size };
 		left -= size;
+	}
+	return count;
+}
+
+unsigned guest_ram_split(const struct mem_bank *banks, unsigned bank_count, const uint64_t *shares,
+			 unsigned nodes, struct mem_part ret_parts[MEM_PARTS_MAX])
+{
+	_Static_assert(PLACEMENT_NODES_MAX + GUEST_MEM_BANKS_MAX <= MEM_PARTS_MAX,
+		       "each bank and each node ends one part");
+	unsigned count = 0, node = 0;
+	uint64_t given = 0; /* of the node's share */
+
+	for (unsigned i = 0; i < bank_count; i++) {
+		uint64_t off = 0;
+
+		while (off < banks[i].size && node < nodes) {
+			const uint64_t size = MIN(banks[i].size - off, shares[node] - given);
+
+			if (size)
+				ret_parts[count++] = (struct mem_part){ .gpa = banks[i].gpa + off,
+									.size = size,
+									.node = (int)node };
+			off += size;
+			given += size;
+			if (given == shares[node]) {
+				node++;
+				given = 0;
+			}
+		}
 	}
 	return count;
 }

@@ -14,6 +14,14 @@
 unsigned guest_ram_layout(uint64_t memory, struct mem_bank ret_banks[GUEST_MEM_BANKS_MAX]);
 
 /*
+ * Pours the memory of each node (`shares`, which sum up to that of the banks) into the banks in
+ * their order: a part's `node` is the index of its share. `nodes` at most PLACEMENT_NODES_MAX.
+ * Returns how many parts.
+ */
+unsigned guest_ram_split(const struct mem_bank *banks, unsigned bank_count, const uint64_t *shares,
+			 unsigned nodes, struct mem_part ret_parts[MEM_PARTS_MAX]);
+
+/*
  * More memory than the host has can only end in the guest's or somebody else's death. A
  * passed-through device needs all of it at once (`pinned`), because any page may be the target of
  * DMA; without one the kernel gives out pages as the guest touches them, and less than that may be

@@ -248,6 +248,7 @@ struct step {
 static const struct step preflight[] = {
 	{ "main loop", init_main_loop, fini_main_loop },
 	{ "size of memory", machine_check_ram, NULL },
+	{ "placement", machine_place, NULL },
 	{ "virtual machine", init_vm, fini_vm },
 	{ "cliques", machine_check_cliques, NULL },
 	{ "limit of locked memory", machine_check_pinning, NULL },
@@ -351,6 +352,7 @@ int machine_build(struct machine *machine, enum vfio_iommu_kind iommu)
 	int r;
 
 	machine->iommu_kind = iommu;
+	machine_move_threads(machine);
 	timings_begin("build the machine");
 	r = machine_do(machine, building, ARRAY_SIZE(building));
 	timings_end();

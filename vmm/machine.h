@@ -27,6 +27,7 @@
 #include "firmware-loader/fw_image.h"
 #include "firmware-loader/fw_vars.h"
 #include "firmware-loader/mmio_window.h"
+#include "placement.h"
 #include "vfio/rom.h"
 
 #define MACHINE_DEVICES_MAX 64
@@ -106,6 +107,9 @@ struct machine {
 	unsigned step_count;                      /* of machine.c's tables, done */
 	unsigned step_devices[MACHINE_STEPS_MAX]; /* device_count before each */
 
+	struct placement placement;
+	int gpu_nodes[OPTIONS_GPUS_MAX]; /* of the host; -1: unknown */
+
 	int signal_fd;             /* borrowed */
 	struct loop_source button; /* machine_power.c: a timer; fd 0: none */
 	unsigned button_presses;
@@ -165,6 +169,13 @@ void machine_close_firmware_log(struct machine *machine);
 int MUST_CHECK machine_describe_cpus(struct machine *machine);
 int MUST_CHECK machine_init_cpus(struct machine *machine);
 void machine_fini_cpus(struct machine *machine);
+/*
+ * machine_place.c: decides where the machine lies; then, before other threads exist, moves the
+ * calling one, whose place they inherit; and says where vCPUs run that were made.
+ */
+int MUST_CHECK machine_place(struct machine *machine);
+void machine_move_threads(struct machine *machine);
+void machine_place_vcpus(struct machine *machine);
 
 /* machine_ram.c: whether the host has so much, and in which pages; then the memory itself. */
 int MUST_CHECK machine_check_ram(struct machine *machine);

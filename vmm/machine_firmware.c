@@ -83,10 +83,44 @@ static void window_now(struct machine *machine, uint64_t *ret_base, uint64_t *re
 	}
 }
 
+struct acpi_nodes {
+	uint8_t vcpus[OPTIONS_CPUS_MAX];
+	struct acpi_memory memory[MEM_PARTS_MAX];
+	uint8_t distances[PLACEMENT_NODES_MAX * PLACEMENT_NODES_MAX];
+};
+
+/* The guest's nodes. */
+static void describe_nodes(const struct machine *machine, struct acpi_nodes *nodes,
+			   struct acpi_machine *acpi)
+{
+	const struct placement *p = &machine->placement;
+	const struct guest_mem *mem = &machine->mem;
+
+	acpi->nodes = p->node_count;
+	acpi->vcpu_nodes = nodes->vcpus;
+	acpi->memory = nodes->memory;
+	acpi->distances = nodes->distances;
+	if (p->node_count < 2)
+		return;
+	for (unsigned i = 0; i < acpi->vcpus; i++)
+		nodes->vcpus[i] = (uint8_t)p->vcpus[i].node;
+	for (unsigned i = 0; i < mem->part_count; i++)
+		nodes->memory[acpi->memory_count++] = (struct acpi_memory){
+			.gpa = mem->parts[i].gpa,
+			.size = mem->parts[i].size,
+			.node = (unsigned)placement_guest_node(p, mem->parts[i].node),
+		};
+	for (unsigned i = 0; i < p->node_count; i++) {
+		for (unsigned k = 0; k < p->node_count; k++)
+			nodes->distances[i * p->node_count + k] = p->nodes[i].distance[k];
+	}
+}
+
 int machine_build_acpi(struct machine *machine, struct acpi_tables *ret_tables)
 {
 	uint64_t ecam_base = pci_root_ecam_base(&machine->pci);
 	uint32_t apic_ids[OPTIONS_CPUS_MAX];
+	struct acpi_nodes nodes;
 	struct acpi_machine acpi = {
 		.apic_ids = apic_ids,
 		.vcpus = machine->options->cpus,
@@ -108,10 +142,11 @@ int machine_build_acpi(struct machine *machine, struct acpi_tables *ret_tables)
 	};
 
 	for (unsigned i = 0; i < acpi.vcpus; i++)
-		apic_ids[i] = arch_cpu_id(&machine->options->topology, i);
+		apic_ids[i] = arch_cpu_id(&machine->cpu_config.topology, i);
 	mmio_window_32(acpi.ecam_base, machine->mem.banks[0].size, &acpi.mmio32_base,
 		       &acpi.mmio32_end);
 	window_now(machine, &acpi.mmio64_base, &acpi.mmio64_size);
+	describe_nodes(machine, &nodes, &acpi);
 	return acpi_build(&acpi, ret_tables);
 }
 

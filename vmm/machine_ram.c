@@ -7,32 +7,30 @@
 #include "core/log.h"
 #include "guest_ram.h"
 #include "machine.h"
-#include "vfio/host_sysfs.h"
 
-#define MORE_THAN_ONE_NODE "/sys/devices/system/node/node1"
-
-static int node_of(const struct options_gpu *gpu)
+/* Pinned vCPUs leave few CPUs to the threads that fetch memory: they use all of the node. */
+static void place_memory(struct machine *machine)
 {
-	if (gpu->mdev[0])
-		return vfio_mdev_node("", gpu->mdev);
-	return (int)host_sysfs_number(host_sysfs_device("", gpu->addr, "numa_node").s, UINT64_MAX);
-}
+	const struct placement *p = &machine->placement;
+	struct guest_mem *mem = &machine->mem;
+	struct mem_bank banks[GUEST_MEM_BANKS_MAX];
+	const unsigned count = guest_ram_layout(machine->options->memory, banks);
+	uint64_t shares[PLACEMENT_NODES_MAX];
 
-/* Near the devices, if they agree; -1: wherever the kernel likes. */
-static int choose_node(const struct options *options)
-{
-	int node = -1;
+	for (unsigned i = 0; i < p->node_count; i++)
+		shares[i] = p->nodes[i].memory;
+	mem->part_count = guest_ram_split(banks, count, shares, p->node_count, mem->parts);
+	for (unsigned i = 0; i < mem->part_count; i++) {
+		struct mem_part *part = &mem->parts[i];
+		const struct placement_node *node = &p->nodes[part->node];
 
-	if (options->gpu_count == 0 || !host_sysfs_exists(MORE_THAN_ONE_NODE))
-		return -1;
-	for (unsigned i = 0; i < options->gpu_count; i++) {
-		const int its = node_of(&options->gpus[i]);
-
-		if (its < 0 || (i > 0 && its != node))
-			return -1;
-		node = its;
+		part->node = node->host;
+		part->strict = node->strict;
+		part->cpus = cpu_set_count(&node->cpus) ? &node->cpus : NULL;
 	}
-	return node;
+	if (p->node_count == 0 && p->others_bound)
+		mem->parts[mem->part_count++] =
+			(struct mem_part){ .size = UINT64_MAX, .node = -1, .cpus = &p->all };
 }
 
 static int add_banks(struct machine *machine)
@@ -53,7 +51,7 @@ static int add_memory(struct machine *machine, uint64_t page_size)
 	guest_mem_init(mem);
 	mem->page_size = page_size;
 	mem->small_pages = machine->options->hugepages == HUGEPAGES_OFF;
-	mem->node = choose_node(machine->options);
+	place_memory(machine);
 	return add_banks(machine);
 }
 
@@ -77,8 +75,6 @@ int machine_init_ram(struct machine *machine)
 	}
 	if (r == 0 && machine->mem.page_size)
 		log_debug("memory: reserved pages of %llu MiB", machine->mem.page_size / MiB);
-	if (r == 0 && machine->mem.node >= 0)
-		log_debug("memory: on NUMA node %d, if there is room", machine->mem.node);
 	for (unsigned i = 0; r == 0 && i < machine->mem.count; i++) {
 		const struct mem_bank *bank = &machine->mem.banks[i];
 

@@ -31,6 +31,31 @@ static void ram_leaves_out_the_holes(void **state)
 	assert_bank(&banks[2], AMD_HT_HOLE_END, 2 * TiB - 2 * GiB - (AMD_HT_HOLE_BASE - 4 * GiB));
 }
 
+static void assert_part(const struct mem_part *part, uint64_t gpa, uint64_t size, int node)
+{
+	assert_int_equal(part->gpa, gpa);
+	assert_int_equal(part->size, size);
+	assert_int_equal(part->node, node);
+}
+
+static void nodes_fill_the_banks_in_order(void **state)
+{
+	const uint64_t even[] = { 3 * GiB, 3 * GiB }, small[] = { GiB, 0, 5 * GiB };
+	struct mem_bank banks[GUEST_MEM_BANKS_MAX];
+	struct mem_part parts[MEM_PARTS_MAX];
+	const unsigned count = guest_ram_layout(6 * GiB, banks);
+
+	assert_int_equal(guest_ram_split(banks, count, even, 2, parts), 3);
+	assert_part(&parts[0], 0, 2 * GiB, 0);
+	assert_part(&parts[1], 4 * GiB, GiB, 0);
+	assert_part(&parts[2], 5 * GiB, 3 * GiB, 1);
+	assert_int_equal(guest_ram_split(banks, count, small, 3, parts), 3);
+	assert_part(&parts[0], 0, GiB, 0);
+	assert_part(&parts[1], GiB, GiB, 2);
+	assert_part(&parts[2], 4 * GiB, 4 * GiB, 2);
+	assert_int_equal(guest_ram_split(banks, count, even, 0, parts), 0);
+}
+
 static void memory_is_what_is_free_or_there(void **state)
 {
 	struct fake_sysfs fs;
@@ -54,6 +79,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ram_leaves_out_the_holes),
+		cmocka_unit_test(nodes_fill_the_banks_in_order),
 		cmocka_unit_test(memory_is_what_is_free_or_there),
 	};
 

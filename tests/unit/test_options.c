@@ -105,6 +105,13 @@ static void describe(const struct options *o, char line[1024])
 		    o->hugepages == HUGEPAGES_2M   ? "2M"
 		    : o->hugepages == HUGEPAGES_1G ? "1G"
 						   : "off");
+	if (o->pin)
+		add(line, "; pin%s", o->pin == PIN_AUTO ? " auto" : "");
+	for (unsigned i = 0; i < o->pin_count; i++)
+		add(line, " %u", o->pin_cpus[i]);
+	if (o->numa)
+		add(line, "; numa %s",
+		    o->numa == NUMA_OFF ? "off" : cpu_set_text(&o->numa_nodes).s);
 	if (o->timings)
 		add(line, "; timings%s", o->timings == TIMINGS_JSON ? " json" : "");
 	if (o->kernel[0])
@@ -218,6 +225,11 @@ static const struct golden good[] = {
 
 	{ "--firmware OVMF.fd", "2 cpus, 4096M; code 'OVMF.fd'" },
 	{ "--firmware a,,b.fd,vars=c,,d.fd", "2 cpus, 4096M; code 'a,b.fd' vars 'c,d.fd'" },
+	{ "--pin 0-3,9,8 --disk d", "disk 'd'; 2 cpus, 4096M; pin 0 1 2 3 9 8" },
+	{ "--pin auto --disk d", "disk 'd'; 2 cpus, 4096M; pin auto" },
+	{ "--numa auto --disk d", "disk 'd'; 2 cpus, 4096M" },
+	{ "--numa off --disk d", "disk 'd'; 2 cpus, 4096M; numa off" },
+	{ "--numa=2,0-1 --disk d", "disk 'd'; 2 cpus, 4096M; numa 0-2" },
 	{ "--hugepages auto --disk d", "disk 'd'; 2 cpus, 4096M" },
 	{ "--hugepages 2M --disk d", "disk 'd'; 2 cpus, 4096M; pages 2M" },
 	{ "--hugepages=1G --disk d", "disk 'd'; 2 cpus, 4096M; pages 1G" },
@@ -346,6 +358,15 @@ static const struct golden bad[] = {
 
 	{ "list --cpus 2", "--cpus does not belong to the command list" },
 	{ "--json", "--json: there is nothing to show; a run has its --timings to show as JSON" },
+	{ "--pin 1,x", "--pin: '1,x' is no list of CPUs; write it as --pin 0-7 or --pin 2,4,6, in "
+		       "the order of the vCPUs, or --pin auto" },
+	{ "--pin 1,0-3", "--pin: CPU 1 is named twice" },
+	{ "--pin 0-1024", "--pin: more than 1024 CPUs are named" },
+	{ "--pin 8192", "--pin: '8192' is no list of CPUs; write it as --pin 0-7 or --pin 2,4,6, "
+			"in the order of the vCPUs, or --pin auto" },
+	{ "--numa on", "--numa: 'on' is not auto, off or a list of nodes; write nodes as --numa "
+		       "0,1" },
+	{ "doctor --pin auto", "--pin does not belong to the command doctor" },
 	{ "--hugepages 4K", "--hugepages: '4K' is not auto, 2M, 1G or off" },
 	{ "--hugepages 2M --hugepages 2M", "--hugepages is given twice" },
 	{ "--timings=json", "--timings takes no value" },
@@ -482,9 +503,12 @@ static const struct golden bad[] = {
 			"[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
 	{ "--cpus 8,dies=2", "--cpus 8,dies=2: 'dies=2' is not understood; write it as N or "
 			     "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
-	{ "--cpu avx", "--cpu: 'avx' is not understood; write -NAME for a feature that the guest shall not have, +NAME for one that it must have" },
-	{ "--cpu -avx,", "--cpu: '' is not understood; write -NAME for a feature that the guest shall not have, +NAME for one that it must have" },
-	{ "--cpu +", "--cpu: '+' is not understood; write -NAME for a feature that the guest shall not have, +NAME for one that it must have" },
+	{ "--cpu avx", "--cpu: 'avx' is not understood; write -NAME for a feature that the guest "
+		       "shall not have, +NAME for one that it must have" },
+	{ "--cpu -avx,", "--cpu: '' is not understood; write -NAME for a feature that the guest "
+			 "shall not have, +NAME for one that it must have" },
+	{ "--cpu +", "--cpu: '+' is not understood; write -NAME for a feature that the guest shall "
+		     "not have, +NAME for one that it must have" },
 	{ "--cpus -1", "--cpus -1: '-1' is not understood; write it as N or "
 		       "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
 	{ "--cpus 0x4", "--cpus 0x4: '0x4' is not understood; write it as N or "

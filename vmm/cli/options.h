@@ -10,10 +10,12 @@
 
 #include "cli/timings_out.h"
 #include "core/arch.h"
+#include "core/cpu_set.h"
 #include "core/hugepages.h"
 #include "core/log.h"
 #include "core/util.h"
 #include "devices/blk_file.h"
+#include "placement.h"
 #include "vfio/clique.h"
 #include "vfio/iommu_kind.h"
 #include "vfio/mdev.h"
@@ -27,6 +29,9 @@
 /* One APIC ID each, of 8 bits, without the broadcast ID. */
 #define OPTIONS_CPUS_MAX     255
 #define OPTIONS_CPUS_DEFAULT 2
+
+/* CPUs that --pin may name: one for each vCPU, and some for the other threads. */
+#define OPTIONS_PIN_MAX 1024
 
 /* The least with which UEFI firmware starts. */
 #define OPTIONS_MEMORY_MIN     (64 * MiB)
@@ -97,6 +102,11 @@ struct options {
 	char cpu_features[OPTIONS_FEATURES_MAX + 1]; /* "-name,+name"; "": none is named */
 	bool hide_hypervisor;
 	char hypervisor_vendor[OPTIONS_VENDOR_MAX + 1]; /* "": KVM's own */
+	enum pin_mode pin;
+	uint16_t pin_cpus[OPTIONS_PIN_MAX]; /* of a list, in its order */
+	unsigned pin_count;
+	enum numa_mode numa;
+	struct cpu_set numa_nodes;                      /* of a list */
 	uint64_t memory;                                /* bytes */
 	enum hugepages_mode hugepages;
 	char firmware_code[PATH_MAX]; /* "": search the host's */

@@ -103,6 +103,8 @@ const struct option_def options_defs[] = {
 	{ "disk", 0, RUN, "FILE[,PROPERTY]...", true, options_parse_disk },
 	{ "cpus", 0, RUN, "[N,][sockets=N,][cores=N,][threads=N]", false, options_parse_cpus },
 	{ "cpu", 0, RUN, "[-FEATURE,+FEATURE...]", false, options_parse_cpu },
+	{ "pin", 0, RUN, "CPUS|auto", false, options_parse_pin },
+	{ "numa", 0, RUN, "auto|off|NODES", false, options_parse_numa },
 	{ "hide-hypervisor", 0, RUN, NULL, true, options_parse_hide_hypervisor },
 	{ "hypervisor-vendor", 0, RUN, "TEXT", false, options_parse_hypervisor_vendor },
 	{ "memory", 0, RUN | DOCTOR, "SIZE", false, options_parse_memory },

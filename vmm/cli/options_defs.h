@@ -49,6 +49,10 @@ int MUST_CHECK options_parse_wait(struct options *options, const char *value);
 int MUST_CHECK options_parse_user(struct options *options, const char *value);
 int MUST_CHECK options_parse_disk(struct options *options, const char *value);
 
+/* options_placement.c */
+int MUST_CHECK options_parse_pin(struct options *options, const char *value);
+int MUST_CHECK options_parse_numa(struct options *options, const char *value);
+
 /* options_cpus.c */
 int MUST_CHECK options_parse_cpus(struct options *options, const char *value);
 int MUST_CHECK options_parse_cpu(struct options *options, const char *value);

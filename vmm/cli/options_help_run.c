@@ -64,6 +64,10 @@ static const char cpus_page[] =
 "                                  socket, threads of each core\n"
 "--cpu -FEATURE,+FEATURE,...       leave out a feature; insist on one. Names are\n"
 "                                  those of /proc/cpuinfo\n"
+"--pin CPUS|auto                   the host's CPU of each, as in 0-7 or 2,4,6;\n"
+"                                  auto: CPUs near the device\n"
+"--numa auto|off|NODES             NUMA nodes: as many as it takes, none in the\n"
+"                                  guest, or these of the host\n"
 "--hide-hypervisor                 the CPU does not say that it is a virtual one\n"
 "--hypervisor-vendor TEXT          ... or says this in place of KVM\n";
 

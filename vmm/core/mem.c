@@ -14,7 +14,7 @@
 
 void guest_mem_init(struct guest_mem *mem)
 {
-	*mem = (struct guest_mem){ .node = -1 };
+	*mem = (struct guest_mem){ 0 };
 }
 
 void guest_mem_fini(struct guest_mem *mem)
@@ -61,17 +61,30 @@ static bool back(const struct guest_mem *mem, uint8_t *hva, uint64_t size)
 
 #define NODES_MAX 1024
 
-/* A wish, too: what does not fit on the node comes from another one. */
-static void prefer_node(const struct guest_mem *mem, uint8_t *hva, uint64_t size)
+/* Before the first touch. Without it (a kernel without NUMA) the guest runs as well. */
+static void place_part(uint8_t *hva, uint64_t size, const struct mem_part *part)
 {
 	const unsigned bits = 8 * sizeof(unsigned long);
 	unsigned long mask[NODES_MAX / (8 * sizeof(unsigned long))] = { 0 };
 
-	if (mem->node < 0 || mem->node >= NODES_MAX)
+	if (part->node < 0 || part->node >= NODES_MAX)
 		return;
-	mask[(unsigned)mem->node / bits] = 1ul << ((unsigned)mem->node % bits);
+	mask[(unsigned)part->node / bits] = 1ul << ((unsigned)part->node % bits);
 	/* The kernel counts one bit more than it reads. */
-	(void)syscall(SYS_mbind, hva, size, MPOL_PREFERRED, mask, NODES_MAX + 1, 0);
+	(void)syscall(SYS_mbind, hva, size, part->strict ? MPOL_BIND : MPOL_PREFERRED, mask,
+		      NODES_MAX + 1, 0);
+}
+
+static void place_bank(const struct guest_mem *mem, uint64_t gpa, uint64_t size, uint8_t *hva)
+{
+	for (unsigned i = 0; i < mem->part_count; i++) {
+		const struct mem_part *part = &mem->parts[i];
+		const uint64_t start = MAX(gpa, part->gpa);
+		const uint64_t end = MIN(gpa + size, part->gpa + part->size);
+
+		if (start < end)
+			place_part(hva + (start - gpa), end - start, part);
+	}
 }
 
 int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size)
@@ -91,7 +104,7 @@ int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size)
 	if (!hva)
 		return err_sys(ERR_LIMIT, -ENOMEM, "reserve %llu MiB of guest memory",
 			       (unsigned long long)(size / MiB));
-	prefer_node(mem, hva, size);
+	place_bank(mem, gpa, size, hva);
 	/* Both are wishes: without them the guest runs as well, only slower or larger in a dump. */
 	(void)madvise(hva, size, mem->small_pages ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 	(void)madvise(hva, size, MADV_DONTDUMP);
@@ -138,6 +151,17 @@ void *mem_ptr(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
 
 		if (gpa >= bank->gpa && range_fits(gpa - bank->gpa, len, bank->size))
 			return bank->hva + (gpa - bank->gpa);
+	}
+	return NULL;
+}
+
+const struct mem_part *mem_part_of(const struct guest_mem *mem, uint64_t gpa)
+{
+	for (unsigned i = 0; i < mem->part_count; i++) {
+		const struct mem_part *part = &mem->parts[i];
+
+		if (gpa >= part->gpa && gpa - part->gpa < part->size)
+			return part;
 	}
 	return NULL;
 }

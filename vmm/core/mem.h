@@ -13,11 +13,23 @@
 
 #define GUEST_MEM_BANKS_MAX 8
 
+struct cpu_set;
+
 struct mem_bank {
 	uint64_t gpa;  /* first guest-physical address, page aligned */
 	uint64_t size; /* bytes, page multiple */
 	uint8_t *hva;  /* host mapping, read-write */
 };
+
+/* A range of guest-physical addresses whose memory has a place on the host. */
+struct mem_part {
+	uint64_t gpa, size;
+	int node;                   /* of the host; -1: any */
+	bool strict;                /* nowhere else; or else there first */
+	const struct cpu_set *cpus; /* that fetch it best; NULL: any; outlives the memory */
+};
+
+#define MEM_PARTS_MAX 24
 
 struct guest_mem {
 	struct mem_bank banks[GUEST_MEM_BANKS_MAX];
@@ -25,7 +37,9 @@ struct guest_mem {
 	/* How banks are made; set between guest_mem_init and the first of them. */
 	uint64_t page_size; /* of reserved huge pages: 2 MiB or 1 GiB; 0: ordinary memory */
 	bool small_pages;   /* no transparent huge pages in that */
-	int node;           /* the host's NUMA node where pages are taken first; -1: any */
+	/* Where its memory comes from, in ascending order; what is in none: from anywhere. */
+	struct mem_part parts[MEM_PARTS_MAX];
+	unsigned part_count;
 };
 
 void guest_mem_init(struct guest_mem *mem);
@@ -49,6 +63,9 @@ void mem_populate(const struct guest_mem *mem, uint8_t *p, uint64_t len);
 
 /* The host address of [gpa, gpa + len), or NULL unless the whole range lies in one bank. */
 void *mem_ptr(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
+
+/* The part that `gpa` is in, or NULL. */
+const struct mem_part *mem_part_of(const struct guest_mem *mem, uint64_t gpa);
 
 /* One copy; false, with nothing copied, unless the whole range lies in one bank. */
 bool MUST_CHECK mem_read(const struct guest_mem *mem, uint64_t gpa, void *buf, size_t len);

@@ -18,6 +18,7 @@
 
 #include "core/arch.h"
 #include "core/bus.h"
+#include "core/cpu_set.h"
 #include "core/err.h"
 #include "core/exit_counts.h"
 #include "core/log.h"
@@ -237,6 +238,7 @@ int vcpus_init(struct vcpus *set, const struct board *board, const struct arch_t
 			.hw_id = arch_cpu_id(topology, set->count),
 			.set = set,
 			.fd = -1,
+			.cpu = -1,
 		};
 		set->count++;
 		r = vcpu_init(vcpu, cpu);
@@ -266,6 +268,30 @@ void vcpus_fini(struct vcpus *set)
 	pthread_mutex_destroy(&set->lock);
 }
 
+/* On its CPU from the first instruction on, so that what the kernel makes for it is near. */
+static int vcpu_create_thread(struct vcpu *vcpu)
+{
+	const struct cpu_set *cpus = vcpu->cpus;
+	struct cpu_set one = { 0 };
+	pthread_attr_t attr;
+	int r;
+
+	if (vcpu->cpu >= 0) {
+		cpu_set_add(&one, (unsigned)vcpu->cpu);
+		cpus = &one;
+	}
+	if (!cpus)
+		return thread_start(&vcpu->thread, KICK_SIGNAL, vcpu_thread, vcpu);
+	r = thread_attr_init(&attr, KICK_SIGNAL);
+	if (r < 0)
+		return r;
+	r = -pthread_attr_setaffinity_np(&attr, sizeof(*cpus), (const cpu_set_t *)cpus->bits);
+	if (r == 0)
+		r = -pthread_create(&vcpu->thread, &attr, vcpu_thread, vcpu);
+	pthread_attr_destroy(&attr);
+	return r;
+}
+
 int vcpus_start(struct vcpus *set)
 {
 	struct sigaction kick = { .sa_handler = vcpu_kicked };
@@ -279,7 +305,7 @@ int vcpus_start(struct vcpus *set)
 		set->running++;
 		set->alive++;
 		pthread_mutex_unlock(&set->lock);
-		r = thread_start(&vcpu->thread, KICK_SIGNAL, vcpu_thread, vcpu);
+		r = vcpu_create_thread(vcpu);
 		if (r < 0) {
 			set->alive--;
 			r = err_sys(ERR_LIMIT, r, "start the thread of vCPU %u", i);

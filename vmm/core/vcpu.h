@@ -14,6 +14,7 @@
 struct arch_cpu;
 struct arch_topology;
 struct arch_vcpu;
+struct cpu_set;
 struct exit_counts;
 struct kvm_run;
 struct vcpus;
@@ -33,6 +34,9 @@ struct vcpu {
 	pthread_t thread;
 	bool started;
 	bool held; /* until vcpus_release; guarded by the set's lock */
+	/* Where its thread runs, set before vcpus_start; both unset: wherever main does. */
+	int cpu;                    /* -1: unset */
+	const struct cpu_set *cpus; /* NULL: unset */
 	struct vcpu_counts counts;
 	struct exit_counts *exits; /* NULL: not counted by place */
 };
