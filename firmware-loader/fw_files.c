@@ -83,23 +83,44 @@ static int add_e820(struct fw_files *files, const struct fw_machine *m)
 	return r;
 }
 
-/*
- * OpenFirmware's name of the disk, which OVMF translates to its own; the last byte has to be a NUL.
- */
-static int add_boot_order(struct fw_files *files, const struct fw_machine *m)
+/* OpenFirmware's name of a device, of which OVMF looks at the numbers and at few of the words. */
+static int boot_path(const struct fw_boot_device *dev, struct buf *b)
 {
-	char path[64];
+	char place[8], path[64];
 	int len;
 
-	if (m->boot_slot >= PCI_SLOTS || m->boot_function >= PCI_FUNCTIONS)
-		return err_set(ERR_INTERNAL, -EINVAL, "boot disk at %u.%u", m->boot_slot,
-			       m->boot_function);
-	if (m->boot_function)
-		len = snprintf(path, sizeof(path), "/pci@i0cf8/scsi@%x,%x/disk@0,0", m->boot_slot,
-			       m->boot_function);
+	if (dev->slot >= PCI_SLOTS || dev->port >= PCI_SLOTS || dev->function >= PCI_FUNCTIONS)
+		return err_set(ERR_INTERNAL, -EINVAL, "boot device at %u.%u", dev->slot,
+			       dev->function);
+	snprintf(place, sizeof(place), dev->function ? "%x,%x" : "%x", dev->slot, dev->function);
+	if (dev->behind_port)
+		len = snprintf(path, sizeof(path), "/pci@i0cf8/pci-bridge@%x/storage@%s", dev->port,
+			       place);
 	else
-		len = snprintf(path, sizeof(path), "/pci@i0cf8/scsi@%x/disk@0,0", m->boot_slot);
-	return add(files, BOOT_ORDER_FILE, 0, path, (size_t)len + 1);
+		len = snprintf(path, sizeof(path), "/pci@i0cf8/scsi@%s/disk@0,0", place);
+	buf_put(b, path, (size_t)len);
+	return 0;
+}
+
+/* A line each; the last byte has to be a NUL. */
+static int add_boot_order(struct fw_files *files, const struct fw_machine *m)
+{
+	struct buf b;
+	int r = 0;
+
+	assert(m->boot_count <= FW_BOOT_DEVICES_MAX);
+	buf_init(&b);
+	for (unsigned i = 0; i < m->boot_count && r == 0; i++) {
+		if (i)
+			buf_put(&b, "\n", 1);
+		r = boot_path(&m->boot[i], &b);
+	}
+	buf_zero(&b, 1);
+	if (r == 0)
+		r = b.error ? err_sys(ERR_LIMIT, b.error, "fw_cfg")
+			    : add_buf(files, BOOT_ORDER_FILE, &b);
+	buf_fini(&b);
+	return r;
 }
 
 static int add_knob(struct fw_files *files, uint32_t mib)
@@ -139,7 +160,7 @@ int fw_files_init(const struct fw_machine *m, struct fw_files *ret_files)
 	/* The first in the directory, which firmware searches from its start each time. */
 	if (!r)
 		r = add_e820(&files, m);
-	if (!r && m->boot_disk)
+	if (!r && m->boot_count)
 		r = add_boot_order(&files, m);
 	if (!r && m->mmio64_mib)
 		r = add_knob(&files, m->mmio64_mib);

@@ -25,13 +25,26 @@ struct fw_e820 {
 	enum fw_e820_type type;
 };
 
+/* What firmware can boot from: a virtio-blk disk on the root bus, or a controller behind a port. */
+struct fw_boot_device {
+	bool behind_port;
+	uint8_t port; /* the root port's slot */
+	uint8_t slot, function;
+};
+
+#define FW_BOOT_DEVICES_MAX 32u
+
 struct fw_machine {
 	const struct fw_e820 *e820; /* ascending, low RAM from 0 without a hole */
 	size_t e820_count;
 	uint16_t vcpus;      /* that are started with the machine */
 	uint32_t mmio64_mib; /* knob of the plan in mmio_window.h; 0: leave it to firmware */
-	bool boot_disk;      /* boot from the virtio-blk disk at this place of the root bus first */
-	unsigned boot_slot, boot_function;
+	/*
+	 * Tried in this order, and nothing else is: firmware connects these only, and forgets all
+	 * other boot entries. None: it looks at every device it finds, networks too.
+	 */
+	struct fw_boot_device boot[FW_BOOT_DEVICES_MAX];
+	unsigned boot_count;
 	const struct acpi_tables *acpi;     /* NULL: none */
 	const struct smbios_tables *smbios; /* NULL: none */
 };

@@ -22,6 +22,9 @@
 /* A write of this to port CF9 resets [ICH9 13.7.5 RST_CNT]: full, hard, now. */
 #define RESET_VALUE 0x0f
 
+/* [PCI Code and ID Assignment 1.1] */
+#define CLASS_STORAGE 0x01u
+
 #define BARS_MAX (OPTIONS_GPUS_MAX * PCI_BARS)
 
 static uint64_t ram_end(const struct machine *machine)
@@ -210,19 +213,42 @@ int machine_build_smbios(const struct machine *machine, struct smbios_tables *re
 	return smbios_build(&smbios, ret_tables);
 }
 
+/*
+ * The disks in the order of the options, then passed-through storage. Not knowing which one has an
+ * operating system, firmware tries all of them, but no network, for which it would wait.
+ */
+static void add_boot_devices(const struct machine *machine, struct fw_machine *fw)
+{
+	_Static_assert(OPTIONS_DISKS_MAX + OPTIONS_GPUS_MAX <= FW_BOOT_DEVICES_MAX,
+		       "more devices than places in the boot order");
+
+	for (unsigned i = 0; i < machine->options->disk_count; i++)
+		fw->boot[fw->boot_count++].slot = (uint8_t)(SLOT_FIRST_DISK + i);
+	for (unsigned i = 0; i < machine->gpu_count; i++) {
+		struct pci_dev *dev = machine->gpus[i];
+
+		if (pci_function_read(dev, PCI_CLASS_DEVICE + 1, 1) != CLASS_STORAGE)
+			continue;
+		fw->boot[fw->boot_count++] = (struct fw_boot_device){
+			.behind_port = true,
+			.port = PCI_SLOT(dev->bus->bridge->devfn),
+			.slot = PCI_SLOT(dev->devfn),
+			.function = PCI_FUNC(dev->devfn),
+		};
+	}
+}
+
 static int add_fw_cfg_content(struct machine *machine)
 {
 	struct fw_e820 e820[GUEST_MEM_BANKS_MAX];
 	struct smbios_tables smbios = { 0 };
 	struct acpi_tables acpi = { 0 };
 	struct fw_files files = { 0 };
-	const struct fw_machine fw = {
+	struct fw_machine fw = {
 		.e820 = e820,
 		.e820_count = machine->mem.count,
 		.vcpus = (uint16_t)machine->options->cpus,
 		.mmio64_mib = machine->window.knob,
-		.boot_disk = machine->options->disk_count > 0,
-		.boot_slot = SLOT_FIRST_DISK,
 		.acpi = &acpi,
 		.smbios = &smbios,
 	};
@@ -231,6 +257,7 @@ static int add_fw_cfg_content(struct machine *machine)
 	for (unsigned i = 0; i < machine->mem.count; i++)
 		e820[i] = (struct fw_e820){ machine->mem.banks[i].gpa, machine->mem.banks[i].size,
 					    FW_E820_RAM };
+	add_boot_devices(machine, &fw);
 	r = machine_build_acpi(machine, &acpi);
 	if (r == 0)
 		r = machine_build_smbios(machine, &smbios);

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <linux/qemu_fw_cfg.h>
 
+#include <stdio.h>
+
 #include "boot/acpi.h"
 #include "boot/smbios.h"
 #include "core/err.h"
@@ -78,31 +80,45 @@ static void e820_is_packed(void **state)
 	fw_files_fini(&files);
 }
 
-static void boot_order_names_the_disk(void **state)
+static void boot_order_names_disks_and_controllers(void **state)
 {
 	static const struct {
-		unsigned slot, function;
+		struct fw_boot_device dev;
 		const char *path;
 	} places[] = {
-		{ 2, 0, "/pci@i0cf8/scsi@2/disk@0,0" },
-		{ 10, 0, "/pci@i0cf8/scsi@a/disk@0,0" },
-		{ 31, 7, "/pci@i0cf8/scsi@1f,7/disk@0,0" },
+		{ { .slot = 2 }, "/pci@i0cf8/scsi@2/disk@0,0" },
+		{ { .slot = 10 }, "/pci@i0cf8/scsi@a/disk@0,0" },
+		{ { .slot = 31, .function = 7 }, "/pci@i0cf8/scsi@1f,7/disk@0,0" },
+		{ { .behind_port = true, .port = 14 }, "/pci@i0cf8/pci-bridge@e/storage@0" },
+		{ { .behind_port = true, .port = 29, .function = 1 },
+		  "/pci@i0cf8/pci-bridge@1d/storage@0,1" },
 	};
 	struct fw_machine m = minimal;
 	struct fw_files files;
+	char all[512] = "";
 
-	m.boot_disk = true;
+	m.boot_count = 1;
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		m.boot_slot = places[i].slot;
-		m.boot_function = places[i].function;
+		m.boot[0] = places[i].dev;
 		assert_int_equal(fw_files_init(&m, &files), 0);
 		assert_text(&files, "bootorder", places[i].path, strlen(places[i].path) + 1);
 		fw_files_fini(&files);
+		sprintf(all + strlen(all), "%s%s", i ? "\n" : "", places[i].path);
 	}
-	m.boot_slot = 32;
+	/* One after the other. */
+	m.boot_count = ARRAY_SIZE(places);
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+		m.boot[i] = places[i].dev;
+	assert_int_equal(fw_files_init(&m, &files), 0);
+	assert_text(&files, "bootorder", all, strlen(all) + 1);
+	fw_files_fini(&files);
+
+	m.boot_count = 1;
+	m.boot[0] = (struct fw_boot_device){ .slot = 32 };
 	assert_int_equal(fw_files_init(&m, &files), -EINVAL);
-	m.boot_slot = 0;
-	m.boot_function = 8;
+	m.boot[0] = (struct fw_boot_device){ .function = 8 };
+	assert_int_equal(fw_files_init(&m, &files), -EINVAL);
+	m.boot[0] = (struct fw_boot_device){ .behind_port = true, .port = 32 };
 	assert_int_equal(fw_files_init(&m, &files), -EINVAL);
 	assert_int_equal(err_kind(), ERR_INTERNAL);
 }
@@ -165,8 +181,10 @@ static void tables_are_copied(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_minimal_machine),         cmocka_unit_test(e820_is_packed),
-		cmocka_unit_test(boot_order_names_the_disk), cmocka_unit_test(knob_is_decimal_text),
+		cmocka_unit_test(a_minimal_machine),
+		cmocka_unit_test(e820_is_packed),
+		cmocka_unit_test(boot_order_names_disks_and_controllers),
+		cmocka_unit_test(knob_is_decimal_text),
 		cmocka_unit_test(tables_are_copied),
 	};
 
