@@ -128,37 +128,29 @@ static int add_segment(const Elf64_Phdr *ph, uint64_t low_ram, struct elf_pvh *e
 }
 
 /* Goes through the segments of one type. */
-static int walk(int fd, uint64_t size, const Elf64_Ehdr *header, uint32_t type, uint64_t low_ram,
-		struct elf_pvh *elf, bool *found)
+static int walk(int fd, uint64_t size, const Elf64_Phdr *phs, unsigned count, uint32_t type,
+		uint64_t low_ram, struct elf_pvh *elf, bool *found)
 {
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < header->e_phnum; i++) {
-		Elf64_Phdr ph;
-
-		r = sys_pread_full(fd, &ph, sizeof(ph), header->e_phoff + i * sizeof(ph));
-		if (r < 0)
-			return err_sys(ERR_FILE, r, "read the kernel");
-		if (ph.p_type != type)
+	for (unsigned i = 0; r == 0 && i < count; i++) {
+		if (phs[i].p_type != type)
 			continue;
-		if (!range_fits(ph.p_offset, ph.p_filesz, size))
+		if (!range_fits(phs[i].p_offset, phs[i].p_filesz, size))
 			return damaged();
-		r = type == PT_LOAD ? add_segment(&ph, low_ram, elf)
-				    : read_notes(fd, &ph, elf, found);
+		r = type == PT_LOAD ? add_segment(&phs[i], low_ram, elf)
+				    : read_notes(fd, &phs[i], elf, found);
 	}
 	return r;
 }
 
-int elf_pvh_parse(int fd, uint64_t size, uint64_t low_ram, struct elf_pvh *ret_elf)
+static int parse_segments(int fd, uint64_t size, const Elf64_Phdr *phs, unsigned count,
+			  uint64_t low_ram, struct elf_pvh *elf)
 {
-	struct elf_pvh elf = { .first = UINT64_MAX };
-	Elf64_Ehdr header;
 	bool found = false;
-	int r = parse_header(fd, size, &header);
-
 	/* The notes first: any other program shall be told what it is not. */
-	if (r == 0)
-		r = walk(fd, size, &header, PT_NOTE, low_ram, &elf, &found);
+	int r = walk(fd, size, phs, count, PT_NOTE, low_ram, elf, &found);
+
 	if (r < 0)
 		return r;
 	if (!found) {
@@ -167,13 +159,33 @@ int elf_pvh_parse(int fd, uint64_t size, uint64_t low_ram, struct elf_pvh *ret_e
 			 "(vmlinuz) needs none");
 		return -EINVAL;
 	}
-	r = walk(fd, size, &header, PT_LOAD, low_ram, &elf, &found);
+	r = walk(fd, size, phs, count, PT_LOAD, low_ram, elf, &found);
 	if (r < 0)
 		return r;
-	if (elf.entry < elf.first || elf.entry >= elf.end)
-		return damaged();
-	*ret_elf = elf;
-	return 0;
+	return elf->entry < elf->first || elf->entry >= elf->end ? damaged() : 0;
+}
+
+int elf_pvh_parse(int fd, uint64_t size, uint64_t low_ram, struct elf_pvh *ret_elf)
+{
+	struct elf_pvh elf = { .first = UINT64_MAX };
+	Elf64_Ehdr header;
+	Elf64_Phdr *phs;
+	int r = parse_header(fd, size, &header);
+
+	if (r < 0)
+		return r;
+	phs = calloc(header.e_phnum, sizeof(*phs));
+	if (!phs)
+		return err_sys(ERR_LIMIT, -ENOMEM, "read the kernel");
+	r = sys_pread_full(fd, phs, header.e_phnum * sizeof(*phs), header.e_phoff);
+	if (r < 0)
+		err_sys(ERR_FILE, r, "read the kernel");
+	else
+		r = parse_segments(fd, size, phs, header.e_phnum, low_ram, &elf);
+	free(phs);
+	if (r == 0)
+		*ret_elf = elf;
+	return r;
 }
 
 int elf_pvh_load(const struct elf_pvh *elf, int fd, const struct guest_mem *mem)

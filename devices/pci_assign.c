@@ -248,15 +248,12 @@ int pci_assign(struct pci_root *root, const struct pci_windows *windows)
 {
 	const struct pci_window *const all[SPACES] = { &windows->io, &windows->mem32,
 						       &windows->mem64 };
-	struct list *lists = calloc(2, sizeof(*lists));
+	static struct list own, below; /* too large for a stack, and mostly never touched */
 	int r = 0;
 
-	if (!lists)
-		return err_sys(ERR_LIMIT, -ENOMEM, "place the PCI devices");
 	number_buses(root);
 	for (unsigned space = 0; space < SPACES && r == 0; space++)
-		r = assign_space(root, space, *all[space], &lists[0], &lists[1]);
-	free(lists);
+		r = assign_space(root, space, *all[space], &own, &below);
 	if (r == 0)
 		enable_bus(&root->bus);
 	return r;

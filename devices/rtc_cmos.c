@@ -60,10 +60,9 @@ struct rtc_cmos {
 	struct bus *pio;
 	struct bus_range range;
 	struct loop *loop;
-	struct loop_source timer;
-	bool timer_added;
 
-	pthread_mutex_t lock; /* guards all below */
+	pthread_mutex_t lock;     /* guards all below */
+	struct loop_source timer; /* fd -1: no interrupt has been enabled yet */
 	struct irq_line irq;
 	uint8_t index;
 	uint8_t cmos[CMOS_SIZE]; /* the time in it is stale unless frozen() */
@@ -164,12 +163,28 @@ static int64_t next_interrupt(const struct rtc_cmos *rtc)
 	return next == NEVER ? NEVER : next - rtc->offset;
 }
 
+static bool have_timer(struct rtc_cmos *rtc)
+{
+	if (rtc->timer.fd >= 0)
+		return true;
+	rtc->timer.fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (rtc->timer.fd < 0) {
+		log_error("real-time clock: no timer: %s", strerror(errno));
+		return false;
+	}
+	if (loop_add(rtc->loop, &rtc->timer) == 0)
+		return true;
+	log_error("real-time clock: %s", err_text());
+	close_fd(&rtc->timer.fd);
+	return false;
+}
+
 static void arm_timer(struct rtc_cmos *rtc)
 {
 	const int64_t next = next_interrupt(rtc);
 	struct itimerspec when = { 0 };
 
-	if (next == rtc->armed)
+	if (next == rtc->armed || !have_timer(rtc))
 		return;
 	rtc->armed = next;
 	if (next != NEVER) {
@@ -317,7 +332,9 @@ static void rtc_write(void *dev, uint64_t off, unsigned len, uint64_t val)
 	pthread_mutex_unlock(&rtc->lock);
 }
 
-static const struct bus_ops rtc_bus_ops = { .read = rtc_read, .write = rtc_write, .name = "real-time clock" };
+static const struct bus_ops rtc_bus_ops = { .read = rtc_read,
+					    .write = rtc_write,
+					    .name = "real-time clock" };
 
 static void timer_ready(struct loop_source *source)
 {
@@ -357,7 +374,7 @@ static void rtc_destroy(struct device *dev)
 	struct rtc_cmos *rtc = container_of(dev, struct rtc_cmos, device);
 
 	bus_remove(rtc->pio, &rtc->range);
-	if (rtc->timer_added)
+	if (rtc->timer.fd >= 0)
 		loop_call(rtc->loop, remove_timer, rtc);
 	close_fd(&rtc->timer.fd);
 	irq_line_set(&rtc->irq, false);
@@ -381,20 +398,6 @@ static void init_cmos(struct rtc_cmos *rtc, const struct rtc_cmos_config *config
 	store_le(rtc->cmos + CMOS_HIGH_MEM, 3, MIN(high, ones(3)));
 }
 
-static int start_timer(struct rtc_cmos *rtc)
-{
-	int r;
-
-	rtc->timer.fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (rtc->timer.fd < 0)
-		return err_sys(ERR_LIMIT, -errno, "timer of the real-time clock");
-	r = loop_add(rtc->loop, &rtc->timer);
-	if (r < 0)
-		return err_wrap(r, "real-time clock");
-	rtc->timer_added = true;
-	return 0;
-}
-
 int rtc_cmos_create(const struct board *board, struct loop *loop,
 		    const struct rtc_cmos_config *config, struct device **ret_dev)
 {
@@ -416,9 +419,6 @@ int rtc_cmos_create(const struct board *board, struct loop *loop,
 	rtc->armed = NEVER;
 	rtc->seen = guest_ticks(rtc);
 
-	r = start_timer(rtc);
-	if (r < 0)
-		goto fail;
 	r = bus_add(board->pio, &rtc->range);
 	if (r < 0) {
 		err_sys(ERR_INTERNAL, r, "real-time clock at I/O port 0x%x", config->port);

@@ -21,8 +21,9 @@ struct rtc_cmos_config {
 };
 
 /*
- * `loop` serves its timer and may be running already. A reset keeps the time and the memory, as the
- * battery would. Fails with the error of bus_add or of the timer.
+ * `loop` serves its timer, from when an interrupt is first enabled; the main loop is as good as any
+ * other. A reset keeps the time and the memory, as the battery would. Fails with the error of
+ * bus_add.
  */
 int MUST_CHECK rtc_cmos_create(const struct board *board, struct loop *loop,
 			       const struct rtc_cmos_config *config, struct device **ret_dev);

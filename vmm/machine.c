@@ -343,7 +343,8 @@ static int machine_do(struct machine *machine, const struct step *steps, unsigne
 
 int machine_open(struct machine *machine, const struct options *options, int signal_fd)
 {
-	*machine = (struct machine){ .options = options, .signal_fd = signal_fd };
+	machine->options = options;
+	machine->signal_fd = signal_fd;
 	return machine_do(machine, preflight, ARRAY_SIZE(preflight));
 }
 

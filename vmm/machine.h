@@ -122,8 +122,8 @@ struct machine {
 /*
  * Opens and checks all that the options name, and makes the VM: whatever can fail before a device
  * is taken from its driver. Starts no thread and allocates no guest memory, so that the caller may
- * fork. `signal_fd` is a signalfd of the signals that end a run. On failure, here and in
- * machine_build, the machine is as after machine_fini.
+ * fork. The machine is zeroed. `signal_fd` is a signalfd of the signals that end a run. On failure,
+ * here and in machine_build, the machine is as after machine_fini.
  */
 int MUST_CHECK machine_open(struct machine *machine, const struct options *options, int signal_fd);
 

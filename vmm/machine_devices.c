@@ -71,7 +71,7 @@ static int add_rtc(struct machine *machine)
 		.high_ram = guest_mem_size(&machine->mem) - machine->mem.banks[0].size,
 	};
 	struct device *rtc;
-	int r = rtc_cmos_create(&machine->board, &machine->device_loop, &config, &rtc);
+	int r = rtc_cmos_create(&machine->board, &machine->loop, &config, &rtc);
 
 	if (r == 0)
 		machine_add_device(machine, rtc);

@@ -129,7 +129,9 @@ static int use_devices(struct vfio_host *host, struct machine *machine)
 int cmd_run(const struct options *options)
 {
 	CLEANUP(closep) int signal_fd = -1;
-	struct machine *machine;
+	/* One a process, like the options: it is all zero, and mostly stays so. */
+	static struct machine the_machine;
+	struct machine *machine = &the_machine;
 	struct vfio_host host;
 	bool again, given_back;
 	int status, r;
@@ -140,12 +142,6 @@ int cmd_run(const struct options *options)
 	 */
 	if (command_open_signals(&signal_fd) < 0)
 		return command_failed();
-	machine = calloc(1, sizeof(*machine));
-	if (!machine) {
-		err_sys(ERR_LIMIT, -ENOMEM, "machine");
-		return command_failed();
-	}
-
 	if (options->timings != TIMINGS_NONE)
 		exit_counts_enable();
 	vfio_host_init(&host, "");
@@ -190,7 +186,6 @@ int cmd_run(const struct options *options)
 	/* Our leases kept it from the rest of our groups, which a killed run may have had too. */
 	if (again)
 		command_recover();
-	free(machine);
 	timings_out(stderr, options->timings);
 	return status;
 }

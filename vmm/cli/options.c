@@ -272,14 +272,11 @@ static int complete(struct options *options)
 	return 0;
 }
 
-int options_parse(int argc, char *const argv[], struct options *ret_options)
+int options_parse(int argc, char *const argv[], struct options *options)
 {
-	struct options *options = calloc(1, sizeof(*options));
 	int r;
 
 	assert(options_def_count <= DEFS_MAX);
-	if (!options)
-		return err_sys(ERR_LIMIT, -ENOMEM, "read the command line");
 	options->cpus = OPTIONS_CPUS_DEFAULT;
 	options->topology = (struct arch_topology){ 1, OPTIONS_CPUS_DEFAULT, 1 };
 	options->memory = OPTIONS_MEMORY_DEFAULT;
@@ -291,8 +288,5 @@ int options_parse(int argc, char *const argv[], struct options *ret_options)
 		r = options_check_kernel(options);
 	if (r == 0 && !options->help && !options->version)
 		r = check_something_to_run(options);
-	if (r == 0)
-		*ret_options = *options;
-	free(options);
 	return r;
 }

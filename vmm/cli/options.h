@@ -129,11 +129,12 @@ struct options_gpu_name {
 struct options_gpu_name options_gpu_name(const struct options_gpu *gpu);
 
 /*
+ * `options` is zeroed, and of no use after a failure: it is too large to be copied.
  * -EINVAL, kind ERR_USAGE, with the option's name and what it accepts in the error chain. --help
  * and --version end the parsing: what follows them is not looked at, but for the page that --help
  * may name.
  */
-int MUST_CHECK options_parse(int argc, char *const argv[], struct options *ret_options);
+int MUST_CHECK options_parse(int argc, char *const argv[], struct options *options);
 
 /*
  * What --help prints: all that the named command takes, or the overview where none is named. Fits a
