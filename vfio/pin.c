@@ -285,7 +285,7 @@ static int cut_slices(struct vfio_pin *pin)
 			const uint64_t len = MIN(slice_end(pin, gpa, part) - gpa, bank->size - off);
 
 			pin->slices[pin->slice_count++] = (struct slice){
-				.bank = { gpa, len, bank->hva + off },
+				.bank = { .gpa = gpa, .size = len, .hva = bank->hva + off },
 				.cpus = part ? part->cpus : NULL,
 			};
 			off += len;

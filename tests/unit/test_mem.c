@@ -3,6 +3,7 @@
 #include "cmocka_all.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/mman.h>
 #include <sys/mman.h>
 
@@ -180,6 +181,44 @@ static void reserved_pages_that_are_gone_are_an_error(void **state)
 	guest_mem_fini(&mem);
 }
 
+/* What the other process of the file does to it is ours too; what would pull it away fails. */
+static void shared_memory_is_one_with_its_file(void **state)
+{
+	struct guest_mem mem;
+	uint8_t *other;
+	int fd;
+
+	guest_mem_init(&mem);
+	mem.shared = true;
+	assert_int_equal(guest_mem_add(&mem, 0, LOW_SIZE), 0);
+	assert_int_equal(guest_mem_add(&mem, HIGH_BASE, HIGH_SIZE), 0);
+	fd = mem.banks[1].fd;
+	assert_true(fd >= 0 && fd != mem.banks[0].fd);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	other = mmap(NULL, HIGH_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(other, MAP_FAILED);
+	assert_int_equal(other[HIGH_SIZE - 1], 0);
+	mem.banks[1].hva[HIGH_SIZE - 1] = 0xa5;
+	assert_int_equal(other[HIGH_SIZE - 1], 0xa5);
+	other[4096] = 0x5a;
+	assert_int_equal(mem.banks[1].hva[4096], 0x5a);
+	assert_int_equal(ftruncate(fd, 0), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(ftruncate(fd, 2 * HIGH_SIZE), -1);
+	mem_populate(&mem, mem.banks[1].hva, HIGH_SIZE);
+	assert_int_equal(other[HIGH_SIZE - 1], 0xa5);
+	munmap(other, HIGH_SIZE);
+	guest_mem_fini(&mem);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
+static void memory_of_one_process_has_no_file(void **state)
+{
+	struct guest_mem *mem = *state;
+
+	assert_int_equal(mem->banks[0].fd, -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +231,8 @@ int main(void)
 		cmocka_unit_test(populating_works_on_older_kernels),
 		cmocka_unit_test(reserved_pages_are_mapped_shared_and_aligned),
 		cmocka_unit_test(reserved_pages_that_are_gone_are_an_error),
+		cmocka_unit_test(shared_memory_is_one_with_its_file),
+		cmocka_unit_test(memory_of_one_process_has_no_file),
 	};
 
 	return cmocka_run_group_tests_name("mem", tests, two_banks, no_banks);

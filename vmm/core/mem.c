@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guest RAM banks on anonymous memory or reserved huge pages, placed so that huge pages can form on
- * both sides. */
+/*
+ * Guest RAM banks on anonymous memory, reserved huge pages or files in memory, placed so that huge
+ * pages can form on both sides.
+ */
 #include "core/mem.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
 #include <linux/mempolicy.h>
 #include <linux/mman.h>
 #include <sys/mman.h>
@@ -19,8 +23,10 @@ void guest_mem_init(struct guest_mem *mem)
 
 void guest_mem_fini(struct guest_mem *mem)
 {
-	for (unsigned i = 0; i < mem->count; i++)
+	for (unsigned i = 0; i < mem->count; i++) {
 		munmap(mem->banks[i].hva, mem->banks[i].size);
+		close_fd(&mem->banks[i].fd);
+	}
 	mem->count = 0;
 }
 
@@ -45,15 +51,39 @@ static uint8_t *map_congruent(uint64_t gpa, uint64_t size, uint64_t align)
 }
 
 /*
+ * A file in memory of the pages that are wanted, sealed: a process that it is given to could
+ * otherwise cut it off, and our next access to the lost part would be a SIGBUS.
+ */
+static int make_file(const struct guest_mem *mem, uint64_t size)
+{
+	const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING |
+			       (mem->page_size == GiB ? MFD_HUGETLB | MFD_HUGE_1GB
+				: mem->page_size != 0 ? MFD_HUGETLB | MFD_HUGE_2MB
+						      : 0);
+	int fd = memfd_create("guest RAM", flags);
+
+	if (fd >= 0 && ftruncate(fd, (off_t)size) == 0 &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+		return fd;
+	close_fd(&fd);
+	return -1;
+}
+
+/*
  * Reserved pages have to be shared: a private page that a device reaches could be copied at a
  * write, and the two would then see different memory. Of ordinary memory that is kept away by
  * MADV_DONTFORK.
  */
-static bool back(const struct guest_mem *mem, uint8_t *hva, uint64_t size)
+static bool back(const struct guest_mem *mem, uint8_t *hva, uint64_t size, int *ret_fd)
 {
 	const int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB |
 			  (mem->page_size == GiB ? MAP_HUGE_1GB : MAP_HUGE_2MB);
 
+	if (mem->shared) {
+		*ret_fd = make_file(mem, size);
+		return *ret_fd >= 0 && mmap(hva, size, PROT_READ | PROT_WRITE,
+					    MAP_SHARED | MAP_FIXED, *ret_fd, 0) != MAP_FAILED;
+	}
 	if (!mem->page_size)
 		return mprotect(hva, size, PROT_READ | PROT_WRITE) == 0;
 	return mmap(hva, size, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED;
@@ -91,14 +121,16 @@ int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size)
 {
 	const uint64_t align = size >= GiB ? GiB : 2 * MiB;
 	uint8_t *hva;
+	int fd = -1;
 
 	assert(mem->count < GUEST_MEM_BANKS_MAX);
 	assert(!mem->page_size || (gpa | size) % mem->page_size == 0);
 	assert(size && size % 4096 == 0 && gpa % 4096 == 0 && range_fits(gpa, size, UINT64_MAX));
 
 	hva = map_congruent(gpa, size, align);
-	if (hva && !back(mem, hva, size)) {
+	if (hva && !back(mem, hva, size, &fd)) {
 		munmap(hva, size);
+		close_fd(&fd);
 		hva = NULL;
 	}
 	if (!hva)
@@ -111,7 +143,8 @@ int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size)
 	/* A child (modprobe) must not inherit pinned pages: copy-on-write would part us from DMA.
 	 */
 	(void)madvise(hva, size, MADV_DONTFORK);
-	mem->banks[mem->count++] = (struct mem_bank){ .gpa = gpa, .size = size, .hva = hva };
+	mem->banks[mem->count++] =
+		(struct mem_bank){ .gpa = gpa, .size = size, .hva = hva, .fd = fd };
 	return 0;
 }
 

@@ -19,6 +19,7 @@ struct mem_bank {
 	uint64_t gpa;  /* first guest-physical address, page aligned */
 	uint64_t size; /* bytes, page multiple */
 	uint8_t *hva;  /* host mapping, read-write */
+	int fd;        /* what is mapped there from its start, for another process; -1: nobody's */
 };
 
 /* A range of guest-physical addresses whose memory has a place on the host. */
@@ -37,6 +38,7 @@ struct guest_mem {
 	/* How banks are made; set between guest_mem_init and the first of them. */
 	uint64_t page_size; /* of reserved huge pages: 2 MiB or 1 GiB; 0: ordinary memory */
 	bool small_pages;   /* no transparent huge pages in that */
+	bool shared;        /* each bank has a file that another process can map */
 	/* Where its memory comes from, in ascending order; what is in none: from anywhere. */
 	struct mem_part parts[MEM_PARTS_MAX];
 	unsigned part_count;
@@ -46,7 +48,8 @@ void guest_mem_init(struct guest_mem *mem);
 void guest_mem_fini(struct guest_mem *mem);
 
 /*
- * Adds a bank of zeroed memory, backed lazily. Banks must not overlap. `gpa` and `hva` are
+ * Adds a bank of zeroed memory, backed lazily. The file of a shared one cannot change its size, so
+ * that who maps it cannot take pages from under us. Banks must not overlap. `gpa` and `hva` are
  * congruent modulo 1 GiB for banks of that size and modulo 2 MiB below, so that huge pages can map
  * both sides; both are multiples of mem->page_size. Fails with -ENOMEM (kind ERR_LIMIT).
  */
