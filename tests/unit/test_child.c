@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Helper programs: what they have of ours, and how they end. */
+#include "cmocka_all.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "core/child.h"
+
+#define LIMIT_MS 20000u
+
+static void start(struct child *child, const char *script, const int fds[], unsigned count)
+{
+	const char *const argv[] = { "sh", "-c", script, NULL };
+
+	assert_int_equal(child_start(child, argv, fds, count), 0);
+}
+
+/* The next line, waited for. */
+static void expect_line(struct child *child, const char *want)
+{
+	struct pollfd p = { .fd = child->complaints, .events = POLLIN };
+	char line[128];
+
+	assert_int_equal(poll(&p, 1, (int)LIMIT_MS), 1);
+	assert_true(child_complaint(child, line, sizeof(line)));
+	assert_string_equal(line, want);
+}
+
+static void wait_until_ended(struct child *child)
+{
+	for (unsigned i = 0; i < LIMIT_MS && !child_ended(child); i++)
+		usleep(1000);
+	assert_true(child_ended(child));
+}
+
+static void program_that_is_not_there(void **state)
+{
+	const char *const argv[] = { "/nowhere/nothing", NULL };
+	struct child child = { 0 };
+
+	assert_int_equal(child_start(&child, argv, NULL, 0), -ENOENT);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* nothing is left to wait for */
+	child_fini(&child);
+}
+
+static void complaints_are_read_line_by_line(void **state)
+{
+	struct child child;
+	char line[128];
+
+	start(&child, "echo shown nowhere; echo one >&2; printf 't\\033wo\\n' >&2; exit 3", NULL,
+	      0);
+	wait_until_ended(&child);
+	expect_line(&child, "one");
+	expect_line(&child, "t?wo");
+	assert_false(child_complaint(&child, line, sizeof(line)));
+	assert_string_equal(child_end_text(&child).s, "exit status 3");
+	child_fini(&child);
+}
+
+static void files_are_passed_on_in_order_and_no_others(void **state)
+{
+	int a[2], b[2], inherited = open("/dev/zero", O_RDONLY); /* not close-on-exec */
+	char got[2] = { 0 };
+	struct child child;
+	int fds[2];
+
+	assert_true(inherited >= 0);
+	assert_int_equal(pipe2(a, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(b, O_CLOEXEC), 0);
+	/* The wrong way round for a naive copy. */
+	fds[0] = b[1];
+	fds[1] = a[1];
+	start(&child,
+	      "printf b >&3; printf a >&4; "
+	      "for f in 5 6 7 8 9 11 12 13 14 15; do "
+	      "[ ! -e /proc/$$/fd/$f ] || readlink /proc/$$/fd/$f >&2; done; echo done >&2",
+	      fds, 2);
+	expect_line(&child, "done");
+	assert_int_equal(read(a[0], &got[0], 1), 1);
+	assert_int_equal(read(b[0], &got[1], 1), 1);
+	assert_memory_equal(got, "ab", 2);
+	assert_int_equal(child_stop(&child, LIMIT_MS), 0);
+	child_fini(&child);
+	close(a[0]), close(a[1]), close(b[0]), close(b[1]), close(inherited);
+}
+
+static void asked_to_end_it_may_tidy_up(void **state)
+{
+	struct child child;
+
+	start(&child,
+	      "trap 'echo tidy >&2; exit 0' TERM; echo up >&2; while :; do sleep 0.01; done", NULL,
+	      0);
+	expect_line(&child, "up");
+	assert_int_equal(child_stop(&child, LIMIT_MS), 0);
+	expect_line(&child, "tidy");
+	assert_string_equal(child_end_text(&child).s, "exit status 0");
+	child_fini(&child);
+}
+
+static void one_that_does_not_end_is_killed(void **state)
+{
+	struct child child;
+
+	start(&child, "trap '' TERM; echo up >&2; while :; do sleep 0.01; done", NULL, 0);
+	expect_line(&child, "up");
+	assert_int_equal(child_stop(&child, 50), -ETIMEDOUT);
+	assert_string_equal(child_end_text(&child).s, "signal 9");
+	assert_int_equal(child_stop(&child, 50), 0);
+	child_fini(&child);
+}
+
+static void signals_of_the_terminal_do_not_reach_it(void **state)
+{
+	struct child child;
+
+	start(&child, "echo up >&2; exec sleep 100", NULL, 0);
+	expect_line(&child, "up");
+	assert_int_equal(getpgid(child.pid), child.pid);
+	child_fini(&child);
+}
+
+/* A process in between, which is killed as we might be. */
+static void it_ends_with_us_even_when_we_are_killed(void **state)
+{
+	int line[2];
+	pid_t middle, helper = 0;
+
+	assert_int_equal(pipe(line), 0);
+	/* What loses its parent becomes ours to wait for. */
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	middle = fork();
+	assert_true(middle >= 0);
+	if (middle == 0) {
+		struct child child;
+
+		start(&child, "exec sleep 100", NULL, 0);
+		if (write(line[1], &child.pid, sizeof(child.pid)) != sizeof(child.pid))
+			_exit(1);
+		pause();
+		_exit(1);
+	}
+	assert_int_equal(read(line[0], &helper, sizeof(helper)), sizeof(helper));
+	kill(middle, SIGKILL);
+	assert_int_equal(waitpid(middle, NULL, 0), middle);
+	assert_int_equal(waitpid(helper, NULL, 0), helper); /* ends the test only if it ends */
+	prctl(PR_SET_CHILD_SUBREAPER, 0);
+	close(line[0]), close(line[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(program_that_is_not_there),
+		cmocka_unit_test(complaints_are_read_line_by_line),
+		cmocka_unit_test(files_are_passed_on_in_order_and_no_others),
+		cmocka_unit_test(asked_to_end_it_may_tidy_up),
+		cmocka_unit_test(one_that_does_not_end_is_killed),
+		cmocka_unit_test(signals_of_the_terminal_do_not_reach_it),
+		cmocka_unit_test(it_ends_with_us_even_when_we_are_killed),
+	};
+
+	return cmocka_run_group_tests_name("child", tests, NULL, NULL);
+}

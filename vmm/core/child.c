@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Helper programs; see child.h. */
+#include "core/child.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "core/text.h"
+
+#define STEP_FIRST_NS (100 * 1000l)
+#define STEP_LAST_NS  (10 * 1000 * 1000l)
+#define NS_PER_MS     1000000u
+
+/* The errno that kept the program from running goes to its parent; end of file says that it runs.
+ */
+static _Noreturn void give_up(int report)
+{
+	const int code = errno;
+
+	/* The pipe is empty and has a reader. */
+	if (write(report, &code, sizeof(code)) != sizeof(code))
+		_exit(126);
+	_exit(127);
+}
+
+/* Between fork and exec: only what is safe in a signal handler. */
+static _Noreturn void become(const char *const argv[], const int fds[], unsigned count,
+			     int complaints, int report, pid_t parent)
+{
+	const int above = CHILD_FIRST_FD + CHILD_FDS_MAX;
+	int safe[CHILD_FDS_MAX];
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* It may have died just before. */
+	if (getppid() != parent)
+		_exit(127);
+	setpgid(0, 0);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+
+	/* Out of the way first: one may lie where another has to go. */
+	complaints = fcntl(complaints, F_DUPFD_CLOEXEC, above);
+	report = fcntl(report, F_DUPFD_CLOEXEC, above);
+	for (unsigned i = 0; i < count; i++)
+		safe[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, above);
+	for (unsigned i = 0; i < count; i++) {
+		if (dup2(safe[i], CHILD_FIRST_FD + (int)i) < 0)
+			give_up(report);
+	}
+	close(STDIN_FILENO);
+	if (open("/dev/null", O_RDWR) != STDIN_FILENO || dup2(STDIN_FILENO, STDOUT_FILENO) < 0 ||
+	    dup2(complaints, STDERR_FILENO) < 0)
+		give_up(report);
+	/* Whatever we were started with is not for the helper: who waits for the end of a pipe
+	 * waits for us. Without the call (before Linux 5.11), what is ours is closed all the same.
+	 */
+	(void)close_range(CHILD_FIRST_FD + count, ~0u, CLOSE_RANGE_CLOEXEC);
+	execvp(argv[0], (char *const *)argv);
+	give_up(report);
+}
+
+int child_start(struct child *child, const char *const argv[], const int fds[], unsigned count)
+{
+	int complaints[2] = { -1, -1 }, report[2] = { -1, -1 };
+	const pid_t parent = getpid();
+	int code = 0, r = 0;
+	pid_t pid = -1;
+
+	assert(count <= CHILD_FDS_MAX);
+	if (pipe2(complaints, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0 ||
+	    (pid = fork()) < 0) {
+		r = -errno;
+	} else if (pid == 0) {
+		become(argv, fds, count, complaints[1], report[1], parent);
+	}
+	close_fd(&complaints[1]);
+	close_fd(&report[1]);
+	if (r == 0 && read(report[0], &code, sizeof(code)) == sizeof(code)) {
+		waitpid(pid, NULL, 0);
+		r = -code;
+	}
+	close_fd(&report[0]);
+	if (r < 0) {
+		close_fd(&complaints[0]);
+		return r;
+	}
+	(void)fcntl(complaints[0], F_SETFL, O_NONBLOCK);
+	*child = (struct child){ .pid = pid, .complaints = complaints[0] };
+	return 0;
+}
+
+bool child_ended(struct child *child)
+{
+	if (child->pid && waitpid(child->pid, &child->status, WNOHANG) == child->pid)
+		child->pid = 0;
+	return !child->pid;
+}
+
+struct child_end child_end_text(const struct child *child)
+{
+	struct child_end end;
+
+	if (WIFSIGNALED(child->status))
+		snprintf(end.s, sizeof(end.s), "signal %d", WTERMSIG(child->status));
+	else
+		snprintf(end.s, sizeof(end.s), "exit status %d", WEXITSTATUS(child->status));
+	return end;
+}
+
+bool child_complaint(struct child *child, char *buf, size_t size)
+{
+	size_t len = 0;
+	bool any = false;
+	char c;
+
+	/* A byte at a time: these lines are few, and the rest of them stays in the pipe. */
+	while (child->complaints > 0 && read(child->complaints, &c, 1) == 1) {
+		any = true;
+		if (c == '\n')
+			break;
+		if (len + 1 < size)
+			buf[len++] = c;
+	}
+	if (!any)
+		return false;
+	buf[len] = '\0';
+	text_clean(buf);
+	return true;
+}
+
+static void wait_for_end(struct child *child)
+{
+	while (waitpid(child->pid, &child->status, 0) < 0 && errno == EINTR)
+		;
+	child->pid = 0;
+}
+
+int child_stop(struct child *child, unsigned limit_ms)
+{
+	uint64_t left = (uint64_t)limit_ms * NS_PER_MS;
+	struct timespec step = { .tv_nsec = STEP_FIRST_NS };
+
+	if (child_ended(child))
+		return 0;
+	kill(child->pid, SIGTERM);
+	while (!child_ended(child)) {
+		if (left < (uint64_t)step.tv_nsec) {
+			child_kill(child);
+			return -ETIMEDOUT;
+		}
+		nanosleep(&step, NULL);
+		left -= (uint64_t)step.tv_nsec;
+		step.tv_nsec = MIN(step.tv_nsec * 2, STEP_LAST_NS);
+	}
+	return 0;
+}
+
+void child_kill(struct child *child)
+{
+	if (child_ended(child))
+		return;
+	kill(child->pid, SIGKILL);
+	wait_for_end(child);
+}
+
+void child_fini(struct child *child)
+{
+	child_kill(child);
+	if (child->complaints > 0)
+		close_fd(&child->complaints);
+	*child = (struct child){ .complaints = -1 };
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A helper program that runs beside the machine for as long as it does: a process of ours with
+ * /dev/null as its standard input and output, whose complaints we read, in a process group of its
+ * own, so that Ctrl-C in the terminal is ours to handle. However this process ends, the helper is
+ * told to end too (SIGTERM).
+ *
+ * One thread at a time; started on the main thread, because the helper ends with the thread that
+ * started it.
+ */
+#ifndef CORE_CHILD_H
+#define CORE_CHILD_H
+
+#include <sys/types.h>
+
+#include "core/util.h"
+
+#define CHILD_FIRST_FD 3 /* the first fd that is passed on */
+#define CHILD_FDS_MAX  8u
+
+struct child {
+	pid_t pid;      /* 0: none, or waited for */
+	int status;     /* as waitpid has it, once it was waited for */
+	int complaints; /* its standard error, not blocking; -1: none */
+};
+
+/*
+ * Starts argv[0], looked for in PATH. The helper has fds[i] as CHILD_FIRST_FD + i and no other file
+ * of ours. -ENOENT and others if it cannot be run; the error chain is not set.
+ */
+int MUST_CHECK child_start(struct child *child, const char *const argv[], const int fds[],
+			   unsigned count);
+
+/* True once it has ended, from when on `status` says how. */
+bool child_ended(struct child *child);
+
+/* "exit status 1", "signal 9", of one that has ended. */
+struct child_end {
+	char s[32];
+};
+struct child_end child_end_text(const struct child *child);
+
+/*
+ * The next line that it complained of, cleaned of what would steer a terminal and cut to `size`;
+ * false if there is none now. What has no newline yet counts as a line.
+ */
+bool child_complaint(struct child *child, char *buf, size_t size);
+
+/*
+ * Asks it to end, waits `limit_ms` for that and then kills it. -ETIMEDOUT if it had to be killed.
+ * None or ended: does nothing.
+ */
+int child_stop(struct child *child, unsigned limit_ms);
+
+/* child_stop without asking. When it returns, the helper reaches no memory or file any more. */
+void child_kill(struct child *child);
+
+void child_fini(struct child *child); /* kills what was not stopped; accepts a zeroed one */
+
+#endif
