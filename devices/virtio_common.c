@@ -86,9 +86,9 @@ void virtio_common_reset(struct virtio_pci *vdev)
 	}
 }
 
-static bool features_acceptable(const struct virtio_pci *vdev)
+static bool features_acceptable(struct virtio_pci *vdev)
 {
-	return !(vdev->driver_features & ~vdev->features) &&
+	return !atomic_load(&vdev->gone) && !(vdev->driver_features & ~vdev->features) &&
 	       vdev->driver_features & 1ull << VIRTIO_F_VERSION_1;
 }
 
@@ -249,6 +249,8 @@ void virtio_common_write(struct virtio_pci *vdev, uint64_t off, unsigned len, ui
 		q = selected_queue(vdev);
 		if (q)
 			vector_write(vdev, &q->vector, (uint16_t)val);
+		if (vdev->started && vdev->class->retarget)
+			vdev->class->retarget(vdev);
 		break;
 	default:
 		if (off >= VIRTIO_PCI_COMMON_Q_SIZE)

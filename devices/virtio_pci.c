@@ -78,11 +78,31 @@ void virtio_pci_publish(struct virtio_pci *vdev, unsigned queue)
 	assert_on_loop(q->loop);
 	if (virtqueue_publish(&q->vq))
 		interrupt(vdev, &q->vector, ISR_QUEUE);
-	if (q->vq.broken && !atomic_exchange(&vdev->needs_reset, true)) {
-		/* [virtio-1.2 2.1.2]; this bit of the ISR is set with MSI-X too [4.1.4.5.1]. */
-		isr_set(vdev, ISR_CONFIG);
-		interrupt(vdev, &vdev->config_vector, ISR_CONFIG);
-	}
+	if (q->vq.broken)
+		virtio_pci_fail(vdev);
+}
+
+void virtio_pci_fail(struct virtio_pci *vdev)
+{
+	if (atomic_exchange(&vdev->needs_reset, true))
+		return;
+	/* [virtio-1.2 2.1.2]; this bit of the ISR is set with MSI-X too [4.1.4.5.1]. */
+	isr_set(vdev, ISR_CONFIG);
+	interrupt(vdev, &vdev->config_vector, ISR_CONFIG);
+}
+
+int virtio_pci_call_fd(struct virtio_pci *vdev, unsigned queue)
+{
+	const unsigned v = atomic_load(&vdev->queues[queue].vector);
+
+	if (!atomic_load(&vdev->msix.enabled) || v == VIRTIO_MSI_NO_VECTOR)
+		return -1;
+	return vdev->msix.vecs[v].eventfd;
+}
+
+void virtio_pci_interrupt(struct virtio_pci *vdev, unsigned queue)
+{
+	interrupt(vdev, &vdev->queues[queue].vector, ISR_QUEUE);
 }
 
 /* --- doorbells --- */
@@ -250,8 +270,10 @@ int virtio_pci_init(struct virtio_pci *vdev, const struct board *board,
 	 * addresses the guest uses, and the bit would only send its drivers through a DMA layer
 	 * with nothing to translate [virtio-1.2 6.1].
 	 */
-	vdev->features = setup->features | 1ull << VIRTIO_F_VERSION_1 |
-			 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX;
+	vdev->features = setup->features | 1ull << VIRTIO_F_VERSION_1;
+	if (!class->retarget)
+		vdev->features |=
+			1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX;
 	vdev->range = (struct bus_range){ .size = VIRTIO_BAR_SIZE, .ops = &bar_ops, .dev = vdev };
 	for (unsigned i = 0; i < setup->queues; i++) {
 		vdev->queues[i].vdev = vdev;
@@ -267,8 +289,10 @@ int virtio_pci_init(struct virtio_pci *vdev, const struct board *board,
 		struct loop_source *doorbell = &vdev->queues[i].doorbell;
 
 		doorbell->fd = sys_eventfd();
-		r = doorbell->fd < 0 ? err_sys(ERR_LIMIT, doorbell->fd, "make a doorbell")
-				     : loop_add(loop, doorbell);
+		if (doorbell->fd < 0)
+			r = err_sys(ERR_LIMIT, doorbell->fd, "make a doorbell");
+		else if (!class->retarget)
+			r = loop_add(loop, doorbell);
 		if (r == 0)
 			vdev->queues[i].loop = loop;
 	}

@@ -39,6 +39,15 @@ struct virtio_class {
 	 */
 	void (*start)(struct virtio_pci *vdev);
 
+	/*
+	 * Set for a class whose queues are served elsewhere: by a process that is handed the
+	 * doorbells and the vectors' eventfds (vhost_user_dev). No loop looks at the queues, and
+	 * the features are what the setup says, those of the rings too. Called on a vCPU with the
+	 * lock held while the device runs, when the eventfds of virtio_pci_call_fd may have
+	 * changed.
+	 */
+	void (*retarget)(struct virtio_pci *vdev);
+
 	/* The rest on the queue's loop. */
 
 	/*
@@ -93,6 +102,7 @@ struct virtio_pci {
 	bool started; /* the queues that are enabled are served */
 
 	atomic_bool needs_reset;
+	atomic_bool gone; /* for good: no driver's features are accepted any more */
 	atomic_uint config_vector;
 
 	pthread_mutex_t intx_lock; /* a leaf: keeps isr and the line's level in step */
@@ -117,5 +127,19 @@ void virtio_pci_reset(struct device *dev);
 /* Shows the driver what was pushed to the queue, with one interrupt if it wants one. On its loop.
  */
 void virtio_pci_publish(struct virtio_pci *vdev, unsigned queue);
+
+/* Asks the driver for a reset: the device cannot go on. Any thread, no lock needed. */
+void virtio_pci_fail(struct virtio_pci *vdev);
+
+/* For queues that are served elsewhere. */
+
+/*
+ * The eventfd by which the queue interrupts without our help, or -1 if there is none now: INTx, or
+ * no vector. With the lock held.
+ */
+int virtio_pci_call_fd(struct virtio_pci *vdev, unsigned queue);
+
+/* Interrupts for the queue as the driver wants it now, for where there was none. Any thread. */
+void virtio_pci_interrupt(struct virtio_pci *vdev, unsigned queue);
 
 #endif

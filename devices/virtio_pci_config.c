@@ -64,8 +64,11 @@ void virtio_pci_config_write(struct pci_dev *pci, unsigned off, unsigned len, ui
 	unsigned bar_len;
 
 	pci_config_write(pci, off, len, val);
-	if (pci_access_hits(off, len, vdev->msix.cap, PCI_CAP_MSIX_SIZEOF))
+	if (pci_access_hits(off, len, vdev->msix.cap, PCI_CAP_MSIX_SIZEOF)) {
 		pci_msix_config_written(&vdev->msix);
+		if (vdev->started && vdev->class->retarget)
+			vdev->class->retarget(vdev);
+	}
 	if (hits_window(vdev, off, len) && window(vdev, &bar_off, &bar_len))
 		virtio_bar_write(vdev, bar_off, bar_len, load_le(window_data(vdev), bar_len));
 

@@ -357,6 +357,10 @@ static void *serve(void *arg)
 	struct vhost_backend *b = arg;
 	bool connected = true;
 
+	if (b->listen_fd) {
+		b->own_fd = accept(b->listen_fd, NULL, NULL);
+		MUST(b->own_fd >= 0);
+	}
 	while (connected && !atomic_load(&b->stopping)) {
 		struct pollfd p[2 + VHOST_BACKEND_QUEUES] = {
 			{ .fd = b->own_fd, .events = POLLIN },
@@ -385,9 +389,9 @@ static void *serve(void *arg)
 
 void vhost_backend_start(struct vhost_backend *b)
 {
-	int fds[2];
+	int fds[2] = { -1, -1 };
 
-	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+	MUST(b->listen_fd || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
 	b->fd = fds[0];
 	b->own_fd = fds[1];
 	b->wake_fd = sys_eventfd();

@@ -17,9 +17,10 @@
 #define VHOST_BACKEND_SECTORS  64u
 #define VHOST_BACKEND_QUEUES   2u
 #define VHOST_BACKEND_REQUESTS 41u /* one more than the highest */
-#define VHOST_BACKEND_FEATURES                                                                \
-	(1ull << 32 | 1ull << VIRTIO_RING_F_EVENT_IDX | 1ull << VIRTIO_RING_F_INDIRECT_DESC | \
-	 1ull << VIRTIO_BLK_F_FLUSH | 1ull << VIRTIO_BLK_F_CONFIG_WCE | 1ull << 30)
+#define VHOST_BACKEND_FEATURES                                                                    \
+	(1ull << 32 | 1ull << VIRTIO_RING_F_EVENT_IDX | 1ull << VIRTIO_RING_F_INDIRECT_DESC |     \
+	 1ull << VIRTIO_BLK_F_FLUSH | 1ull << VIRTIO_BLK_F_CONFIG_WCE | 1ull << VIRTIO_BLK_F_MQ | \
+	 1ull << 30)
 
 /* What it does wrong, in the reply to `fault_at`, or instead of one. */
 enum vhost_fault {
@@ -50,7 +51,9 @@ struct vhost_backend {
 	atomic_uint fault_at;
 	atomic_bool hold; /* takes requests, and does not complete them */
 
-	int fd; /* the other end, for the front-end */
+	int listen_fd; /* 0: a socket pair; else a connection to here is waited for */
+
+	int fd; /* the other end of the pair, for the front-end */
 	/* For the test, once nothing happens any more. */
 	atomic_uint seen[VHOST_BACKEND_REQUESTS]; /* messages, by request */
 	atomic_uint served, flushes, kicks;

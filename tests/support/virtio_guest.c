@@ -115,6 +115,7 @@ void virtio_guest_init(struct virtio_guest *g)
 	kvm.refuse_doorbells = false;
 	memset(kvm.level, 0, sizeof(kvm.level));
 	guest_mem_init(&g->mem);
+	g->mem.shared = true; /* so that any kind of device can use it */
 	must(guest_mem_add(&g->mem, 0, VIRTIO_GUEST_RAM));
 	must(irq_init(&g->irq, VM_FD));
 	bus_init(&g->pio);

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtio device behind a vhost-user back end; see vhost_user_dev.h. On the device's loop, but for
+ * the operations that a vCPU calls with the device's lock held: those wait for it.
+ * [QEMU: docs/interop/vhost-user.rst, Ring states]
+ */
+#include "devices/vhost_user_dev.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "core/child.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/sys.h"
+#include "devices/vhost_user_server.h"
+
+#define STEP_FIRST_NS (20 * 1000l)
+#define STEP_LAST_NS  (5 * 1000 * 1000l)
+#define NS_PER_MS     1000000u
+
+/* A process is gone a little later than its connection. */
+#define END_LIMIT_MS 200u
+
+#define LINE_MAX 256
+
+/* --- waiting: in steps that grow, for at most so long --- */
+
+struct patience {
+	uint64_t left_ns;
+	struct timespec step;
+};
+
+static struct patience patience(unsigned limit_ms)
+{
+	return (struct patience){ (uint64_t)limit_ms * NS_PER_MS, { .tv_nsec = STEP_FIRST_NS } };
+}
+
+static bool wait_step(struct patience *p)
+{
+	if (p->left_ns < (uint64_t)p->step.tv_nsec)
+		return false;
+	nanosleep(&p->step, NULL);
+	p->left_ns -= (uint64_t)p->step.tv_nsec;
+	p->step.tv_nsec = MIN(p->step.tv_nsec * 2, STEP_LAST_NS);
+	return true;
+}
+
+/* --- the connection --- */
+
+static void tell_complaints(struct vhost_user_dev *dev)
+{
+	char line[LINE_MAX];
+
+	while (dev->backend.child && child_complaint(dev->backend.child, line, sizeof(line)))
+		log_limited(LOG_WARN, "%s: %s", dev->backend.vu.name, line);
+}
+
+static void complaints_ready(struct loop_source *source)
+{
+	struct vhost_user_dev *dev = container_of(source, struct vhost_user_dev, complaints);
+	struct pollfd p = { .fd = source->fd, .events = POLLIN };
+
+	tell_complaints(dev);
+	/* At the end of the process there is nothing more to come. */
+	if (poll(&p, 1, 0) == 1 && p.revents & POLLHUP)
+		loop_remove(dev->loop, source);
+}
+
+static bool connected(const struct vhost_user_dev *dev)
+{
+	return dev->backend.vu.fd >= 0;
+}
+
+static void disconnect(struct vhost_user_dev *dev)
+{
+	if (!connected(dev))
+		return;
+	loop_remove(dev->loop, &dev->link);
+	vhost_user_close(&dev->backend.vu);
+	for (unsigned i = 0; i < dev->vdev.queue_count; i++)
+		dev->rings[i].started = false;
+}
+
+static void give_up(struct vhost_user_dev *dev)
+{
+	atomic_store(&dev->vdev.gone, true);
+	virtio_pci_fail(&dev->vdev);
+}
+
+void vhost_user_dev_lose(struct vhost_user_dev *dev)
+{
+	struct patience p = patience(END_LIMIT_MS);
+	struct child *child = dev->backend.child;
+	const char *name = dev->backend.vu.name;
+
+	disconnect(dev);
+	while (child && !child_ended(child) && wait_step(&p))
+		;
+	tell_complaints(dev);
+	if (child && child_ended(child)) {
+		log_error("%s has ended (%s); the guest's device is gone for this run", name,
+			  child_end_text(child).s);
+		give_up(dev);
+	} else if (dev->backend.server < 0) {
+		log_error("%s; the guest's device is gone for this run", err_text());
+		give_up(dev);
+	} else {
+		log_error("%s; the guest's device works again after a reset", err_text());
+		virtio_pci_fail(&dev->vdev);
+	}
+}
+
+/* It is never the back end that begins: it has come to an end, or lost its way. */
+static void link_ready(struct loop_source *source)
+{
+	struct vhost_user_dev *dev = container_of(source, struct vhost_user_dev, link);
+	char c;
+
+	if (recv(source->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
+		err_set(ERR_HOST, -EPROTO, "%s sent a message that nobody asked for",
+			dev->backend.vu.name);
+	else
+		err_set(ERR_HOST, -ECONNRESET, "%s closed the connection", dev->backend.vu.name);
+	vhost_user_dev_lose(dev);
+}
+
+static int watch_link(struct vhost_user_dev *dev)
+{
+	dev->link = (struct loop_source){ dev->backend.vu.fd, link_ready };
+	return loop_add(dev->loop, &dev->link);
+}
+
+static int connect_again(struct vhost_user_dev *dev)
+{
+	struct vhost_user *vu = &dev->backend.vu;
+	int r = vhost_user_connect(dev->backend.server);
+
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "%s: connect again", vu->name);
+	r = vhost_user_open(vu, r, vu->name, dev->needed, dev->timeout_ms);
+	if (r == 0)
+		r = vhost_user_set_mem(vu, dev->vdev.pci.board->mem);
+	if (r == 0)
+		r = watch_link(dev);
+	return r;
+}
+
+/* After a loss. If it answers, nothing of the old connection is in flight any more. */
+static void regain(struct vhost_user_dev *dev)
+{
+	if (connected(dev) || dev->closing || atomic_load(&dev->vdev.gone))
+		return;
+	if (connect_again(dev) == 0) {
+		log_info("%s is connected again", dev->backend.vu.name);
+		return;
+	}
+	/* It must not write to the guest's memory after the reset. */
+	vhost_user_close(&dev->backend.vu);
+	if (dev->backend.child)
+		child_kill(dev->backend.child);
+	log_error("%s; the guest's device is gone for this run", err_text());
+	give_up(dev);
+}
+
+/* --- interrupts --- */
+
+static void relay_ready(struct loop_source *source)
+{
+	struct vhost_user_dev_ring *ring = container_of(source, struct vhost_user_dev_ring, relay);
+
+	sys_eventfd_drain(source->fd);
+	virtio_pci_interrupt(&ring->dev->vdev, (unsigned)(ring - ring->dev->rings));
+}
+
+static int call_fd(struct vhost_user_dev *dev, unsigned queue)
+{
+	int fd = virtio_pci_call_fd(&dev->vdev, queue);
+
+	return fd >= 0 ? fd : dev->rings[queue].relay.fd;
+}
+
+static void retarget_on_loop(void *arg)
+{
+	struct vhost_user_dev *dev = arg;
+
+	for (unsigned i = 0; i < dev->vdev.queue_count; i++) {
+		struct vhost_user_dev_ring *ring = &dev->rings[i];
+		const int fd = call_fd(dev, i);
+
+		if (!ring->started || fd == ring->call_fd)
+			continue;
+		ring->call_fd = fd;
+		if (vhost_user_set_call(&dev->backend.vu, i, fd) < 0)
+			vhost_user_dev_lose(dev);
+	}
+}
+
+void vhost_user_dev_retarget(struct virtio_pci *vdev)
+{
+	struct vhost_user_dev *dev = vhost_user_dev_of(vdev);
+
+	loop_call(dev->loop, retarget_on_loop, dev);
+}
+
+/* --- start and stop --- */
+
+static int start_ring(struct vhost_user_dev *dev, unsigned queue)
+{
+	const struct virtio_queue *q = &dev->vdev.queues[queue];
+	struct vhost_user_dev_ring *ring = &dev->rings[queue];
+	const struct vhost_user_ring programmed = {
+		.size = q->size,
+		.desc = q->desc,
+		.avail = q->avail,
+		.used = q->used,
+		.kick_fd = q->doorbell.fd,
+		.call_fd = ring->call_fd = call_fd(dev, queue),
+	};
+	int r = vhost_user_start_ring(&dev->backend.vu, queue, &programmed);
+
+	ring->started = r == 0;
+	return r;
+}
+
+static void start_on_loop(void *arg)
+{
+	struct vhost_user_dev *dev = arg;
+	int r;
+
+	regain(dev);
+	if (!connected(dev)) {
+		virtio_pci_fail(&dev->vdev);
+		return;
+	}
+	r = vhost_user_set_features(&dev->backend.vu, dev->vdev.driver_features);
+	for (unsigned i = 0; i < dev->vdev.queue_count && r == 0; i++) {
+		if (dev->vdev.queues[i].enabled)
+			r = start_ring(dev, i);
+	}
+	if (r < 0)
+		vhost_user_dev_lose(dev);
+}
+
+void vhost_user_dev_start(struct virtio_pci *vdev)
+{
+	struct vhost_user_dev *dev = vhost_user_dev_of(vdev);
+
+	loop_call(dev->loop, start_on_loop, dev);
+}
+
+/* Whether the device has used all that the driver made available, both in guest memory. */
+static bool drained(const struct virtio_queue *q)
+{
+	return __atomic_load_n(&q->vq.avail->idx, __ATOMIC_ACQUIRE) ==
+	       __atomic_load_n(&q->vq.used->idx, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * A back end may answer the stop of a ring while requests of it are in flight (the storage daemon
+ * does, and even breaks down when they end), so they have to end first. A guest that goes on adding
+ * to the ring while it resets the device has only itself to blame.
+ */
+static int drain(struct vhost_user_dev *dev, unsigned queue)
+{
+	const struct virtio_queue *q = &dev->vdev.queues[queue];
+	struct patience p = patience(dev->stop_limit_ms);
+	struct pollfd link = { .fd = dev->backend.vu.fd, .events = POLLIN };
+
+	/* What was added and not rung for yet counts, too. */
+	sys_eventfd_signal(q->doorbell.fd);
+	while (!drained(q)) {
+		if (poll(&link, 1, 0) != 0)
+			return err_set(ERR_HOST, -ECONNRESET, "%s closed the connection",
+				       dev->backend.vu.name);
+		if (!wait_step(&p))
+			return err_set(ERR_HOST, -ETIMEDOUT,
+				       "%s does not finish its requests in %u ms",
+				       dev->backend.vu.name, dev->stop_limit_ms);
+	}
+	return 0;
+}
+
+void vhost_user_dev_stop(struct virtio_pci *vdev, unsigned queue)
+{
+	struct vhost_user_dev *dev = vhost_user_dev_of(vdev);
+	struct vhost_user_dev_ring *ring = &dev->rings[queue];
+	uint16_t base;
+
+	if (ring->started) {
+		int r = drain(dev, queue);
+
+		if (r == 0)
+			r = vhost_user_stop_ring(&dev->backend.vu, queue, &base);
+		ring->started = false;
+		if (r < 0)
+			vhost_user_dev_lose(dev);
+	}
+	regain(dev);
+	/* What it interrupted for is not for the next driver. */
+	sys_eventfd_drain(ring->relay.fd);
+}
+
+/* --- life --- */
+
+int vhost_user_dev_init(struct vhost_user_dev *dev, const struct board *board,
+			const struct virtio_class *class, const struct virtio_setup *setup,
+			uint64_t needed, struct vhost_user_backend *backend)
+{
+	int r;
+
+	assert(setup->loop_count == 1 && class->retarget);
+	dev->backend = *backend;
+	*backend = (struct vhost_user_backend){ .vu.fd = -1, .server = -1 };
+	dev->loop = setup->loops;
+	dev->needed = needed;
+	dev->timeout_ms = dev->backend.vu.timeout_ms;
+	dev->stop_limit_ms = VHOST_USER_STOP_LIMIT_MS;
+	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
+		dev->rings[i] = (struct vhost_user_dev_ring){ dev, { -1, relay_ready }, false, -1 };
+	r = virtio_pci_init(&dev->vdev, board, class, setup);
+	if (r == 0)
+		r = vhost_user_set_mem(&dev->backend.vu, board->mem);
+	for (unsigned i = 0; i < setup->queues && r == 0; i++) {
+		struct loop_source *relay = &dev->rings[i].relay;
+
+		relay->fd = sys_eventfd();
+		r = relay->fd < 0 ? err_sys(ERR_LIMIT, relay->fd, "make an eventfd")
+				  : loop_add(dev->loop, relay);
+	}
+	if (r == 0 && dev->backend.child) {
+		dev->complaints =
+			(struct loop_source){ dev->backend.child->complaints, complaints_ready };
+		r = loop_add(dev->loop, &dev->complaints);
+	}
+	/* Last: from here on the loop has it. */
+	return r < 0 ? r : watch_link(dev);
+}
+
+static void leave_loop(void *arg)
+{
+	struct vhost_user_dev *dev = arg;
+
+	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX && dev->rings[i].relay.fd >= 0; i++)
+		loop_remove(dev->loop, &dev->rings[i].relay);
+	if (dev->backend.child)
+		loop_remove(dev->loop, &dev->complaints);
+	if (connected(dev))
+		loop_remove(dev->loop, &dev->link);
+	dev->closing = true;
+}
+
+void vhost_user_dev_fini(struct vhost_user_dev *dev)
+{
+	if (!dev->loop)
+		return;
+	loop_call(dev->loop, leave_loop, dev);
+	virtio_pci_fini(&dev->vdev);
+	vhost_user_close(&dev->backend.vu);
+	close_fd(&dev->backend.server);
+	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
+		close_fd(&dev->rings[i].relay.fd);
+	dev->loop = NULL;
+}
