@@ -14,21 +14,6 @@
 #include "core/log.h"
 #include "core/sys.h"
 
-/*
- * Image formats that are taken for raw disks most often; every cloud image called *.img is one. The
- * content only ever makes us refuse: it is the guest's to write.
- */
-static const struct {
-	const char *name;
-	unsigned len;
-	uint8_t magic[8];
-} formats[] = {
-	{ "qcow2", 4, { 'Q', 'F', 'I', 0xfb } },
-	{ "VMDK", 4, { 'K', 'D', 'M', 'V' } },
-	{ "VHDX", 8, { 'v', 'h', 'd', 'x', 'f', 'i', 'l', 'e' } },
-	{ "VHD", 8, { 'c', 'o', 'n', 'e', 'c', 't', 'i', 'x' } },
-};
-
 /* FNV-1a. */
 static uint64_t hash_path(const char *path)
 {
@@ -95,24 +80,6 @@ static int disk_size(int fd, const char *path, const struct stat *st, uint64_t *
 		return -EINVAL;
 	}
 	*ret_size = size;
-	return 0;
-}
-
-static int check_format(int fd, const char *path)
-{
-	uint8_t start[8];
-	int r = sys_pread_full(fd, start, sizeof(start), 0);
-
-	if (r < 0)
-		return err_sys(ERR_FILE, r, "read disk '%s'", path);
-	for (unsigned i = 0; i < ARRAY_SIZE(formats); i++) {
-		if (memcmp(start, formats[i].magic, formats[i].len))
-			continue;
-		err_set(ERR_FILE, -EINVAL, "disk '%s' is a %s image, not a raw disk", path,
-			formats[i].name);
-		err_hint("convert it: qemu-img convert -O raw '%s' disk.raw", path);
-		return -EINVAL;
-	}
 	return 0;
 }
 
@@ -202,8 +169,6 @@ int blk_file_open(struct blk_file *file, const char *path, bool read_only, enum 
 	if (fstat(fd, &st) < 0)
 		return err_sys(ERR_FILE, -errno, "open disk '%s'", path);
 	r = disk_size(fd, path, &st, &size);
-	if (r == 0)
-		r = check_format(fd, path);
 	if (r == 0)
 		r = lock_disk(fd, path, read_only);
 	if (r < 0)

@@ -40,6 +40,7 @@ struct fw_cfg;
 struct acpi_tables;
 struct ich9_lpc;
 struct smbios_tables;
+struct storage_daemon;
 struct vfio_host;
 struct vfio_iommu;
 struct vfio_pin;
@@ -81,6 +82,7 @@ struct machine {
 	struct vfio_pin *pin;     /* NULL: not begun */
 	struct loop_source pinned;
 	struct blk_file disk_files[OPTIONS_DISKS_MAX]; /* until its device takes it over */
+	struct storage_daemon *disk_daemons[OPTIONS_DISKS_MAX]; /* NULL: served by us */
 	struct vfio_rom_file roms[OPTIONS_GPUS_MAX];
 	struct loop disk_loops[OPTIONS_DISKS_MAX][MACHINE_DISK_THREADS_MAX];
 	unsigned disk_loop_counts[OPTIONS_DISKS_MAX];
@@ -186,6 +188,7 @@ void machine_fini_ram(struct machine *machine);
 int MUST_CHECK machine_add_chipset(struct machine *machine);
 int MUST_CHECK machine_add_gpus(struct machine *machine);
 int MUST_CHECK machine_add_disks(struct machine *machine);
+unsigned machine_disk_queues(const struct machine *machine, const struct options_disk *disk);
 void machine_remove_disks(struct machine *machine); /* their loops, after the devices */
 
 /*

@@ -13,9 +13,11 @@
 #include "devices/pci_bridge.h"
 #include "devices/q35_host.h"
 #include "devices/rtc_cmos.h"
+#include "devices/vhost_user_blk.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_rng.h"
 #include "machine.h"
+#include "storage_daemon.h"
 #include "vfio/iommu.h"
 #include "vfio/vfio_pci.h"
 #include "x86_64/layout.h"
@@ -238,7 +240,7 @@ int machine_add_gpus(struct machine *machine)
 }
 
 /* A queue for each vCPU, so that none waits for another's lock, as long as that pays. */
-static unsigned disk_queues(const struct machine *machine, const struct options_disk *disk)
+unsigned machine_disk_queues(const struct machine *machine, const struct options_disk *disk)
 {
 	return disk->queues ? disk->queues : MIN(machine->options->cpus, DISK_QUEUES_AUTO_MAX);
 }
@@ -276,8 +278,8 @@ static int start_disk_loop(struct machine *machine, unsigned disk)
 static int add_disk(struct machine *machine, const struct options_disk *disk)
 {
 	const unsigned i = machine->disk_count++;
-	const unsigned queues = disk_queues(machine, disk);
-	const struct virtio_blk_options config = {
+	const unsigned queues = machine_disk_queues(machine, disk);
+	struct virtio_blk_options config = {
 		.path = disk->file,
 		.file = &machine->disk_files[i],
 		.serial = disk->serial[0] ? disk->serial : NULL,
@@ -288,9 +290,16 @@ static int add_disk(struct machine *machine, const struct options_disk *disk)
 	struct pci_dev *dev;
 	int r = 0;
 
+	/* One that the storage daemon serves has little to do here. */
+	if (machine->disk_daemons[i])
+		config.loop_count = 1;
 	for (unsigned k = 0; k < config.loop_count && r == 0; k++)
 		r = start_disk_loop(machine, i);
-	if (r == 0)
+	if (r == 0 && machine->disk_daemons[i])
+		r = vhost_user_blk_create(&machine->board, config.loops,
+					  storage_daemon_backend(machine->disk_daemons[i]), queues,
+					  &dev);
+	else if (r == 0)
 		r = virtio_blk_create(&machine->board, &config, &dev);
 	if (r == 0)
 		add_pci(machine, dev, SLOT_FIRST_DISK + i);

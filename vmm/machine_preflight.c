@@ -12,6 +12,7 @@
 #include "core/sys.h"
 #include "firmware-loader/fw_descriptor.h"
 #include "machine.h"
+#include "storage_daemon.h"
 #include "vfio/iommu.h"
 #include "x86_64/layout.h"
 
@@ -20,9 +21,17 @@ int machine_open_disks(struct machine *machine)
 	const struct options *options = machine->options;
 	int r = 0;
 
-	for (unsigned i = 0; i < options->disk_count && r == 0; i++)
-		r = blk_file_open(&machine->disk_files[i], options->disks[i].file,
-				  options->disks[i].readonly, options->disks[i].cache);
+	for (unsigned i = 0; i < options->disk_count && r == 0; i++) {
+		const struct options_disk *disk = &options->disks[i];
+
+		r = blk_format_check(disk->file, disk->format);
+		if (r == 0 && storage_daemon_serves(disk))
+			r = storage_daemon_start(disk, machine_disk_queues(machine, disk),
+						 &machine->disk_daemons[i]);
+		else if (r == 0)
+			r = blk_file_open(&machine->disk_files[i], disk->file, disk->readonly,
+					  disk->cache);
+	}
 	return r;
 }
 
@@ -31,6 +40,10 @@ void machine_close_disks(struct machine *machine)
 	/* Those that a device has taken over are zeroed. */
 	for (unsigned i = 0; i < ARRAY_SIZE(machine->disk_files); i++)
 		blk_file_close(&machine->disk_files[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(machine->disk_daemons); i++) {
+		storage_daemon_stop(machine->disk_daemons[i]);
+		machine->disk_daemons[i] = NULL;
+	}
 }
 
 int machine_open_roms(struct machine *machine)

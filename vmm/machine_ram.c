@@ -44,12 +44,23 @@ static int add_banks(struct machine *machine)
 	return r;
 }
 
+/* Who serves a disk in another process reads and writes guest RAM. */
+static bool served_elsewhere(const struct machine *machine)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(machine->disk_daemons); i++) {
+		if (machine->disk_daemons[i])
+			return true;
+	}
+	return false;
+}
+
 static int add_memory(struct machine *machine, uint64_t page_size)
 {
 	struct guest_mem *mem = &machine->mem;
 
 	guest_mem_init(mem);
 	mem->page_size = page_size;
+	mem->shared = served_elsewhere(machine);
 	mem->small_pages = machine->options->hugepages == HUGEPAGES_OFF;
 	place_memory(machine);
 	return add_banks(machine);

@@ -201,19 +201,6 @@ static void not_whole_sectors(void **state)
 	assert_refused(*state, false, "has 1000 bytes, not a multiple of 512");
 }
 
-static void other_image_formats(void **state)
-{
-	make_image(*state, MiB, "QFI\xfb", 0600);
-	assert_refused(*state, false, "is a qcow2 image");
-	assert_non_null(strstr(err_hint_text(), "qemu-img convert"));
-	make_image(*state, MiB, "KDMV", 0600);
-	assert_refused(*state, true, "is a VMDK image");
-	make_image(*state, MiB, "vhdxfile", 0600);
-	assert_refused(*state, true, "is a VHDX image");
-	make_image(*state, MiB, "conectix", 0600);
-	assert_refused(*state, true, "is a VHD image");
-}
-
 static void no_permission(void **state)
 {
 	pid_t child;
@@ -316,7 +303,6 @@ int main(void)
 		TEST(pipe_does_not_block),
 		TEST(empty),
 		TEST(not_whole_sectors),
-		TEST(other_image_formats),
 		TEST(no_permission),
 		TEST(writable_disk_is_not_shared),
 		TEST(read_only_disk_is_shared_by_readers),

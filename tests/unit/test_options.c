@@ -80,6 +80,10 @@ static void describe(const struct options *o, char line[1024])
 		    o->disks[i].serial[0] ? " serial " : "", o->disks[i].serial);
 		if (o->disks[i].cache != BLK_CACHE_WRITEBACK)
 			add(line, o->disks[i].cache == BLK_CACHE_DIRECT ? " direct" : " unsafe");
+		if (o->disks[i].snapshot)
+			add(line, " snapshot");
+		if (o->disks[i].format)
+			add(line, " format %s", blk_format_name(o->disks[i].format));
 		if (o->disks[i].queues)
 			add(line, " %u queues", o->disks[i].queues);
 		add(line, "; ");
@@ -163,6 +167,13 @@ static const struct golden good[] = {
 	{ "--disk a.img,cache=direct,ro --disk b,cache=unsafe --disk c,cache=writeback",
 	  "disk 'a.img' ro direct; disk 'b' unsafe; disk 'c'; 2 cpus, 4096M" },
 	{ "--disk a.img,queues=64", "disk 'a.img' 64 queues; 2 cpus, 4096M" },
+	{ "--disk a.qcow2", "disk 'a.qcow2'; 2 cpus, 4096M" },
+	{ "--disk a.img,format=qcow2,ro", "disk 'a.img' ro format qcow2; 2 cpus, 4096M" },
+	{ "--disk a.img,snapshot", "disk 'a.img' snapshot; 2 cpus, 4096M" },
+	{ "--disk a.qcow2,snapshot,format=raw",
+	  "disk 'a.qcow2' snapshot format raw; 2 cpus, 4096M" },
+	{ "--disk a.qcow2,format=raw,serial=x",
+	  "disk 'a.qcow2' serial x format raw; 2 cpus, 4096M" },
 	{ "--disk a.img,serial=x,ro,ro", "disk 'a.img' ro serial x; 2 cpus, 4096M" },
 	{ "--disk a.img,serial=12345678901234567890",
 	  "disk 'a.img' serial 12345678901234567890; 2 cpus, 4096M" },
@@ -484,6 +495,17 @@ static const struct golden bad[] = {
 	  "visible ASCII characters" },
 	{ "--disk a,serial=\303\244", "--disk a: '\303\244' cannot be a serial number; serial=TEXT "
 				      "takes 1 to 20 visible ASCII characters" },
+	{ "--disk a,format=luks", "--disk a: there is no format 'luks'; format= takes raw, qcow2, "
+				  "vmdk, vdi, vhdx or vpc" },
+	{ "--disk a,format=raw,format=raw", "--disk a: format is given twice" },
+	{ "--disk a,ro,snapshot", "--disk a: ro and snapshot exclude each other" },
+	{ "--disk a.vdi,snapshot", "--disk a.vdi: snapshot is for raw and qcow2" },
+	{ "--disk a.qcow2,serial=x",
+	  "--disk a.qcow2: serial is for raw disks only; such an image is served by "
+	  "qemu-storage-daemon, which gives all its disks the same" },
+	{ "--disk a,serial=x,snapshot",
+	  "--disk a: serial is for raw disks only; a snapshot is served by "
+	  "qemu-storage-daemon, which gives all its disks the same" },
 	{ "--disk a,serial=x,serial=y", "--disk a: serial is given twice" },
 	{ "--disk a,serial=x --disk b,serial=x", "--disk b: a has the serial number 'x' already" },
 	{ "--disk 1 --disk 2 --disk 3 --disk 4 --disk 5 --disk 6 --disk 7 --disk 8 --disk 9 --disk "

@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/util.h"
 #include "devices/blk_file.h"
+#include "devices/blk_format.h"
 #include "placement.h"
 #include "vfio/clique.h"
 #include "vfio/iommu_kind.h"
@@ -80,6 +81,8 @@ struct options_disk {
 	char file[PATH_MAX];
 	bool readonly;
 	enum blk_cache cache;
+	bool snapshot; /* what the guest writes is thrown away */
+	enum blk_format format;
 	unsigned queues;                     /* 0: as many as make sense */
 	char serial[OPTIONS_SERIAL_MAX + 1]; /* "": none */
 };

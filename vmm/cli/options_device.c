@@ -267,6 +267,45 @@ static int parse_cache(struct options_disk *disk, const char *name)
 		       name);
 }
 
+static int parse_format(struct options_disk *disk, const char *text)
+{
+	const enum blk_format format = blk_format_of(text);
+	int r;
+
+	if (disk->format)
+		return err_set(ERR_USAGE, -EINVAL, "--disk %s: format is given twice", disk->file);
+	if (format == BLK_FORMAT_BY_NAME) {
+		r = err_set(ERR_USAGE, -EINVAL, "--disk %s: there is no format '%s'", disk->file,
+			    text);
+		err_hint("format= takes raw, qcow2, vmdk, vdi, vhdx or vpc");
+		return r;
+	}
+	disk->format = format;
+	return 0;
+}
+
+/* What goes together, and what the storage daemon cannot do. */
+static int check_disk(const struct options_disk *disk)
+{
+	const enum blk_format format = disk->format ? disk->format : blk_format_of_file(disk->file);
+	int r;
+
+	if (disk->snapshot && disk->readonly)
+		return err_set(ERR_USAGE, -EINVAL, "--disk %s: ro and snapshot exclude each other",
+			       disk->file);
+	if (disk->snapshot && format != BLK_FORMAT_RAW && format != BLK_FORMAT_QCOW2)
+		return err_set(ERR_USAGE, -EINVAL, "--disk %s: snapshot is for raw and qcow2",
+			       disk->file);
+	if (disk->serial[0] && (disk->snapshot || format != BLK_FORMAT_RAW)) {
+		r = err_set(ERR_USAGE, -EINVAL, "--disk %s: serial is for raw disks only",
+			    disk->file);
+		err_hint("%s is served by qemu-storage-daemon, which gives all its disks the same",
+			 disk->snapshot ? "a snapshot" : "such an image");
+		return r;
+	}
+	return 0;
+}
+
 int options_parse_disk(struct options *options, const char *value)
 {
 	struct options_disk *disk = &options->disks[options->disk_count];
@@ -294,8 +333,14 @@ int options_parse_disk(struct options *options, const char *value)
 			r = parse_cache(disk, text);
 			if (r < 0)
 				return r;
+		} else if ((text = options_value_property(part, "format"))) {
+			r = parse_format(disk, text);
+			if (r < 0)
+				return r;
 		} else if (strcmp(part, "ro") == 0) {
 			disk->readonly = true;
+		} else if (strcmp(part, "snapshot") == 0) {
+			disk->snapshot = true;
 		} else {
 			r = err_set(ERR_USAGE, -EINVAL, "--disk %s: '%s' is not understood",
 				    disk->file, part);
@@ -304,6 +349,9 @@ int options_parse_disk(struct options *options, const char *value)
 			return r;
 		}
 	}
+	r = check_disk(disk);
+	if (r < 0)
+		return r;
 	for (const struct options_disk *other = options->disks; other != disk; other++) {
 		if (strcmp(other->file, disk->file) == 0)
 			return err_set(ERR_USAGE, -EINVAL, "--disk: %s is given twice", disk->file);

@@ -49,6 +49,9 @@ static const char gpu_page[] =
 static const char disk_page[] =
 "--disk FILE[,PROPERTY]...         a disk: image or block device (up to 12)\n"
 "    ro                            the guest can only read it\n"
+"    snapshot                      what the guest writes is thrown away\n"
+"    format=FORMAT                 raw, qcow2, vmdk, vdi, vhdx or vpc (default:\n"
+"                                  as the name ends, else raw)\n"
 "    serial=TEXT                   what it tells as its serial number\n"
 "    cache=writeback|direct|unsafe through the host's memory (default), past it,\n"
 "                                  or through it and flushes do nothing\n"
