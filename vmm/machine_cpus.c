@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The machine's vCPUs, from the options to threads that wait for their start. Main thread. */
+#include <errno.h>
+#include <sched.h>
+
 #include "core/arch.h"
+#include "core/err.h"
 #include "machine.h"
 
 /*
@@ -19,6 +23,24 @@ static struct arch_topology topology_of(const struct machine *machine)
 	return t;
 }
 
+/* A vCPU that does not give its CPU back when idle would hold up the others on it. */
+static int check_host_cpus(unsigned count)
+{
+	cpu_set_t allowed;
+	int have;
+
+	CPU_ZERO(&allowed);
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
+		return err_sys(ERR_HOST, -errno, "ask which CPUs this process may use");
+	have = CPU_COUNT(&allowed);
+	if (count <= (unsigned)have)
+		return 0;
+	err_set(ERR_LIMIT, -EINVAL,
+		"--dedicated: %u vCPUs need a CPU each, and this process may use %d", count, have);
+	err_hint("give --cpus %d, or let it use more of the host's", have);
+	return -EINVAL;
+}
+
 int machine_describe_cpus(struct machine *machine)
 {
 	const struct options *options = machine->options;
@@ -26,7 +48,15 @@ int machine_describe_cpus(struct machine *machine)
 	machine->cpu_config = (struct arch_cpu_config){
 		.topology = topology_of(machine),
 		.hide_hypervisor = options->hide_hypervisor,
+		.hyperv = options->hyperv,
+		.dedicated = options->dedicated,
 	};
+	if (options->dedicated) {
+		int r = check_host_cpus(options->cpus);
+
+		if (r < 0)
+			return r;
+	}
 	if (options->cpu_features[0])
 		machine->cpu_config.features = options->cpu_features;
 	if (options->hypervisor_vendor[0])

@@ -2,6 +2,7 @@
 /* vCPU threads: pause, resume and stop at any moment, start of the other processors, CPUID. */
 #include "guest.h"
 
+#include <linux/kvm.h>
 #include <time.h>
 
 #define CPUS         4u
@@ -15,6 +16,13 @@
 #define LEAF_HYPERVISOR 0x40000000
 #define LEAF_ENCRYPTION 0x8000001f
 #define LEAF_SIZES      0x80000008
+
+/* [Hyper-V-TLFS 3 Hypercall Interface, 13.1 Guest Crash Enlightenment] */
+#define HV_X64_MSR_VP_INDEX  0x40000002
+#define HV_X64_MSR_RESET     0x40000003
+#define HV_X64_MSR_CRASH_P0  0x40000100
+#define HV_X64_MSR_CRASH_CTL 0x40000105
+#define HV_CRASH_NOTIFY      (1ull << 63)
 
 static uint64_t now_ms(void)
 {
@@ -286,6 +294,59 @@ static void cpuid_tells_another_vendor_and_then_of_kvm(void **state)
 	assert_true(regs[0] != 0); /* its features */
 }
 
+static void dedicated_vcpus_halt_in_the_guest_and_are_paused_all_the_same(void **state)
+{
+	struct guest *guest = *state;
+
+	guest->cpu.dedicated = true;
+	guest_init(guest, guest_image_real_mode, 1);
+	guest_start(guest);
+	while (guest_report(guest) != 42)
+		;
+	/* Now it halts with interrupts off: nothing but a kick gets it out. */
+	for (unsigned i = 0; i < 20; i++) {
+		usleep(1000);
+		guest_pause(guest);
+		guest_resume(guest);
+	}
+}
+
+static void dedicated_vcpus_are_told_of_it(void **state)
+{
+	struct guest *guest = *state;
+	uint32_t regs[4];
+
+	guest->cpu.dedicated = true;
+	agent_start(guest, 1);
+	agent_cpuid(guest, LEAF_HYPERVISOR + 1, 0, regs);
+	assert_int_equal(regs[3], 1);
+}
+
+static void hyperv_is_what_a_guest_finds_where_kvm_has_it(void **state)
+{
+	struct guest *guest = *state;
+	uint32_t regs[4];
+	char name[13];
+
+	assert_int_equal(vm_init(&guest->vm), 0);
+	guest->has_vm = true;
+	if (vm_check_extension(&guest->vm, KVM_CAP_SYS_HYPERV_CPUID) <= 0)
+		skip();
+	guest_teardown(state);
+	assert_int_equal(guest_setup(state), 0);
+	guest = *state;
+	guest->cpu.hyperv = true;
+	agent_start(guest, 1);
+	agent_cpuid(guest, LEAF_HYPERVISOR, 0, regs);
+	vendor_of(regs, name);
+	assert_string_equal(name, "Microsoft Hv");
+	assert_int_equal(agent_rdmsr(guest, HV_X64_MSR_VP_INDEX), 0);
+	agent_wrmsr(guest, HV_X64_MSR_CRASH_P0, 0x50);
+	agent_wrmsr(guest, HV_X64_MSR_CRASH_CTL, HV_CRASH_NOTIFY);
+	agent_wrmsr(guest, HV_X64_MSR_RESET, 1);
+	guest_wait_request(guest, VM_REQUEST_RESET);
+}
+
 static void code_where_no_memory_is_asks_for_the_end(void **state)
 {
 	struct guest *guest = *state;
@@ -316,6 +377,9 @@ int main(void)
 		GUEST_TEST(cpuid_tells_of_kvm),
 		GUEST_TEST(cpuid_hides_the_hypervisor),
 		GUEST_TEST(cpuid_tells_another_vendor_and_then_of_kvm),
+		GUEST_TEST(dedicated_vcpus_halt_in_the_guest_and_are_paused_all_the_same),
+		GUEST_TEST(dedicated_vcpus_are_told_of_it),
+		GUEST_TEST(hyperv_is_what_a_guest_finds_where_kvm_has_it),
 		GUEST_TEST(code_where_no_memory_is_asks_for_the_end),
 	};
 

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#include "x86_64/cpuid.h"
+#include "x86_64/cpuid_table.h"
 
 struct fake_cpu {
 	const struct kvm_cpuid_entry2 *entries;

@@ -139,6 +139,24 @@ static void an_amd_without_the_topology_leaf_goes_without(void **state)
 	free(c);
 }
 
+static void an_old_amd_learns_of_threads(void **state)
+{
+	const struct arch_topology t = { 1, 2, 2 };
+	struct kvm_cpuid2 *c = fake_cpuid(&fake_amd);
+	struct kvm_cpuid_entry2 *features = cpuid_find(c, 0x80000001, 0);
+
+	features->ecx &= ~(1u << 22);
+	cpuid_find(c, 0x80000000, 0)->eax = 0x8000000a;
+	cpuid_remove(c, 0x8000001d, 0x80000026);
+	cpuid_set_topology(c, &t);
+	cpuid_set_id(c, &t, 3);
+	assert_int_equal(leaf(c, 0x80000000, 0)->eax, 0x8000001e);
+	assert_true(leaf(c, 0x80000001, 0)->ecx & 1u << 22);
+	assert_int_equal(leaf(c, 0x8000001e, 0)->eax, 3);
+	assert_int_equal(leaf(c, 0x8000001e, 0)->ebx, 1 << 8 | 1);
+	free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -148,6 +166,7 @@ int main(void)
 		cmocka_unit_test(intel_bounds_what_does_not_fit_its_field),
 		cmocka_unit_test(amd_with_threads_and_sockets),
 		cmocka_unit_test(one_cpu_has_no_neighbours),
+		cmocka_unit_test(an_old_amd_learns_of_threads),
 		cmocka_unit_test(an_amd_without_the_topology_leaf_goes_without),
 	};
 

@@ -94,6 +94,10 @@ static void describe(const struct options *o, char line[1024])
 	add(line, ", %lluM", (unsigned long long)(o->memory / MiB));
 	if (o->cpu_features[0])
 		add(line, "; cpu %s", o->cpu_features);
+	if (o->dedicated)
+		add(line, "; dedicated");
+	if (o->hyperv)
+		add(line, "; hyperv");
 	if (o->hide_hypervisor)
 		add(line, "; hidden");
 	if (o->hypervisor_vendor[0])
@@ -214,6 +218,8 @@ static const struct golden good[] = {
 	{ "--cpus 1 --disk d", "disk 'd'; 1 cpus, 4096M" },
 	{ "--cpus 255 --disk d", "disk 'd'; 255 cpus, 4096M" },
 	{ "--cpu -avx512f,+aes --disk d", "disk 'd'; 2 cpus, 4096M; cpu -avx512f,+aes" },
+	{ "--hyperv --dedicated --hypervisor-vendor Acme --disk d",
+	  "disk 'd'; 2 cpus, 4096M; dedicated; hyperv; vendor 'Acme'" },
 	{ "--cpus cores=3 --disk d", "disk 'd'; 3 cpus, 4096M" },
 	{ "--cpus 12,threads=2 --disk d", "disk 'd'; 12 cpus = 1 x 6 x 2, 4096M" },
 	{ "--cpus 12,sockets=2 --disk d", "disk 'd'; 12 cpus = 2 x 6 x 1, 4096M" },
@@ -532,6 +538,7 @@ static const struct golden bad[] = {
 			 "shall not have, +NAME for one that it must have" },
 	{ "--cpu +", "--cpu: '+' is not understood; write -NAME for a feature that the guest shall "
 		     "not have, +NAME for one that it must have" },
+	{ "--hyperv --hide-hypervisor", "--hide-hypervisor and --hyperv exclude each other" },
 	{ "--cpus -1", "--cpus -1: '-1' is not understood; write it as N or "
 		       "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
 	{ "--cpus 0x4", "--cpus 0x4: '0x4' is not understood; write it as N or "

@@ -103,7 +103,7 @@ struct options {
 	unsigned cpus; /* of the topology */
 	struct arch_topology topology;
 	char cpu_features[OPTIONS_FEATURES_MAX + 1]; /* "-name,+name"; "": none is named */
-	bool hide_hypervisor;
+	bool hide_hypervisor, hyperv, dedicated;
 	char hypervisor_vendor[OPTIONS_VENDOR_MAX + 1]; /* "": KVM's own */
 	enum pin_mode pin;
 	uint16_t pin_cpus[OPTIONS_PIN_MAX]; /* of a list, in its order */

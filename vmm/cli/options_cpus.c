@@ -128,10 +128,25 @@ int options_parse_cpu(struct options *options, const char *value)
 
 static int check_hypervisor(const struct options *options)
 {
-	if (!options->hide_hypervisor || !options->hypervisor_vendor[0])
+	const char *other = options->hyperv                 ? "--hyperv"
+			    : options->hypervisor_vendor[0] ? "--hypervisor-vendor"
+							    : NULL;
+
+	if (!options->hide_hypervisor || !other)
 		return 0;
-	return err_set(ERR_USAGE, -EINVAL,
-		       "--hide-hypervisor and --hypervisor-vendor exclude each other");
+	return err_set(ERR_USAGE, -EINVAL, "--hide-hypervisor and %s exclude each other", other);
+}
+
+int options_parse_dedicated(struct options *options, const char *value)
+{
+	options->dedicated = true;
+	return 0;
+}
+
+int options_parse_hyperv(struct options *options, const char *value)
+{
+	options->hyperv = true;
+	return check_hypervisor(options);
 }
 
 int options_parse_hide_hypervisor(struct options *options, const char *value)

@@ -105,6 +105,8 @@ const struct option_def options_defs[] = {
 	{ "cpu", 0, RUN, "[-FEATURE,+FEATURE...]", false, options_parse_cpu },
 	{ "pin", 0, RUN, "CPUS|auto", false, options_parse_pin },
 	{ "numa", 0, RUN, "auto|off|NODES", false, options_parse_numa },
+	{ "dedicated", 0, RUN, NULL, true, options_parse_dedicated },
+	{ "hyperv", 0, RUN, NULL, true, options_parse_hyperv },
 	{ "hide-hypervisor", 0, RUN, NULL, true, options_parse_hide_hypervisor },
 	{ "hypervisor-vendor", 0, RUN, "TEXT", false, options_parse_hypervisor_vendor },
 	{ "memory", 0, RUN | DOCTOR, "SIZE", false, options_parse_memory },

@@ -56,6 +56,8 @@ int MUST_CHECK options_parse_numa(struct options *options, const char *value);
 /* options_cpus.c */
 int MUST_CHECK options_parse_cpus(struct options *options, const char *value);
 int MUST_CHECK options_parse_cpu(struct options *options, const char *value);
+int MUST_CHECK options_parse_dedicated(struct options *options, const char *value);
+int MUST_CHECK options_parse_hyperv(struct options *options, const char *value);
 int MUST_CHECK options_parse_hide_hypervisor(struct options *options, const char *value);
 int MUST_CHECK options_parse_hypervisor_vendor(struct options *options, const char *value);
 

@@ -71,6 +71,8 @@ static const char cpus_page[] =
 "                                  auto: CPUs near the device\n"
 "--numa auto|off|NODES             NUMA nodes: as many as it takes, none in the\n"
 "                                  guest, or these of the host\n"
+"--dedicated                       each has a CPU of the host for itself\n"
+"--hyperv                          look like Hyper-V: for Windows guests\n"
 "--hide-hypervisor                 the CPU does not say that it is a virtual one\n"
 "--hypervisor-vendor TEXT          ... or says this in place of KVM\n";
 

@@ -39,7 +39,11 @@ struct arch_cpu_config {
 	const char *features; /* "-name,+name,...", as Linux prints them; NULL: all there are */
 	/* The CPU does not say that a hypervisor runs it; the guest has no paravirtual features. */
 	bool hide_hypervisor;
-	/* The name that the first hypervisor leaf tells; NULL: KVM's. */
+	/* It looks like Hyper-V in place of KVM, for guests that know no other. */
+	bool hyperv;
+	/* The vCPUs have host CPUs of their own, which they need not give back when idle. */
+	bool dedicated;
+	/* The name that the first hypervisor leaf tells; NULL: KVM's or Hyper-V's. */
 	const char *hypervisor_vendor;
 };
 
@@ -79,6 +83,13 @@ void arch_vcpu_fini(struct vcpu *vcpu);
  * VM, for which arch_vm_init was called, and nothing else.
  */
 int MUST_CHECK arch_vcpus_learn(struct vcpus *set);
+/*
+ * An exit that only this architecture has: true if it was handled, and the vCPU goes on. On the
+ * vCPU's thread.
+ */
+bool arch_vcpu_exit(struct vcpu *vcpu);
+/* What a guest that crashed has left to be told: "0x50 0x0 ...", or "" if it is unknown. */
+void arch_vcpu_crash(struct vcpu *vcpu, char *buf, size_t size);
 /* Main thread, the vCPU paused. A failure is logged: the guest will not come up. */
 void arch_vcpu_reset(struct vcpu *vcpu);
 

@@ -93,6 +93,30 @@ static void vcpu_failed_in_kvm(struct vcpu *vcpu)
 
 enum vcpu_next { VCPU_RUN, VCPU_WAIT };
 
+/* What a guest asks of the hypervisor, not of a device. */
+static enum vcpu_next vcpu_system_event(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->set->board->vm;
+	char text[128];
+
+	switch (vcpu->run->system_event.type) {
+	case KVM_SYSTEM_EVENT_RESET:
+		vm_request(vm, VM_REQUEST_RESET);
+		return VCPU_WAIT;
+	case KVM_SYSTEM_EVENT_SHUTDOWN:
+		vm_request(vm, VM_REQUEST_POWEROFF);
+		return VCPU_WAIT;
+	case KVM_SYSTEM_EVENT_CRASH:
+		/* It goes on: it may write a dump, and resets the machine itself. */
+		arch_vcpu_crash(vcpu, text, sizeof(text));
+		log_limited(LOG_WARN, "the guest reports that it crashed: %s", text);
+		return VCPU_RUN;
+	default:
+		vcpu_crashed(vcpu, "unknown system event", vcpu->run->system_event.type);
+		return VCPU_WAIT;
+	}
+}
+
 /* What the vCPU does after this exit: run on, or wait until main pauses it. */
 static enum vcpu_next vcpu_handle_exit(struct vcpu *vcpu)
 {
@@ -120,7 +144,11 @@ static enum vcpu_next vcpu_handle_exit(struct vcpu *vcpu)
 		vcpu_crashed(vcpu, "the CPU refuses to enter the guest",
 			     run->fail_entry.hardware_entry_failure_reason);
 		return VCPU_WAIT;
+	case KVM_EXIT_SYSTEM_EVENT:
+		return vcpu_system_event(vcpu);
 	default:
+		if (arch_vcpu_exit(vcpu))
+			return VCPU_RUN;
 		vcpu_crashed(vcpu, "unknown exit reason", run->exit_reason);
 		return VCPU_WAIT;
 	}
@@ -224,7 +252,7 @@ int vcpus_init(struct vcpus *set, const struct board *board, const struct arch_t
 	const unsigned count = arch_topology_count(topology);
 	int r;
 
-	*set = (struct vcpus){ .board = board };
+	*set = (struct vcpus){ .board = board, .cpu = cpu };
 	pthread_mutex_init(&set->lock, NULL);
 	pthread_cond_init(&set->changed, NULL);
 	set->vcpus = calloc(count, sizeof(*set->vcpus));

@@ -43,6 +43,7 @@ struct vcpu {
 
 struct vcpus {
 	const struct board *board;
+	struct arch_cpu *cpu; /* what they are */
 	struct vcpu *vcpus;
 	unsigned count;
 	pthread_mutex_t lock; /* guards all below */

@@ -3,14 +3,15 @@
  * What the vCPUs are: KVM's list of what this host can do, with the leaves that describe this
  * machine filled in, and whether KVM can have so many of them. Main thread.
  */
-#include <assert.h>
+#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "core/err.h"
+#include "core/log.h"
 #include "core/sys.h"
 #include "core/vm.h"
-#include "x86_64/cpuid.h"
+#include "x86_64/cpuid_table.h"
 #include "x86_64/x86.h"
 
 /* What a CPU has that does not say; and what page tables of four and five levels reach. */
@@ -19,6 +20,7 @@
 #define PHYS_BITS_5_LEVELS     52u
 
 /* Leaf 1. */
+#define F1_ECX_MONITOR      (1u << 3)
 #define F1_ECX_X2APIC       (1u << 21)
 #define F1_ECX_TSC_DEADLINE (1u << 24)
 #define F1_ECX_HYPERVISOR   (1u << 31)
@@ -37,20 +39,17 @@
 /* The highest ID of a local APIC that is no x2APIC; 255 means all. [Intel-SDM 3A 11.4.6] */
 #define APIC_ID_MAX 254u
 
-/*
- * Guests that know several hypervisors look for each at every such step. [Linux: Documentation/
- * virt/kvm/x86/cpuid.rst, arch/x86/include/asm/processor.h]
- */
-#define HYPERVISOR_LEAVES_STEP 0x100u
-
 struct arch_cpu {
 	const struct arch_cpu_config *config;
 	struct arch_host host;
 	struct kvm_cpuid2 *cpuid;
 };
 
-/* What KVM can give a guest on this host, with room to add to it. free() it. */
-static int query_supported(const struct vm *vm, struct kvm_cpuid2 **ret_cpuid)
+/*
+ * What KVM can give a guest on this host, with room to add to it: KVM_GET_SUPPORTED_CPUID, or
+ * _HV_CPUID for Hyper-V's leaves. free() it.
+ */
+static int query(const struct vm *vm, unsigned long request, struct kvm_cpuid2 **ret_cpuid)
 {
 	struct kvm_cpuid2 *cpuid;
 	int r;
@@ -59,7 +58,7 @@ static int query_supported(const struct vm *vm, struct kvm_cpuid2 **ret_cpuid)
 	if (!cpuid)
 		return err_sys(ERR_LIMIT, -ENOMEM, "the CPU's features");
 	cpuid->nent = CPUID_ENTRIES_MAX;
-	r = sys_ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid);
+	r = sys_ioctl(vm->kvm_fd, request, cpuid);
 	if (r < 0) {
 		free(cpuid);
 		return err_sys(ERR_HOST, r, "ask KVM for the CPU's features");
@@ -91,7 +90,7 @@ static struct arch_host host_of(struct kvm_cpuid2 *cpuid)
 int arch_host_query(const struct vm *vm, struct arch_host *ret_host)
 {
 	struct kvm_cpuid2 *cpuid = NULL;
-	int r = query_supported(vm, &cpuid);
+	int r = query(vm, KVM_GET_SUPPORTED_CPUID, &cpuid);
 
 	if (r < 0)
 		return r;
@@ -105,7 +104,18 @@ struct arch_host arch_cpu_host(const struct arch_cpu *cpu)
 	return cpu->host;
 }
 
-/* What KVM lists for saving is what it can emulate: some of it needs a word from us. */
+/* KVM has no leaf for what it does not emulate; this is what the CPU itself says. */
+static void set_monitor(struct kvm_cpuid2 *cpuid)
+{
+	struct kvm_cpuid_entry2 *features = cpuid_find(cpuid, LEAF_FEATURES, 0);
+	struct kvm_cpuid_entry2 *monitor = cpuid_add(cpuid, LEAF_MONITOR, 0);
+
+	if (features && monitor &&
+	    __get_cpuid(LEAF_MONITOR, &monitor->eax, &monitor->ebx, &monitor->ecx, &monitor->edx))
+		features->ecx |= F1_ECX_MONITOR;
+}
+
+/* What KVM lists is what it can do: some of it needs a word from us. */
 static void set_features(struct arch_cpu *cpu, const struct vm *vm)
 {
 	struct kvm_cpuid_entry2 *e = cpuid_find(cpu->cpuid, LEAF_FEATURES, 0);
@@ -130,44 +140,63 @@ static void set_features(struct arch_cpu *cpu, const struct vm *vm)
 		e->eax = e->ebx = e->ecx = e->edx = 0;
 }
 
-/* The first leaf is all that a program sees that wants to know the hypervisor's name. */
-static void set_vendor(struct kvm_cpuid2 *cpuid, const char *vendor)
+static int set_hyperv(struct arch_cpu *cpu, const struct vm *vm)
 {
-	struct kvm_cpuid_entry2 *first = cpuid_add(cpuid, LEAF_HYPERVISOR, 0);
-	char name[ARCH_HYPERVISOR_VENDOR_MAX] = { 0 };
+	struct kvm_cpuid2 *hyperv = NULL;
+	int r;
 
-	assert(strlen(vendor) <= sizeof(name));
-	if (!first)
-		return;
-	memcpy(name, vendor, strlen(vendor));
-	first->eax = MAX(first->eax, LEAF_HYPERVISOR);
-	memcpy(&first->ebx, name, 4);
-	memcpy(&first->ecx, name + 4, 4);
-	memcpy(&first->edx, name + 8, 4);
+	if (vm_check_extension(vm, KVM_CAP_SYS_HYPERV_CPUID) <= 0 ||
+	    vm_check_extension(vm, KVM_CAP_HYPERV_SYNIC2) <= 0) {
+		err_set(ERR_HOST, -ENOTSUP, "--hyperv: KVM on this host cannot look like Hyper-V");
+		err_hint("it takes Linux 5.11 or newer, built with CONFIG_KVM_HYPERV");
+		return -ENOTSUP;
+	}
+	r = query(vm, KVM_GET_SUPPORTED_HV_CPUID, &hyperv);
+	if (r < 0)
+		return r;
+	cpuid_set_hyperv(cpu->cpuid, hyperv, cpu->config->hypervisor_vendor);
+	free(hyperv);
+	return 0;
 }
 
-/* KVM's leaves make room, and go where a guest that has drivers for KVM still finds them. */
-static void move_kvm_leaves(struct kvm_cpuid2 *cpuid)
+/*
+ * HLT, MWAIT and PAUSE of the guest stay with the CPU: nobody else wants it. KVM says what it can
+ * leave there; where a mitigation of the CPU forbids HLT, it still exits.
+ */
+static int set_dedicated(struct arch_cpu *cpu, const struct vm *vm)
 {
-	for (uint32_t i = 0; i < cpuid->nent; i++) {
-		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+	const unsigned can = (unsigned)vm_check_extension(vm, KVM_CAP_X86_DISABLE_EXITS);
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_X86_DISABLE_EXITS,
+		.args = { can & (KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_MWAIT |
+				 KVM_X86_DISABLE_EXITS_PAUSE) },
+	};
+	int r = cap.args[0] ? sys_ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap) : 0;
 
-		if (e->function < LEAF_HYPERVISOR || e->function > LEAF_HYPERVISOR_LAST)
-			continue;
-		if (e->function == LEAF_HYPERVISOR)
-			e->eax += HYPERVISOR_LEAVES_STEP; /* their last one */
-		e->function += HYPERVISOR_LEAVES_STEP;
-	}
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "--dedicated: leave HLT and PAUSE to the guest");
+	if (!(can & KVM_X86_DISABLE_EXITS_HLT))
+		log_warn("--dedicated: KVM on this host keeps the guest's HLT to itself");
+	if (can & KVM_X86_DISABLE_EXITS_MWAIT)
+		set_monitor(cpu->cpuid);
+	cpuid_set_dedicated(cpu->cpuid, can & KVM_X86_DISABLE_EXITS_HLT);
+	return 0;
 }
 
-static void set_hypervisor(struct arch_cpu *cpu)
+static int set_hypervisor(struct arch_cpu *cpu, const struct vm *vm)
 {
-	if (cpu->config->hide_hypervisor) {
-		cpuid_remove(cpu->cpuid, LEAF_HYPERVISOR, LEAF_HYPERVISOR_LAST);
-	} else if (cpu->config->hypervisor_vendor) {
-		move_kvm_leaves(cpu->cpuid);
-		set_vendor(cpu->cpuid, cpu->config->hypervisor_vendor);
-	}
+	const struct arch_cpu_config *config = cpu->config;
+	int r = config->dedicated ? set_dedicated(cpu, vm) : 0;
+
+	if (r < 0)
+		return r;
+	if (config->hyperv)
+		return set_hyperv(cpu, vm);
+	if (config->hide_hypervisor)
+		cpuid_hide_hypervisor(cpu->cpuid);
+	else if (config->hypervisor_vendor)
+		cpuid_set_vendor(cpu->cpuid, config->hypervisor_vendor);
+	return 0;
 }
 
 static int choose_features(struct arch_cpu *cpu)
@@ -219,7 +248,7 @@ int arch_cpu_create(struct vm *vm, const struct arch_cpu_config *config, struct 
 	if (!cpu)
 		return err_sys(ERR_LIMIT, -ENOMEM, "the CPU's features");
 	cpu->config = config;
-	r = query_supported(vm, &cpu->cpuid);
+	r = query(vm, KVM_GET_SUPPORTED_CPUID, &cpu->cpuid);
 	if (r < 0)
 		goto fail;
 	cpu->host = host_of(cpu->cpuid);
@@ -229,7 +258,9 @@ int arch_cpu_create(struct vm *vm, const struct arch_cpu_config *config, struct 
 	if (r < 0)
 		goto fail;
 	cpuid_set_topology(cpu->cpuid, &config->topology);
-	set_hypervisor(cpu);
+	r = set_hypervisor(cpu, vm);
+	if (r < 0)
+		goto fail;
 	*ret_cpu = cpu;
 	return 0;
 fail:
@@ -251,6 +282,19 @@ void arch_cpu_set_phys_bits(struct arch_cpu *cpu, unsigned phys_bits)
 
 	if (e)
 		e->eax = (e->eax & ~(X8_EAX_PHYS_BITS | X8_EAX_GUEST_BITS)) | phys_bits;
+}
+
+bool cpu_is_hyperv(const struct arch_cpu *cpu)
+{
+	return cpu->config->hyperv;
+}
+
+int cpu_enable(const struct arch_cpu *cpu, int fd)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPERV_SYNIC2 };
+	int r = cpu->config->hyperv ? sys_ioctl(fd, KVM_ENABLE_CAP, &cap) : 0;
+
+	return r < 0 ? err_sys(ERR_HOST, r, "--hyperv: the synthetic interrupts of a vCPU") : 0;
 }
 
 int cpu_set_cpuid(struct arch_cpu *cpu, struct vcpu *vcpu)

@@ -9,7 +9,7 @@
 
 #include "core/err.h"
 #include "core/text.h"
-#include "x86_64/cpuid.h"
+#include "x86_64/cpuid_table.h"
 
 enum reg { EAX, EBX, ECX, EDX };
 

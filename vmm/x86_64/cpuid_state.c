@@ -4,7 +4,7 @@
  * features. They follow the feature. [Intel-SDM 1 13.2 Enumeration of CPU Support for XSAVE
  * Instructions and XSAVE-Supported Features]. Main thread.
  */
-#include "x86_64/cpuid.h"
+#include "x86_64/cpuid_table.h"
 
 /* Components of the state, and the feature that each is the registers of. */
 static const struct {

@@ -5,7 +5,7 @@
  * Hardware Multi-Threading Capable Processors], [AMD-APM 3 E.4.7 Extended Topology Enumeration,
  * E.5.2 Multiple Core Calculation]. Main thread.
  */
-#include "x86_64/cpuid.h"
+#include "x86_64/cpuid_table.h"
 
 /* Leaf 1. */
 #define F1_EBX_APIC_ID_SHIFT 24
@@ -27,6 +27,7 @@
 #define TOPOLOGY_LEVELS  3u /* these two, and the end */
 /* Leaf 0x80000001. */
 #define X1_ECX_CMP_LEGACY (1u << 1)
+#define X1_ECX_TOPOLOGY   (1u << 22)
 /* Leaf 0x80000008. */
 #define X8_ECX_ID_BITS_SHIFT 12
 #define X8_ECX_THREADS_MAX   255u
@@ -125,12 +126,30 @@ static void complete_levels(struct kvm_cpuid2 *cpuid, uint32_t function)
 		(void)cpuid_add(cpuid, function, index);
 }
 
+/*
+ * Threads of AMD's cores are told in a leaf that came with 0x8000001d in 2011; without it, the
+ * threads pass for cores.
+ */
+static void complete_amd(struct kvm_cpuid2 *cpuid)
+{
+	struct kvm_cpuid_entry2 *max = cpuid_find(cpuid, LEAF_EXT_MAX, 0);
+	struct kvm_cpuid_entry2 *features = cpuid_find(cpuid, LEAF_EXT_FEATURES, 0);
+
+	if (!max || !features || (features->ecx & X1_ECX_TOPOLOGY) ||
+	    !cpuid_add(cpuid, LEAF_AMD_TOPOLOGY, 0))
+		return;
+	features->ecx |= X1_ECX_TOPOLOGY;
+	max->eax = MAX(max->eax, LEAF_AMD_TOPOLOGY);
+}
+
 void cpuid_set_topology(struct kvm_cpuid2 *cpuid, const struct arch_topology *t)
 {
 	const bool amd = cpuid_is_amd(cpuid);
 
 	complete_levels(cpuid, LEAF_TOPOLOGY);
 	complete_levels(cpuid, LEAF_TOPOLOGY_V2);
+	if (amd && t->threads > 1)
+		complete_amd(cpuid);
 	for (uint32_t i = 0; i < cpuid->nent; i++) {
 		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
 

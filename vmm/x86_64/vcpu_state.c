@@ -14,7 +14,7 @@
 #include "core/log.h"
 #include "core/sys.h"
 #include "core/vm.h"
-#include "x86_64/cpuid.h"
+#include "x86_64/cpuid_table.h"
 #include "x86_64/x86.h"
 
 #define MSRS_MAX 512u
@@ -60,6 +60,16 @@ static const struct {
 	{ 0x268, 0x26f }, /* IA32_MTRR_FIX4K_C0000 to _F8000 */
 };
 
+/* Those of Hyper-V's interrupts and timers, which KVM does not list. [Hyper-V-TLFS 11, 12] */
+static const struct {
+	uint32_t first, last;
+} synic[] = {
+	{ 0x40000080, 0x40000080 }, /* HV_X64_MSR_SCONTROL: first, it switches the others off */
+	{ 0x40000082, 0x40000083 }, /* HV_X64_MSR_SIEFP, HV_X64_MSR_SIMP */
+	{ 0x40000090, 0x4000009f }, /* HV_X64_MSR_SINT0 to SINT15 */
+	{ 0x400000b0, 0x400000b7 }, /* HV_X64_MSR_STIMER0_CONFIG to STIMER3_COUNT */
+};
+
 /* Unless this vCPU does not have it. */
 static void save_msr(int fd, struct msr_list *list, uint32_t index)
 {
@@ -72,8 +82,8 @@ static void save_msr(int fd, struct msr_list *list, uint32_t index)
 		list->entries[list->head.nmsrs++] = one.entry;
 }
 
-/* Which MSRs KVM would save and restore, and the MTRRs. */
-static int save_msrs(int fd, int kvm_fd, struct msr_list *list)
+/* Which MSRs KVM would save and restore, and those that it does not list. */
+static int save_msrs(int fd, int kvm_fd, bool hyperv, struct msr_list *list)
 {
 	struct {
 		struct kvm_msr_list head;
@@ -91,6 +101,10 @@ static int save_msrs(int fd, int kvm_fd, struct msr_list *list)
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(mtrrs); i++) {
 		for (uint32_t msr = mtrrs[i].first; msr <= mtrrs[i].last; msr++)
+			save_msr(fd, list, msr);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(synic) && hyperv; i++) {
+		for (uint32_t msr = synic[i].first; msr <= synic[i].last; msr++)
 			save_msr(fd, list, msr);
 	}
 	return 0;
@@ -134,7 +148,7 @@ static const struct {
 };
 
 /* Of a vCPU with the fd `fd`, which is as KVM made it. */
-static int save_state(struct arch_vcpu *arch, int fd, int kvm_fd)
+static int save_state(struct arch_vcpu *arch, int fd, int kvm_fd, bool hyperv)
 {
 	int r;
 
@@ -148,7 +162,7 @@ static int save_state(struct arch_vcpu *arch, int fd, int kvm_fd)
 	arch->has_xsave = sys_ioctl(fd, KVM_GET_XSAVE, &arch->xsave) == 0;
 	/* On a host without XSAVE, KVM reads none, and refuses to set none. */
 	arch->has_xcrs = sys_ioctl(fd, KVM_GET_XCRS, &arch->xcrs) == 0 && arch->xcrs.nr_xcrs > 0;
-	return save_msrs(fd, kvm_fd, &arch->msrs);
+	return save_msrs(fd, kvm_fd, hyperv, &arch->msrs);
 }
 
 /* The features decide which registers there are. */
@@ -174,10 +188,13 @@ static int learn(struct vcpu *vcpu, const struct vm *fresh)
 	fd = sys_ioctl(fresh->vm_fd, KVM_CREATE_VCPU, (void *)(uintptr_t)vcpu->hw_id);
 	if (fd < 0)
 		return err_sys(ERR_HOST, fd, "create a vCPU like vCPU %u", vcpu->id);
+	r = cpu_enable(vcpu->set->cpu, fd);
+	if (r < 0)
+		return r;
 	r = copy_cpuid(vcpu->fd, fd);
 	if (r < 0)
 		return err_sys(ERR_HOST, r, "copy the CPU features of vCPU %u", vcpu->id);
-	return save_state(vcpu->arch, fd, fresh->kvm_fd);
+	return save_state(vcpu->arch, fd, fresh->kvm_fd, cpu_is_hyperv(vcpu->set->cpu));
 }
 
 int arch_vcpus_learn(struct vcpus *set)
@@ -200,7 +217,9 @@ int arch_vcpus_learn(struct vcpus *set)
 
 int arch_vcpu_init(struct vcpu *vcpu, struct arch_cpu *cpu)
 {
-	return cpu_set_cpuid(cpu, vcpu);
+	int r = cpu_enable(cpu, vcpu->fd);
+
+	return r < 0 ? r : cpu_set_cpuid(cpu, vcpu);
 }
 
 void arch_vcpu_fini(struct vcpu *vcpu)

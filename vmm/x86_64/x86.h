@@ -9,4 +9,8 @@
 /* Gives the vCPU the CPUID of the machine, with what is its own in it. cpu.c */
 int MUST_CHECK cpu_set_cpuid(struct arch_cpu *cpu, struct vcpu *vcpu);
 
+/* What a vCPU needs before that, or one like it. */
+int MUST_CHECK cpu_enable(const struct arch_cpu *cpu, int fd);
+bool cpu_is_hyperv(const struct arch_cpu *cpu);
+
 #endif

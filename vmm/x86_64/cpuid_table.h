@@ -4,8 +4,8 @@
  * that a user chose, the hypervisor's leaves. All work on the table only and ask nobody.
  * [Intel-SDM 2A CPUID], [AMD-APM 3 E Obtaining Processor Information]. Main thread.
  */
-#ifndef X86_64_CPUID_H
-#define X86_64_CPUID_H
+#ifndef X86_64_CPUID_TABLE_H
+#define X86_64_CPUID_TABLE_H
 
 #include <linux/kvm.h>
 
@@ -18,6 +18,7 @@ enum cpuid_leaf {
 	LEAF_VENDOR = 0x0,
 	LEAF_FEATURES = 0x1,
 	LEAF_CACHE = 0x4, /* Intel: deterministic cache parameters */
+	LEAF_MONITOR = 0x5,
 	LEAF_THERMAL_POWER = 0x6,
 	LEAF_STRUCTURED = 0x7,
 	LEAF_TOPOLOGY = 0xb,
@@ -58,6 +59,16 @@ int MUST_CHECK cpuid_choose_features(struct kvm_cpuid2 *cpuid, struct kvm_cpuid2
 bool cpuid_feature_known(const char *name);
 /* A name as Linux's /proc/cpuinfo has it, which is known. */
 bool cpuid_has_feature(struct kvm_cpuid2 *cpuid, const char *name);
+
+/* cpuid_hypervisor.c: no hypervisor's leaves, */
+void cpuid_hide_hypervisor(struct kvm_cpuid2 *cpuid);
+/* another name before KVM's, */
+void cpuid_set_vendor(struct kvm_cpuid2 *cpuid, const char *vendor);
+/* KVM's with the hint that vCPUs have CPUs of their own, */
+void cpuid_set_dedicated(struct kvm_cpuid2 *cpuid, bool hlt_stays);
+/* or, in place of KVM's, what of Hyper-V's we keep. `vendor` NULL: Hyper-V's own name. */
+void cpuid_set_hyperv(struct kvm_cpuid2 *cpuid, const struct kvm_cpuid2 *hyperv,
+		      const char *vendor);
 
 /* cpuid_state.c: leaves that describe a feature which is not there are cleared. */
 void cpuid_fit_state(struct kvm_cpuid2 *cpuid);

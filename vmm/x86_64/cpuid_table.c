@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of CPUID leaves; see cpuid.h. */
-#include "x86_64/cpuid.h"
+/* The table of CPUID leaves; see cpuid_table.h. */
+#include "x86_64/cpuid_table.h"
 
 #define SIGNATURE_AMD_EBX   0x68747541 /* "Auth" */
 #define SIGNATURE_HYGON_EBX 0x6f677948 /* "Hygo" */
