@@ -49,12 +49,28 @@ static void call_loops(struct virtio_pci *vdev, void (*fn)(void *arg))
 	}
 }
 
+/* True if there was a change that the driver has not been told of. */
+static bool config_watch(struct virtio_pci *vdev, bool watched)
+{
+	bool changed;
+
+	pthread_mutex_lock(&vdev->config_lock);
+	changed = vdev->config_changed;
+	vdev->config_watched = watched;
+	vdev->config_changed = false;
+	pthread_mutex_unlock(&vdev->config_lock);
+	return changed;
+}
+
 static void common_start(struct virtio_pci *vdev)
 {
 	if (vdev->class->start)
 		vdev->class->start(vdev);
 	vdev->started = true;
 	call_loops(vdev, start_on_loop);
+	/* It may have read the old configuration, before it could be told. */
+	if (config_watch(vdev, true))
+		virtio_config_interrupt(vdev);
 }
 
 void virtio_common_stop(struct virtio_pci *vdev)
@@ -68,6 +84,7 @@ void virtio_common_stop(struct virtio_pci *vdev)
 void virtio_common_reset(struct virtio_pci *vdev)
 {
 	virtio_common_stop(vdev);
+	(void)config_watch(vdev, false);
 	vdev->status = 0;
 	vdev->features_select = 0;
 	vdev->driver_features_select = 0;
@@ -265,6 +282,16 @@ static uint32_t features_window(uint64_t features, uint32_t select)
 	return select > 1 ? 0 : (uint32_t)(features >> (32 * select));
 }
 
+static uint8_t generation(struct virtio_pci *vdev)
+{
+	uint8_t val;
+
+	pthread_mutex_lock(&vdev->config_lock);
+	val = vdev->generation;
+	pthread_mutex_unlock(&vdev->config_lock);
+	return val;
+}
+
 /* All registers as the driver reads them; reading has no side effects. */
 static struct virtio_pci_common_cfg snapshot(struct virtio_pci *vdev)
 {
@@ -278,7 +305,7 @@ static struct virtio_pci_common_cfg snapshot(struct virtio_pci *vdev)
 		.msix_config = htole16((uint16_t)atomic_load(&vdev->config_vector)),
 		.num_queues = htole16((uint16_t)vdev->queue_count),
 		.device_status = vdev->status,
-		.config_generation = 0, /* the device-specific configuration never changes */
+		.config_generation = generation(vdev),
 		.queue_select = htole16(vdev->queue_select),
 	};
 

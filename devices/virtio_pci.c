@@ -66,6 +66,40 @@ static void interrupt(struct virtio_pci *vdev, atomic_uint *vector, uint8_t isr)
 		pci_msix_notify(&vdev->msix, v);
 }
 
+/* This bit of the ISR is set with MSI-X too [virtio-1.2 4.1.4.5.1]. */
+void virtio_config_interrupt(struct virtio_pci *vdev)
+{
+	isr_set(vdev, ISR_CONFIG);
+	interrupt(vdev, &vdev->config_vector, ISR_CONFIG);
+}
+
+void virtio_pci_change_config(struct virtio_pci *vdev, size_t off, const void *data, size_t len)
+{
+	bool tell;
+
+	assert(range_fits(off, len, vdev->class->config_len));
+	pthread_mutex_lock(&vdev->config_lock);
+	memcpy((uint8_t *)vdev->config + off, data, len);
+	vdev->generation++;
+	tell = vdev->config_watched;
+	vdev->config_changed |= !tell;
+	pthread_mutex_unlock(&vdev->config_lock);
+	if (tell)
+		virtio_config_interrupt(vdev);
+}
+
+static uint64_t config_read(struct virtio_pci *vdev, uint64_t off, unsigned len)
+{
+	uint64_t val;
+
+	if (!range_fits(off, len, vdev->class->config_len))
+		return 0;
+	pthread_mutex_lock(&vdev->config_lock);
+	val = load_le((const uint8_t *)vdev->config + off, len);
+	pthread_mutex_unlock(&vdev->config_lock);
+	return val;
+}
+
 static void assert_on_loop(const struct loop *loop)
 {
 	assert(!loop->running || pthread_equal(loop->thread, pthread_self()));
@@ -84,11 +118,8 @@ void virtio_pci_publish(struct virtio_pci *vdev, unsigned queue)
 
 void virtio_pci_fail(struct virtio_pci *vdev)
 {
-	if (atomic_exchange(&vdev->needs_reset, true))
-		return;
-	/* [virtio-1.2 2.1.2]; this bit of the ISR is set with MSI-X too [4.1.4.5.1]. */
-	isr_set(vdev, ISR_CONFIG);
-	interrupt(vdev, &vdev->config_vector, ISR_CONFIG);
+	if (!atomic_exchange(&vdev->needs_reset, true))
+		virtio_config_interrupt(vdev); /* [virtio-1.2 2.1.2] */
 }
 
 int virtio_pci_call_fd(struct virtio_pci *vdev, unsigned queue)
@@ -173,9 +204,7 @@ uint64_t virtio_bar_read(struct virtio_pci *vdev, uint64_t addr, unsigned len)
 	case VIRTIO_PAGE_ISR:
 		return off < VIRTIO_ISR_LEN ? virtio_isr_take(vdev) : 0;
 	case VIRTIO_PAGE_DEVICE:
-		if (!range_fits(off, len, vdev->class->config_len))
-			return 0;
-		return load_le((const uint8_t *)vdev->config + off, len);
+		return config_read(vdev, off, len);
 	case VIRTIO_PAGE_MSIX_TABLE:
 		return pci_msix_table_read(&vdev->msix, off, len);
 	case VIRTIO_PAGE_MSIX_PBA:
@@ -262,6 +291,7 @@ int virtio_pci_init(struct virtio_pci *vdev, const struct board *board,
 	vdev->pci.device = (struct device){ .name = class->name, .ops = class->device_ops };
 	pci_dev_init(&vdev->pci, board, &virtio_pci_ops, &ids);
 	pthread_mutex_init(&vdev->intx_lock, NULL);
+	pthread_mutex_init(&vdev->config_lock, NULL);
 	vdev->class = class;
 	vdev->queue_count = setup->queues;
 	vdev->config = setup->config;
@@ -320,6 +350,7 @@ void virtio_pci_fini(struct virtio_pci *vdev)
 	for (unsigned i = 0; i < vdev->queue_count; i++)
 		close_fd(&vdev->queues[i].doorbell.fd);
 	pthread_mutex_destroy(&vdev->intx_lock);
+	pthread_mutex_destroy(&vdev->config_lock);
 	vdev->class = NULL;
 }
 

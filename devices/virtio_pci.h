@@ -79,7 +79,7 @@ struct virtio_queue {
 /* What a class's constructor decides. */
 struct virtio_setup {
 	uint64_t features;  /* the class's own; VERSION_1 and those of the rings are added */
-	const void *config; /* class->config_len bytes, little-endian; outlives the device */
+	void *config;       /* class->config_len bytes, little-endian; outlives the device */
 	unsigned queues;    /* 1 .. VIRTIO_QUEUES_MAX */
 	struct loop *loops; /* queue i is on loops[i % loop_count]; none waits for vCPUs */
 	unsigned loop_count;
@@ -92,7 +92,6 @@ struct virtio_pci {
 	struct bus_range range; /* BAR 0 */
 	unsigned cfg_cap;       /* offset of the PCI configuration access capability */
 	uint64_t features;      /* offered */
-	const void *config;     /* the class's, constant */
 
 	/* The lock's. */
 	uint32_t features_select, driver_features_select;
@@ -104,6 +103,16 @@ struct virtio_pci {
 	atomic_bool needs_reset;
 	atomic_bool gone; /* for good: no driver's features are accepted any more */
 	atomic_uint config_vector;
+
+	/*
+	 * A leaf. The driver reads what is wider than an access in pieces, and takes them for good
+	 * if the generation was the same before and after: so both change together.
+	 */
+	pthread_mutex_t config_lock;
+	void *config; /* the class's */
+	uint8_t generation;
+	bool config_watched; /* the driver has started: it is told of changes */
+	bool config_changed; /* before that */
 
 	pthread_mutex_t intx_lock; /* a leaf: keeps isr and the line's level in step */
 	uint8_t isr;
@@ -123,6 +132,12 @@ void virtio_pci_fini(struct virtio_pci *vdev);
 
 /* A device_ops.reset. */
 void virtio_pci_reset(struct device *dev);
+
+/*
+ * Changes `len` bytes at `off` of the class's configuration, and tells the driver. Any thread that
+ * holds no lock of the device but, at most, its own.
+ */
+void virtio_pci_change_config(struct virtio_pci *vdev, size_t off, const void *data, size_t len);
 
 /* Shows the driver what was pushed to the queue, with one interrupt if it wants one. On its loop.
  */

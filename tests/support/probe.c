@@ -78,12 +78,13 @@ int probe_init(struct probe *probe, struct virtio_guest *guest)
 {
 	const struct virtio_setup setup = {
 		.features = PROBE_F_CLASS,
-		.config = probe_config,
+		.config = probe->config,
 		.queues = PROBE_QUEUES,
 		.loops = &guest->loop,
 		.loop_count = 1,
 	};
 
+	memcpy(probe->config, probe_config, sizeof(probe->config));
 	return virtio_pci_init(&probe->vdev, &guest->board, &probe_class, &setup);
 }
 

@@ -27,10 +27,11 @@
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK | \
 	 VIRTIO_CONFIG_S_DRIVER_OK)
 
-extern const uint8_t probe_config[PROBE_CONFIG_LEN]; /* 1, 2, 3... */
+extern const uint8_t probe_config[PROBE_CONFIG_LEN]; /* 1, 2, 3..., at first */
 
 struct probe {
 	struct virtio_pci vdev;
+	uint8_t config[PROBE_CONFIG_LEN];
 	uint16_t kept[PROBE_QUEUE];
 	unsigned kept_count;
 	atomic_uint starts, stops;
