@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -145,6 +146,19 @@ static int use_directly(struct blk_file *file, const char *path)
 		path, (unsigned long long)file->size, file->direct.offset);
 	err_hint("leave cache=direct away, or: truncate -s %%%u '%s'", file->direct.offset, path);
 	return -EINVAL;
+}
+
+int blk_file_reopen(const struct blk_file *file)
+{
+	const int flags = (file->read_only ? O_RDONLY : O_RDWR) |
+			  (file->cache == BLK_CACHE_DIRECT ? O_DIRECT : 0);
+	char path[32];
+	int fd;
+
+	/* Not by its name, which may be another file's by now. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+	fd = sys_open(path, flags, 0);
+	return fd < 0 ? -1 : fd;
 }
 
 uint64_t blk_file_usable(const struct blk_file *file, uint64_t size)

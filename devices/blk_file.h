@@ -45,6 +45,12 @@ int MUST_CHECK blk_file_open(struct blk_file *file, const char *path, bool read_
 			     enum blk_cache cache);
 void blk_file_close(struct blk_file *file); /* zeroed, never opened: does nothing */
 
+/*
+ * Another fd of the same file, or -1. The kernel tells each open file once that it lost a write, so
+ * a flush of one must not hear what was meant for another one's.
+ */
+int blk_file_reopen(const struct blk_file *file);
+
 /* How far the file can be used, if it has `size` bytes now: whole blocks of what it is made of. */
 uint64_t blk_file_usable(const struct blk_file *file, uint64_t size);
 

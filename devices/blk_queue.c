@@ -72,15 +72,18 @@ static void slot_fail(struct blk_queue *queue, struct blk_slot *slot, const char
 static void start_io(struct blk_queue *queue, struct blk_slot *slot, enum blk_op op,
 		     uint64_t sector, struct iovec *iov, unsigned count)
 {
-	const uint64_t capacity = queue->file->size / BLK_SECTOR;
+	const uint64_t capacity = atomic_load(&queue->shared->capacity);
 	const uint64_t len = iov_length(iov, count);
+	const uint32_t block = queue->file->topology.logical / BLK_SECTOR;
 
 	if (op == BLK_WRITE && queue->file->read_only) {
 		slot_fail(queue, slot, "a write to a read-only disk");
 		return;
 	}
-	if (len % BLK_SECTOR || !range_fits(sector, len / BLK_SECTOR, capacity)) {
-		slot_fail(queue, slot, "not whole sectors of this disk");
+	/* Less than the block that it was told of does not exist for a driver. */
+	if (len % BLK_SECTOR || (sector | len / BLK_SECTOR) % block ||
+	    !range_fits(sector, len / BLK_SECTOR, capacity)) {
+		slot_fail(queue, slot, "not whole blocks of this disk");
 		return;
 	}
 	if (!len) {
@@ -180,6 +183,12 @@ static void request_done(struct blk_uring *uring, struct blk_request *req, int e
 	struct blk_queue *queue = container_of(uring, struct blk_queue, uring);
 	struct blk_slot *slot = container_of(req, struct blk_slot, req);
 
+	if (req->op == BLK_FLUSH) {
+		if (error)
+			atomic_store(&queue->shared->lost, true);
+		else if (atomic_load(&queue->shared->lost))
+			error = -EIO;
+	}
 	if (!error) {
 		slot_finish(queue, slot, VIRTIO_BLK_S_OK, req->op == BLK_READ ? slot->in_len : 0);
 		return;
@@ -204,10 +213,12 @@ void blk_queue_stop(struct blk_queue *queue)
 int blk_queue_init(struct blk_queue *queue, const struct blk_queue_config *config)
 {
 	static const struct blk_uring_ops ops = { request_done, batch_done };
+	int r, fd = -1;
 
 	queue->vdev = config->vdev;
 	queue->index = config->index;
 	queue->file = config->file;
+	queue->shared = config->shared;
 	queue->serial = config->serial;
 	/* A page a slot, of which the kernel gives only what is used: those at the stack's top. */
 	queue->slots = calloc(BLK_SLOTS, sizeof(*queue->slots));
@@ -216,12 +227,22 @@ int blk_queue_init(struct blk_queue *queue, const struct blk_queue_config *confi
 		return err_sys(ERR_LIMIT, -ENOMEM, "queue %u", config->index);
 	for (unsigned i = BLK_SLOTS; i-- > 0;)
 		slot_free(queue, &queue->slots[i]);
-	return blk_uring_init(&queue->uring, config->loop, config->file, BLK_QUEUE_SIZE, &ops);
+	r = blk_uring_init(&queue->uring, config->loop, config->file, BLK_QUEUE_SIZE, &ops);
+	if (r == 0 && config->index && blk_file_flushes(config->file))
+		fd = blk_file_reopen(config->file);
+	if (fd >= 0) {
+		queue->uring.fd = fd;
+		queue->owns_fd = true;
+	}
+	return r;
 }
 
 void blk_queue_fini(struct blk_queue *queue)
 {
 	blk_uring_fini(&queue->uring);
+	if (queue->owns_fd)
+		close_fd(&queue->uring.fd);
+	queue->owns_fd = false;
 	free(queue->slots);
 	free(queue->free_slots);
 	queue->slots = NULL;

@@ -10,6 +10,8 @@
 #ifndef DEVICES_BLK_QUEUE_H
 #define DEVICES_BLK_QUEUE_H
 
+#include <stdatomic.h>
+
 #include "devices/blk_uring.h"
 
 #define BLK_QUEUE_SIZE 256u
@@ -19,11 +21,22 @@ struct blk_file;
 struct blk_slot;
 struct virtio_pci;
 
+/* What the queues of a disk share, and what changes while they run. */
+struct blk_shared {
+	atomic_ullong capacity; /* sectors */
+	/*
+	 * A flush has failed: what was written before it may be lost, and the host tells so but
+	 * once. So no later flush can succeed, until a driver starts anew that knows of no write.
+	 */
+	atomic_bool lost;
+};
+
 struct blk_queue_config {
 	struct virtio_pci *vdev;
 	unsigned index; /* of the queue */
 	struct loop *loop;
 	const struct blk_file *file;
+	struct blk_shared *shared;
 	const char *serial; /* VIRTIO_BLK_ID_BYTES */
 };
 
@@ -31,11 +44,13 @@ struct blk_queue {
 	struct virtio_pci *vdev;
 	unsigned index;
 	const struct blk_file *file;
+	struct blk_shared *shared;
 	const char *serial;
 	bool durable; /* the driver knows no flush: every write is its own; fixed while it runs */
 
 	/* The loop's. */
 	struct blk_uring uring;
+	bool owns_fd; /* the ring's fd is not the file's */
 	struct blk_slot *slots;
 	uint16_t *free_slots; /* a stack: the last used is the warmest */
 	unsigned free_count;

@@ -16,13 +16,17 @@
 #include "core/log.h"
 #include "devices/blk_file.h"
 #include "devices/blk_queue.h"
+#include "devices/blk_resize.h"
 #include "devices/virtio_pci.h"
 
 #define PCI_CLASS_STORAGE 0x018000u /* mass storage, of no more special kind */
 
 struct virtio_blk {
 	struct virtio_pci vdev;
+	const char *path;
 	struct blk_file file;
+	struct blk_shared shared;
+	struct blk_resize resize;
 	struct virtio_blk_config config;
 	char serial[VIRTIO_BLK_ID_BYTES];
 	struct blk_queue *queues;
@@ -34,10 +38,33 @@ static struct virtio_blk *blk_of(struct virtio_pci *vdev)
 	return container_of(vdev, struct virtio_blk, vdev);
 }
 
+static void resized(struct blk_resize *resize, uint64_t size)
+{
+	struct virtio_blk *blk = container_of(resize, struct virtio_blk, resize);
+	const unsigned long long capacity = size / BLK_SECTOR;
+	const unsigned long long before = atomic_exchange(&blk->shared.capacity, capacity);
+	const uint64_t field = htole64(capacity);
+
+	log_msg(capacity < before ? LOG_WARN : LOG_INFO,
+		"disk '%s' has %s to %llu bytes, and the guest is told", blk->path,
+		capacity < before ? "shrunk" : "grown", capacity * BLK_SECTOR);
+	virtio_pci_change_config(&blk->vdev, offsetof(struct virtio_blk_config, capacity), &field,
+				 sizeof(field));
+}
+
 static void blk_start(struct virtio_pci *vdev)
 {
-	for (unsigned i = 0; i < blk_of(vdev)->queue_count; i++)
-		blk_queue_start(&blk_of(vdev)->queues[i]);
+	struct virtio_blk *blk = blk_of(vdev);
+
+	atomic_store(&blk->shared.lost, false);
+	for (unsigned i = 0; i < blk->queue_count; i++)
+		blk_queue_start(&blk->queues[i]);
+	/* Not before somebody could use it: a start of a guest is quicker without. */
+	if (!blk->resize.loop &&
+	    blk_resize_start(&blk->resize, vdev->queues[0].loop, &blk->file, resized) < 0) {
+		log_warn("disk '%s': its size is not watched: %s", blk->path, err_text());
+		err_clear();
+	}
 }
 
 static void blk_notify(struct virtio_pci *vdev, unsigned queue)
@@ -54,6 +81,7 @@ static void blk_destroy(struct device *dev)
 {
 	struct virtio_blk *blk = container_of(dev, struct virtio_blk, vdev.pci.device);
 
+	blk_resize_stop(&blk->resize);
 	virtio_pci_fini(&blk->vdev);
 	for (unsigned i = 0; blk->queues && i < blk->queue_count; i++)
 		blk_queue_fini(&blk->queues[i]);
@@ -107,6 +135,7 @@ static int init_queues(struct virtio_blk *blk, const struct virtio_blk_options *
 			.index = i,
 			.loop = &options->loops[i % options->loop_count],
 			.file = &blk->file,
+			.shared = &blk->shared,
 			.serial = blk->serial,
 		};
 
@@ -120,6 +149,7 @@ static void set_config(struct virtio_blk *blk)
 {
 	const struct blk_topology *t = &blk->file.topology;
 
+	atomic_init(&blk->shared.capacity, blk->file.size / BLK_SECTOR);
 	blk->config = (struct virtio_blk_config){
 		.capacity = htole64(blk->file.size / BLK_SECTOR),
 		.seg_max = htole32(BLK_SEG_MAX),
@@ -171,6 +201,7 @@ int virtio_blk_create(const struct board *board, const struct virtio_blk_options
 		blk_file_close(options->file);
 		return err_sys(ERR_LIMIT, -ENOMEM, "disk '%s'", options->path);
 	}
+	blk->path = options->path;
 	blk->file = *options->file;
 	*options->file = (struct blk_file){ 0 };
 	r = blk_init(blk, board, options);

@@ -14,7 +14,7 @@ struct blk_file;
 struct loop;
 
 struct virtio_blk_options {
-	const char *path;      /* for messages */
+	const char *path;      /* for messages; outlives the device */
 	struct blk_file *file; /* opened from it; taken over and zeroed, also by a failure */
 	/* What the guest sees as the disk's serial number, cut after 20 bytes; NULL: made from
 	 * path. */

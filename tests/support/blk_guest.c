@@ -139,28 +139,41 @@ int blk_guest_plug(struct blk_guest *f, bool read_only, const char *serial)
 	return r;
 }
 
-/* The device's own file descriptor, so that a test can put something slower in its place. */
-static int device_fd(const struct blk_guest *f)
+/* The device's own file descriptors become copies of `fd`: each queue may have one. */
+static void replace_files(struct blk_guest *f, int fd)
 {
-	for (int fd = 3; fd < 1024; fd++) {
+	for (int i = 3; i < 1024; i++) {
 		char link[64], target[128] = "";
 
-		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-		if (readlink(link, target, sizeof(target) - 1) > 0 && !strcmp(target, f->path))
-			return fd;
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", i);
+		if (i == fd || readlink(link, target, sizeof(target) - 1) <= 0 ||
+		    strcmp(target, f->path))
+			continue;
+		assert_true(f->replaced_count < ARRAY_SIZE(f->replaced));
+		f->replaced[f->replaced_count++] = i;
+		assert_true(dup2(fd, i) >= 0);
 	}
-	fail_msg("the device has no open file");
-	return -1;
+	assert_true(f->replaced_count);
 }
 
-int blk_guest_make_reads_wait(const struct blk_guest *f)
+int blk_guest_make_reads_wait(struct blk_guest *f)
 {
 	int fds[2];
 
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	assert_true(dup2(fds[0], device_fd(f)) >= 0);
+	replace_files(f, fds[0]);
 	close(fds[0]);
 	return fds[1];
+}
+
+void blk_guest_give_file_back(struct blk_guest *f)
+{
+	int fd = open(f->path, O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	while (f->replaced_count)
+		assert_true(dup2(fd, f->replaced[--f->replaced_count]) >= 0);
+	close(fd);
 }
 
 int blk_guest_setup_bare(void **state)

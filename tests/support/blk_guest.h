@@ -26,6 +26,8 @@ struct blk_guest {
 	unsigned loop_count, queues;  /* one of each, unless changed before the plug */
 	struct vring_driver drv;      /* of queue 0 */
 	enum blk_cache cache;
+	int replaced[16]; /* the device's, where something else is in the file's place */
+	unsigned replaced_count;
 	char path[64];
 	uint8_t image[BLK_IMAGE_SIZE]; /* what it holds, or should */
 };
@@ -59,7 +61,8 @@ uint8_t blk_guest_request(struct blk_guest *f, uint32_t type, uint64_t sector, u
 			  uint32_t len, uint32_t *ret_used_len);
 
 /* From now on the device's reads wait until something is written to the fd returned. */
-int blk_guest_make_reads_wait(const struct blk_guest *f);
+int blk_guest_make_reads_wait(struct blk_guest *f);
+void blk_guest_give_file_back(struct blk_guest *f);
 
 void blk_guest_assert_read_ok(struct blk_guest *f); /* the device works */
 void blk_guest_assert_image(struct blk_guest *f);   /* the file holds what f->image does */

@@ -136,6 +136,29 @@ static void cache_decides_how_the_file_is_used(void **state)
 	blk_file_close(&file);
 }
 
+static void reopened_file_is_the_same_one(void **state)
+{
+	struct fixture *f = *state;
+	struct blk_file file = { 0 };
+	struct stat a, b;
+	int fd;
+
+	make_image(f, MiB, NULL, 0600);
+	for (unsigned read_only = 0; read_only < 2; read_only++) {
+		assert_int_equal(blk_file_open(&file, f->path, read_only, BLK_CACHE_WRITEBACK), 0);
+		assert_int_equal(unlink(f->path), 0);
+		fd = blk_file_reopen(&file);
+		assert_true(fd >= 0);
+		assert_int_equal(fstat(file.fd, &a), 0);
+		assert_int_equal(fstat(fd, &b), 0);
+		assert_int_equal(a.st_ino, b.st_ino);
+		assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, read_only ? O_RDONLY : O_RDWR);
+		close(fd);
+		make_image(f, MiB, NULL, 0600);
+		blk_file_close(&file);
+	}
+}
+
 static void direct_io_that_cannot_be_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -296,6 +319,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(opens_a_raw_image),
 		TEST(cache_decides_how_the_file_is_used),
+		TEST(reopened_file_is_the_same_one),
 		TEST(direct_io_that_cannot_be_is_refused),
 		TEST(usable_part_is_whole_blocks),
 		TEST(missing),

@@ -119,6 +119,24 @@ static void flush_is_a_flush_unless_told_otherwise(void **state)
 	}
 }
 
+/* The host says once that it lost a write; the guest hears it of every flush from then on. */
+static void flush_that_failed_once_fails_until_the_driver_starts_anew(void **state)
+{
+	struct blk_guest *f = *state;
+	uint32_t used;
+
+	blk_guest_drive(f, BLK_F_FLUSH);
+	close(blk_guest_make_reads_wait(f)); /* a pipe, which cannot be flushed */
+	assert_int_equal(blk_guest_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, 0, &used),
+			 VIRTIO_BLK_S_IOERR);
+	blk_guest_give_file_back(f);
+	blk_guest_assert_read_ok(f);
+	assert_int_equal(blk_guest_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, 0, &used),
+			 VIRTIO_BLK_S_IOERR);
+	blk_guest_drive(f, BLK_F_FLUSH);
+	assert_int_equal(blk_guest_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, 0, &used), VIRTIO_BLK_S_OK);
+}
+
 static void status_byte_missing(void **state)
 {
 	struct blk_guest *f = *state;
@@ -189,6 +207,7 @@ int main(void)
 		TEST_BARE(read_only_disk_is_never_written),
 		TEST(header_cut_short),
 		TEST_BARE(flush_is_a_flush_unless_told_otherwise),
+		TEST(flush_that_failed_once_fails_until_the_driver_starts_anew),
 		TEST(status_byte_missing),
 		TEST(truncated_image),
 		TEST(short_write_is_continued_until_the_host_refuses),
