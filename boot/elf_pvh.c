@@ -188,7 +188,7 @@ int elf_pvh_parse(int fd, uint64_t size, uint64_t low_ram, struct elf_pvh *ret_e
 	return r;
 }
 
-int elf_pvh_load(const struct elf_pvh *elf, int fd, const struct guest_mem *mem)
+int elf_pvh_load(const struct elf_pvh *elf, int fd, bool fresh, const struct guest_mem *mem)
 {
 	for (unsigned i = 0; i < elf->count; i++) {
 		const uint64_t file_size = elf->segments[i].file_size;
@@ -200,7 +200,8 @@ int elf_pvh_load(const struct elf_pvh *elf, int fd, const struct guest_mem *mem)
 		r = sys_pread_full(fd, to, file_size, elf->segments[i].file_off);
 		if (r < 0)
 			return err_sys(ERR_FILE, r, "read the kernel");
-		memset(to + file_size, 0, elf->segments[i].size - file_size);
+		if (!fresh)
+			memset(to + file_size, 0, elf->segments[i].size - file_size);
 	}
 	return 0;
 }

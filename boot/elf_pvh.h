@@ -28,7 +28,9 @@ bool elf_pvh_detect(const uint8_t *head, size_t len);
 /* `size` is the file's. ERR_FILE or, for too little memory, ERR_LIMIT; without the file's name. */
 int MUST_CHECK elf_pvh_parse(int fd, uint64_t size, uint64_t low_ram, struct elf_pvh *ret_elf);
 
-int MUST_CHECK elf_pvh_load(const struct elf_pvh *elf, int fd, const struct guest_mem *mem);
+/* `fresh`: guest memory is all zeroes still, and what stays so is better not touched. */
+int MUST_CHECK elf_pvh_load(const struct elf_pvh *elf, int fd, bool fresh,
+			    const struct guest_mem *mem);
 
 /* hvm_start_info with its lists behind it, one page for address `gpa`. */
 #define ELF_PVH_INFO_SIZE 4096u

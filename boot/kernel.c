@@ -248,7 +248,7 @@ static int load_elf(const struct kernel *kernel, const struct guest_mem *mem,
 	elf_pvh_info_fill(&info, machine->info_gpa, page);
 	boot->mode = ARCH_BOOT_32;
 	boot->entry = kernel->elf.entry;
-	return elf_pvh_load(&kernel->elf, kernel->fd, mem);
+	return elf_pvh_load(&kernel->elf, kernel->fd, machine->fresh, mem);
 }
 
 int kernel_load(const struct kernel *kernel, const struct guest_mem *mem,

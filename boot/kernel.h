@@ -58,6 +58,7 @@ void kernel_close(struct kernel *kernel); /* accepts a zeroed one that was never
 /* What the machine says of itself, and where the kernel shall be told. */
 struct kernel_machine {
 	const struct memmap *memmap;
+	bool fresh; /* nothing has run yet: its memory is all zeroes */
 	uint64_t rsdp;
 	/* Free pages below 1 MiB: one for the information, KERNEL_CMDLINE_ROOM for the text. */
 	uint64_t info_gpa, cmdline_gpa;

@@ -98,6 +98,7 @@ struct machine {
 	struct fw_vars vars;
 	FILE *firmware_log;      /* NULL: none, or standard error */
 	struct kernel kernel;    /* if the options name one: in place of firmware, or for it */
+	bool kernel_loaded;      /* before, so that memory is not all zeroes any more */
 	struct mmio_plan window; /* the 64-bit PCI window and the phys-bits that go with it */
 	struct arch_cpu_config cpu_config;
 	struct arch_cpu *cpu; /* what the vCPUs are */

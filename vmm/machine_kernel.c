@@ -93,6 +93,7 @@ static int start_kernel(struct machine *machine)
 	struct memmap memmap;
 	struct kernel_machine told = {
 		.memmap = &memmap,
+		.fresh = !machine->kernel_loaded,
 		.info_gpa = BOOT_INFO,
 		.cmdline_gpa = BOOT_CMDLINE,
 	};
@@ -106,6 +107,7 @@ static int start_kernel(struct machine *machine)
 	describe_memory(machine, &memmap);
 	if (r == 0)
 		r = kernel_load(&machine->kernel, &machine->mem, &told, &boot);
+	machine->kernel_loaded = true;
 	boot.tables = BOOT_TABLES;
 	for (unsigned i = 0; i < machine->vcpus.count && r == 0; i++)
 		r = arch_vcpu_boot(&machine->vcpus.vcpus[i], &boot);

@@ -133,7 +133,7 @@ static void loading_clears_what_the_file_does_not_have(void **state)
 	memset(ram, 0xaa, LOW_RAM);
 	assert_int_equal(parse_file(&image, sizeof(image), LOW_RAM, &elf), 0);
 	fd = open(temp_path(&dir, "vmlinux"), O_RDONLY);
-	assert_int_equal(elf_pvh_load(&elf, fd, &mem), 0);
+	assert_int_equal(elf_pvh_load(&elf, fd, false, &mem), 0);
 	assert_memory_equal(ram + 16 * MiB, image.bytes + TEXT_OFF, TEXT_SIZE);
 	for (unsigned i = TEXT_SIZE; i < TEXT_MEM; i++)
 		assert_int_equal(ram[16 * MiB + i], 0);
@@ -142,6 +142,12 @@ static void loading_clears_what_the_file_does_not_have(void **state)
 	assert_int_equal(ram[20 * MiB], 0);
 	assert_int_equal(ram[21 * MiB - 1], 0);
 	assert_int_equal(ram[21 * MiB], 0xaa);
+	/* Memory that is zero anyway would cost a page each. */
+	memset(ram, 0xaa, LOW_RAM);
+	assert_int_equal(elf_pvh_load(&elf, fd, true, &mem), 0);
+	assert_memory_equal(ram + 16 * MiB, image.bytes + TEXT_OFF, TEXT_SIZE);
+	assert_int_equal(ram[16 * MiB + TEXT_SIZE], 0xaa);
+	assert_int_equal(ram[20 * MiB], 0xaa);
 	close(fd);
 	guest_mem_fini(&mem);
 }
