@@ -145,6 +145,7 @@ static int init_main_loop(struct machine *machine)
 
 static void fini_main_loop(struct machine *machine)
 {
+	machine_watch_fini(machine);
 	machine_power_fini(machine);
 	loop_fini(&machine->loop);
 }
@@ -369,6 +370,7 @@ int machine_run(struct machine *machine, enum machine_end *ret_end)
 	if (r < 0)
 		return r;
 	timings_begin("guest");
+	machine_watch_start(machine);
 	r = machine_start_dma(machine);
 	if (r == 0)
 		loop_run(&machine->loop);

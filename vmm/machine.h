@@ -116,6 +116,9 @@ struct machine {
 	int signal_fd;             /* borrowed */
 	struct loop_source button; /* machine_power.c: a timer; fd 0: none */
 	unsigned button_presses;
+	struct loop_source watch; /* machine_watch.c: a timer; fd 0: none */
+	uint64_t watch_cpu_ns;    /* of the first vCPU, when looked at last */
+	unsigned watch_periods;
 	bool asked_to_end; /* a first signal came */
 	enum machine_end end;
 	int end_signal;
@@ -221,5 +224,9 @@ int MUST_CHECK machine_build_smbios(const struct machine *machine,
  * Nothing where firmware runs.
  */
 int MUST_CHECK machine_add_kernel(struct machine *machine);
+
+/* machine_watch.c: ends a run whose kernel ended with its first steps. The vCPUs are started. */
+void machine_watch_start(struct machine *machine);
+void machine_watch_fini(struct machine *machine);
 
 #endif

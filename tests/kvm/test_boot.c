@@ -3,6 +3,7 @@
 #include "guest.h"
 
 #include <linux/kvm.h>
+#include <unistd.h>
 
 #include "core/sys.h"
 
@@ -132,12 +133,38 @@ static void no_mode_leaves_anything_to_the_other(void **state)
 	run_both(*state, ARCH_BOOT_64, ARCH_BOOT_32);
 }
 
+static void a_vcpu_that_halts_without_interrupts_is_stuck(void **state)
+{
+	struct guest *guest = *state;
+	struct vcpu *vcpus;
+	bool stuck = false;
+
+	guest_init(guest, guest_image_spin, CPUS);
+	boot_all(guest, ARCH_BOOT_64);
+	vcpus = guest->vcpus.vcpus;
+	assert_false(arch_vcpu_is_stuck(&vcpus[0]));
+	guest_start(guest);
+	assert_began(guest, ARCH_BOOT_64);
+	/* It is a few instructions away from it. */
+	for (unsigned i = 0; i < 500 && !stuck; i++) {
+		guest_resume(guest);
+		usleep(10000);
+		guest_pause(guest);
+		stuck = arch_vcpu_is_stuck(&vcpus[0]);
+	}
+	assert_true(stuck);
+	/* This one waits for being started. */
+	assert_false(arch_vcpu_is_stuck(&vcpus[1]));
+	guest_resume(guest);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		GUEST_TEST(a_64_bit_kernel_begins_in_long_mode),
 		GUEST_TEST(a_pvh_kernel_begins_without_paging),
 		GUEST_TEST(no_mode_leaves_anything_to_the_other),
+		GUEST_TEST(a_vcpu_that_halts_without_interrupts_is_stuck),
 	};
 
 	if (!guest_kvm_usable())

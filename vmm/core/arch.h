@@ -119,4 +119,10 @@ void arch_vcpu_describe(struct vcpu *vcpu, char *buf, size_t size);
 /* Whether it translates addresses, which a guest's first steps do not; true if that is unknown. */
 bool arch_vcpu_pages(struct vcpu *vcpu);
 
+/*
+ * Whether the vCPU, which is paused, has halted without interrupts, from which no device can wake
+ * it. False if that is unknown.
+ */
+bool arch_vcpu_is_stuck(struct vcpu *vcpu);
+
 #endif

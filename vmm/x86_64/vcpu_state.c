@@ -265,12 +265,23 @@ void arch_vcpu_describe(struct vcpu *vcpu, char *buf, size_t size)
 		 sregs.efer);
 }
 
-/* Control registers: Intel SDM volume 3, 2.5. */
-#define CR0_PG (1u << 31)
+/* Intel SDM volume 3, 2.3 and 2.5. */
+#define RFLAGS_IF (1u << 9)
+#define CR0_PG    (1u << 31)
 
 bool arch_vcpu_pages(struct vcpu *vcpu)
 {
 	struct kvm_sregs sregs;
 
 	return sys_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0 || sregs.cr0 & CR0_PG;
+}
+
+bool arch_vcpu_is_stuck(struct vcpu *vcpu)
+{
+	struct kvm_mp_state state;
+	struct kvm_regs regs;
+
+	return sys_ioctl(vcpu->fd, KVM_GET_MP_STATE, &state) == 0 &&
+	       state.mp_state == KVM_MP_STATE_HALTED &&
+	       sys_ioctl(vcpu->fd, KVM_GET_REGS, &regs) == 0 && !(regs.rflags & RFLAGS_IF);
 }
