@@ -40,12 +40,24 @@ static int check_type(const char *path, struct stat *st)
 	return 0;
 }
 
+/* Some devices can be opened for writing, and then refuse each write. */
+static bool is_write_protected(int fd)
+{
+	int protected = 0;
+
+	return sys_ioctl(fd, BLKROGET, &protected) == 0 && protected;
+}
+
 static int open_disk(const char *path, bool read_only, bool block)
 {
 	/* On a block device O_EXCL alone means: not while it is mounted or otherwise claimed. */
 	int flags = read_only ? O_RDONLY : block ? O_RDWR | O_EXCL : O_RDWR;
 	int fd = sys_open(path, flags, 0);
 
+	if (fd >= 0 && block && !read_only && is_write_protected(fd)) {
+		close_fd(&fd);
+		fd = -EROFS;
+	}
 	if (fd == -EBUSY) {
 		err_set(ERR_FILE, fd, "disk '%s' is mounted or in use by another program", path);
 		err_hint("lsblk shows what is on top of it, fuser -v '%s' who uses it", path);
