@@ -151,9 +151,9 @@ bool blk_bounce_begin(struct blk_bounce *bounce, struct blk_request *req)
 	req->job = NULL;
 	if (!bounce->memory || req->op == BLK_FLUSH)
 		return true;
-	req->aligned = is_aligned(bounce, req);
+	req->aligned = req->op == BLK_FALLOCATE || is_aligned(bounce, req);
 	if (bounce->shares_blocks) {
-		len = iov_length(req->iov, req->iov_count);
+		len = req->op == BLK_FALLOCATE ? req->len : iov_length(req->iov, req->iov_count);
 		req->begin = req->offset - req->offset % block;
 		req->end = align_up(req->offset + len, block);
 		req->partial = !whole_blocks(bounce, req->offset, len);
@@ -207,7 +207,7 @@ struct blk_request *blk_bounce_end(struct blk_bounce *bounce, struct blk_request
 		req = job->whole;
 		job->whole = NULL;
 	}
-	if (bounce->shares_blocks && req->op == BLK_WRITE)
+	if (bounce->shares_blocks && (req->op == BLK_WRITE || req->op == BLK_FALLOCATE))
 		list_remove(&bounce->running, req);
 	if (bounce->waiting.first)
 		begin_waiting(bounce);

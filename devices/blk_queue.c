@@ -19,6 +19,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "devices/blk_file.h"
+#include "devices/blk_ranges.h"
 #include "devices/iov.h"
 #include "devices/virtio_pci.h"
 
@@ -29,6 +30,7 @@
 struct blk_slot {
 	struct blk_request req;
 	uint16_t head;
+	bool in_ranges;  /* req is a step of the slot's blk_ranges */
 	uint8_t *status; /* in guest memory, as the chain said when it was popped */
 	uint64_t in_len; /* of the data that the device may write, without the status */
 	struct iovec iov[BLK_QUEUE_SIZE];
@@ -110,6 +112,46 @@ static void start_flush(struct blk_queue *queue, struct blk_slot *slot)
 	blk_uring_queue(&queue->uring, &slot->req);
 }
 
+/* The next step of a request that has several, or its end. */
+static void next_range(struct blk_queue *queue, struct blk_slot *slot, int error)
+{
+	struct blk_ranges *ranges = &queue->ranges[slot - queue->slots];
+
+	if (blk_ranges_next(ranges, &slot->req, &error)) {
+		slot->in_ranges = true;
+		blk_uring_queue(&queue->uring, &slot->req);
+		return;
+	}
+	if (error)
+		log_guest("%s: discard or zeroes: %s", name_of(queue), strerror(-error));
+	slot_finish(queue, slot, error ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK, 0);
+}
+
+static void start_ranges(struct blk_queue *queue, struct blk_slot *slot, uint32_t type,
+			 const struct iovec *iov, unsigned count)
+{
+	struct blk_ranges *ranges = &queue->ranges[slot - queue->slots];
+	uint8_t status;
+
+	if (queue->file->read_only) {
+		slot_fail(queue, slot, "a write to a read-only disk");
+		return;
+	}
+	if (type == VIRTIO_BLK_T_DISCARD && !queue->discard) {
+		slot_finish(queue, slot, VIRTIO_BLK_S_UNSUPP, 0);
+		return;
+	}
+	status = blk_ranges_parse(ranges, type, iov, count, queue->discard,
+				  atomic_load(&queue->shared->capacity));
+	if (status != VIRTIO_BLK_S_OK) {
+		log_guest("%s: request refused: ranges that make no sense", name_of(queue));
+		slot_finish(queue, slot, status, 0);
+		return;
+	}
+	ranges->durable = queue->durable;
+	next_range(queue, slot, 0);
+}
+
 /* Header, data and status may be cut into buffers in any way [virtio-1.2 2.7.4.1]. */
 static void slot_start(struct blk_queue *queue, struct blk_slot *slot,
 		       const struct virtqueue_chain *chain)
@@ -125,6 +167,7 @@ static void slot_start(struct blk_queue *queue, struct blk_slot *slot,
 	}
 	last = &in[in_count - 1];
 	slot->head = chain->head;
+	slot->in_ranges = false;
 	slot->status = (uint8_t *)last->iov_base + last->iov_len - 1;
 	if (--last->iov_len == 0)
 		in_count--;
@@ -144,6 +187,10 @@ static void slot_start(struct blk_queue *queue, struct blk_slot *slot,
 		break;
 	case VIRTIO_BLK_T_FLUSH:
 		start_flush(queue, slot);
+		break;
+	case VIRTIO_BLK_T_DISCARD:
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		start_ranges(queue, slot, le32toh(hdr.type), out, out_count);
 		break;
 	case VIRTIO_BLK_T_GET_ID:
 		slot_finish(queue, slot, VIRTIO_BLK_S_OK,
@@ -189,6 +236,10 @@ static void request_done(struct blk_uring *uring, struct blk_request *req, int e
 		else if (atomic_load(&queue->shared->lost))
 			error = -EIO;
 	}
+	if (slot->in_ranges) {
+		next_range(queue, slot, error);
+		return;
+	}
 	if (!error) {
 		slot_finish(queue, slot, VIRTIO_BLK_S_OK, req->op == BLK_READ ? slot->in_len : 0);
 		return;
@@ -220,10 +271,12 @@ int blk_queue_init(struct blk_queue *queue, const struct blk_queue_config *confi
 	queue->file = config->file;
 	queue->shared = config->shared;
 	queue->serial = config->serial;
+	queue->discard = config->discard;
 	/* A page a slot, of which the kernel gives only what is used: those at the stack's top. */
 	queue->slots = calloc(BLK_SLOTS, sizeof(*queue->slots));
 	queue->free_slots = calloc(BLK_SLOTS, sizeof(*queue->free_slots));
-	if (!queue->slots || !queue->free_slots)
+	queue->ranges = calloc(BLK_SLOTS, sizeof(*queue->ranges));
+	if (!queue->slots || !queue->free_slots || !queue->ranges)
 		return err_sys(ERR_LIMIT, -ENOMEM, "queue %u", config->index);
 	for (unsigned i = BLK_SLOTS; i-- > 0;)
 		slot_free(queue, &queue->slots[i]);
@@ -245,6 +298,8 @@ void blk_queue_fini(struct blk_queue *queue)
 	queue->owns_fd = false;
 	free(queue->slots);
 	free(queue->free_slots);
+	free(queue->ranges);
 	queue->slots = NULL;
 	queue->free_slots = NULL;
+	queue->ranges = NULL;
 }

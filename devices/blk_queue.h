@@ -38,6 +38,7 @@ struct blk_queue_config {
 	const struct blk_file *file;
 	struct blk_shared *shared;
 	const char *serial; /* VIRTIO_BLK_ID_BYTES */
+	bool discard;
 };
 
 struct blk_queue {
@@ -46,13 +47,15 @@ struct blk_queue {
 	const struct blk_file *file;
 	struct blk_shared *shared;
 	const char *serial;
+	bool discard; /* holes may be made in the file */
 	bool durable; /* the driver knows no flush: every write is its own; fixed while it runs */
 
 	/* The loop's. */
 	struct blk_uring uring;
 	bool owns_fd; /* the ring's fd is not the file's */
 	struct blk_slot *slots;
-	uint16_t *free_slots; /* a stack: the last used is the warmest */
+	struct blk_ranges *ranges; /* of each slot */
+	uint16_t *free_slots;      /* a stack: the last used is the warmest */
 	unsigned free_count;
 };
 

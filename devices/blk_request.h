@@ -9,7 +9,7 @@
 
 struct blk_bounce_job;
 
-enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH };
+enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_FALLOCATE };
 
 /* The caller's, as is the memory it points to, until `done`. The array of iovecs is used up. */
 struct blk_request {
@@ -18,6 +18,8 @@ struct blk_request {
 	struct iovec *iov;
 	unsigned iov_count; /* not 0 for reads and writes, nor is any entry empty */
 	uint64_t offset;
+	uint64_t len; /* of BLK_FALLOCATE */
+	int mode;     /* of BLK_FALLOCATE: FALLOC_FL_* */
 
 	/* The ring's. */
 	unsigned retries;

@@ -29,6 +29,9 @@ static void prepare(struct blk_uring *uring, struct blk_request *req)
 	case BLK_FLUSH:
 		io_uring_prep_fsync(sqe, uring->fd, IORING_FSYNC_DATASYNC);
 		break;
+	case BLK_FALLOCATE:
+		io_uring_prep_fallocate(sqe, uring->fd, req->mode, req->offset, req->len);
+		break;
 	}
 	io_uring_sqe_set_data(sqe, req);
 }
@@ -62,7 +65,7 @@ static void complete(struct blk_uring *uring, struct blk_request *req, int res)
 		prepare(uring, req);
 		return;
 	}
-	if (res < 0 || req->op == BLK_FLUSH) {
+	if (res < 0 || req->op == BLK_FLUSH || req->op == BLK_FALLOCATE) {
 		finish(uring, req, MIN(res, 0));
 		return;
 	}

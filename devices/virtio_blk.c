@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "devices/blk_file.h"
 #include "devices/blk_queue.h"
+#include "devices/blk_ranges.h"
 #include "devices/blk_resize.h"
 #include "devices/virtio_pci.h"
 
@@ -29,6 +30,7 @@ struct virtio_blk {
 	struct blk_resize resize;
 	struct virtio_blk_config config;
 	char serial[VIRTIO_BLK_ID_BYTES];
+	uint32_t granule; /* of discards, in bytes; 0: there are none */
 	struct blk_queue *queues;
 	unsigned queue_count;
 };
@@ -100,7 +102,7 @@ static const struct virtio_class blk_class = {
 	.id = VIRTIO_ID_BLOCK,
 	.pci_class = PCI_CLASS_STORAGE,
 	.queue_size = BLK_QUEUE_SIZE,
-	.config_len = offsetof(struct virtio_blk_config, max_discard_sectors),
+	.config_len = offsetof(struct virtio_blk_config, max_secure_erase_sectors),
 	.device_ops = &blk_device_ops,
 	.start = blk_start,
 	.notify = blk_notify,
@@ -137,6 +139,7 @@ static int init_queues(struct virtio_blk *blk, const struct virtio_blk_options *
 			.file = &blk->file,
 			.shared = &blk->shared,
 			.serial = blk->serial,
+			.discard = blk->granule,
 		};
 
 		r = blk_queue_init(&blk->queues[i], &config);
@@ -160,6 +163,28 @@ static void set_config(struct virtio_blk *blk)
 		.opt_io_size = htole32(t->io_opt / t->logical),
 		.num_queues = htole16((uint16_t)blk->queue_count),
 	};
+	if (blk->file.read_only)
+		return;
+	blk->config.max_write_zeroes_sectors = htole32(BLK_ZEROES_MAX);
+	blk->config.max_write_zeroes_seg = htole32(BLK_RANGES_MAX);
+	blk->config.write_zeroes_may_unmap = blk->granule != 0;
+	if (!blk->granule)
+		return;
+	blk->config.max_discard_sectors = htole32(BLK_DISCARD_MAX);
+	blk->config.max_discard_seg = htole32(BLK_RANGES_MAX);
+	blk->config.discard_sector_alignment = htole32(blk->granule / BLK_SECTOR);
+}
+
+static uint64_t class_features(const struct virtio_blk *blk)
+{
+	uint64_t features = 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_BLK_SIZE |
+			    1ull << VIRTIO_BLK_F_FLUSH | 1ull << VIRTIO_BLK_F_TOPOLOGY |
+			    1ull << VIRTIO_BLK_F_MQ;
+
+	if (blk->file.read_only)
+		return features | 1ull << VIRTIO_BLK_F_RO;
+	features |= 1ull << VIRTIO_BLK_F_WRITE_ZEROES;
+	return blk->granule ? features | 1ull << VIRTIO_BLK_F_DISCARD : features;
 }
 
 static int blk_init(struct virtio_blk *blk, const struct board *board,
@@ -168,10 +193,7 @@ static int blk_init(struct virtio_blk *blk, const struct board *board,
 	/* blk_bounce keeps those requests of one queue apart that meet in one block. */
 	const unsigned queues = blk_file_shares_blocks(&blk->file) ? 1 : options->queues;
 	const struct virtio_setup setup = {
-		.features = 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_BLK_SIZE |
-			    1ull << VIRTIO_BLK_F_FLUSH | 1ull << VIRTIO_BLK_F_TOPOLOGY |
-			    1ull << VIRTIO_BLK_F_MQ |
-			    (blk->file.read_only ? 1ull << VIRTIO_BLK_F_RO : 0),
+		.features = class_features(blk),
 		.config = &blk->config,
 		.queues = queues,
 		.loops = options->loops,
@@ -203,6 +225,7 @@ int virtio_blk_create(const struct board *board, const struct virtio_blk_options
 	}
 	blk->path = options->path;
 	blk->file = *options->file;
+	blk->granule = options->discard ? blk_ranges_probe(&blk->file) : 0;
 	*options->file = (struct blk_file){ 0 };
 	r = blk_init(blk, board, options);
 	if (r < 0) {

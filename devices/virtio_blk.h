@@ -19,6 +19,7 @@ struct virtio_blk_options {
 	/* What the guest sees as the disk's serial number, cut after 20 bytes; NULL: made from
 	 * path. */
 	const char *serial;
+	bool discard;    /* what the guest discards becomes a hole, if the host can make one */
 	unsigned queues; /* 1 .. VIRTIO_BLK_QUEUES_MAX */
 	/* Queue i runs on loops[i % loop_count], which may be shared with other devices. */
 	struct loop *loops;

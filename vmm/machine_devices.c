@@ -283,6 +283,7 @@ static int add_disk(struct machine *machine, const struct options_disk *disk)
 		.path = disk->file,
 		.file = &machine->disk_files[i],
 		.serial = disk->serial[0] ? disk->serial : NULL,
+		.discard = !disk->keep_space,
 		.queues = queues,
 		.loops = machine->disk_loops[i],
 		.loop_count = disk_threads(queues),

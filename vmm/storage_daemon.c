@@ -113,6 +113,7 @@ static void make_command(struct command *cmd, const struct options_disk *disk, u
 	const enum blk_format format = disk->format ? disk->format : blk_format_of_file(disk->file);
 	const char *const aio = choose_aio();
 	const char *const cache = cache_options(disk->cache);
+	const char *const discard = disk->keep_space ? "ignore" : "unmap";
 	const bool read_only = disk->readonly || disk->snapshot;
 	char file[2 * PATH_MAX];
 	struct stat st;
@@ -121,11 +122,11 @@ static void make_command(struct command *cmd, const struct options_disk *disk, u
 	escape(disk->file, file);
 	*cmd = (struct command){ .argv = { DAEMON }, .count = 1 };
 	add(cmd, "--blockdev",
-	    "driver=%s,node-name=file,filename=%s,aio=%s,discard=unmap,read-only=%s%s",
-	    block ? "host_device" : "file", file, aio, read_only ? "on" : "off", cache);
-	add(cmd, "--blockdev", "driver=%s,node-name=%s,file=file,discard=unmap,read-only=%s%s",
-	    blk_format_name(format), disk->snapshot ? "base" : "disk", read_only ? "on" : "off",
-	    cache);
+	    "driver=%s,node-name=file,filename=%s,aio=%s,discard=%s,read-only=%s%s",
+	    block ? "host_device" : "file", file, aio, discard, read_only ? "on" : "off", cache);
+	add(cmd, "--blockdev", "driver=%s,node-name=%s,file=file,discard=%s,read-only=%s%s",
+	    blk_format_name(format), disk->snapshot ? "base" : "disk", discard,
+	    read_only ? "on" : "off", cache);
 	if (disk->snapshot) {
 		add(cmd, "--blockdev",
 		    "driver=file,node-name=overlay,filename=/proc/self/fd/%d,aio=%s,discard=unmap,"

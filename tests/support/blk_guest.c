@@ -125,6 +125,7 @@ int blk_guest_plug(struct blk_guest *f, bool read_only, const char *serial)
 		.path = f->path,
 		.file = &file,
 		.serial = serial,
+		.discard = !f->no_discard,
 		.queues = f->queues,
 		.loops = f->loops,
 		.loop_count = f->loop_count,

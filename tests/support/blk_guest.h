@@ -26,6 +26,7 @@ struct blk_guest {
 	unsigned loop_count, queues;  /* one of each, unless changed before the plug */
 	struct vring_driver drv;      /* of queue 0 */
 	enum blk_cache cache;
+	bool no_discard;
 	int replaced[16]; /* the device's, where something else is in the file's place */
 	unsigned replaced_count;
 	char path[64];

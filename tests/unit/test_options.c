@@ -84,6 +84,8 @@ static void describe(const struct options *o, char line[1024])
 			add(line, " snapshot");
 		if (o->disks[i].format)
 			add(line, " format %s", blk_format_name(o->disks[i].format));
+		if (o->disks[i].keep_space)
+			add(line, " keeps its space");
 		if (o->disks[i].queues)
 			add(line, " %u queues", o->disks[i].queues);
 		add(line, "; ");
@@ -170,6 +172,8 @@ static const struct golden good[] = {
 	{ "--disk a.img,ro,serial=WD-1", "disk 'a.img' ro serial WD-1; 2 cpus, 4096M" },
 	{ "--disk a.img,cache=direct,ro --disk b,cache=unsafe --disk c,cache=writeback",
 	  "disk 'a.img' ro direct; disk 'b' unsafe; disk 'c'; 2 cpus, 4096M" },
+	{ "--disk a.img,discard=off --disk b,discard=on",
+	  "disk 'a.img' keeps its space; disk 'b'; 2 cpus, 4096M" },
 	{ "--disk a.img,queues=64", "disk 'a.img' 64 queues; 2 cpus, 4096M" },
 	{ "--disk a.qcow2", "disk 'a.qcow2'; 2 cpus, 4096M" },
 	{ "--disk a.img,format=qcow2,ro", "disk 'a.img' ro format qcow2; 2 cpus, 4096M" },
@@ -439,6 +443,7 @@ static const struct golden bad[] = {
 	  "unknown option '--this-is-a-very-long-option-that-nobody-has-thought-of'; tinyvmm run "
 	  "--help lists the options" },
 
+	{ "--disk a,discard=unmap", "--disk a: discard 'unmap' is not on or off" },
 	{ "--disk a,cache=none", "--disk a: cache 'none' is not writeback, direct or unsafe" },
 	{ "--disk a,cache=", "--disk a: cache '' is not writeback, direct or unsafe" },
 	{ "--disk", "--disk needs a value; write it as --disk FILE[,PROPERTY]..." },

@@ -81,6 +81,7 @@ struct options_disk {
 	char file[PATH_MAX];
 	bool readonly;
 	enum blk_cache cache;
+	bool keep_space;                     /* discard=off */
 	bool snapshot; /* what the guest writes is thrown away */
 	enum blk_format format;
 	unsigned queues;                     /* 0: as many as make sense */

@@ -306,6 +306,15 @@ static int check_disk(const struct options_disk *disk)
 	return 0;
 }
 
+static int parse_discard(struct options_disk *disk, const char *text)
+{
+	if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
+		return err_set(ERR_USAGE, -EINVAL, "--disk %s: discard '%s' is not on or off",
+			       disk->file, text);
+	disk->keep_space = strcmp(text, "off") == 0;
+	return 0;
+}
+
 int options_parse_disk(struct options *options, const char *value)
 {
 	struct options_disk *disk = &options->disks[options->disk_count];
@@ -331,6 +340,10 @@ int options_parse_disk(struct options *options, const char *value)
 				return r;
 		} else if ((text = options_value_property(part, "cache"))) {
 			r = parse_cache(disk, text);
+			if (r < 0)
+				return r;
+		} else if ((text = options_value_property(part, "discard"))) {
+			r = parse_discard(disk, text);
 			if (r < 0)
 				return r;
 		} else if ((text = options_value_property(part, "format"))) {

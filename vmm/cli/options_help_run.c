@@ -55,6 +55,7 @@ static const char disk_page[] =
 "    serial=TEXT                   what it tells as its serial number\n"
 "    cache=writeback|direct|unsafe through the host's memory (default), past it,\n"
 "                                  or through it and flushes do nothing\n"
+"    discard=on|off                whether discarded blocks become holes (on)\n"
 "    queues=N                      1 to 64 (default: a vCPU one, up to 16)\n"
 "\n"
 "The guest sees them in this order. A comma in a file name is written ',,'.\n";
