@@ -316,6 +316,7 @@ static int machine_do(struct machine *machine, const struct step *steps, unsigne
 {
 	_Static_assert(ARRAY_SIZE(preflight) + ARRAY_SIZE(building) <= MACHINE_STEPS_MAX,
 		       "step_devices is too small");
+	const bool takes_devices = steps == preflight && machine->options->gpu_count > 0;
 	struct err_chain why;
 	int r = 0;
 
@@ -328,8 +329,8 @@ static int machine_do(struct machine *machine, const struct step *steps, unsigne
 		r = steps[i].init(machine);
 		timings_end();
 		took = now_ms() - start;
-		/* Of many short ones only the last: that takes no longer. */
-		if (r == 0 && (took > SLOW_STEP_MS || i + 1 == count))
+		/* After short ones the next that is slow, or the main loop, is soon enough. */
+		if (r == 0 && (took > SLOW_STEP_MS || (i + 1 == count && takes_devices)))
 			r = machine_check_signals(machine);
 		if (r == 0)
 			log_debug("%s: ready in %.1f ms", steps[i].name, took);

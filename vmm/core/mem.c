@@ -33,11 +33,17 @@ void guest_mem_fini(struct guest_mem *mem)
 /* `size` bytes at an address congruent to `gpa` modulo `align`; NULL if there is no room. */
 static uint8_t *map_congruent(uint64_t gpa, uint64_t size, uint64_t align)
 {
-	uint8_t *area = mmap(NULL, size + align, PROT_NONE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	uint8_t *area = mmap(NULL, size, PROT_NONE, flags, -1, 0);
 	uint64_t skip, tail;
 	uint8_t *hva;
 
+	/* Newer kernels place it for huge pages of themselves. */
+	if (area != MAP_FAILED && ((gpa - (uint64_t)(uintptr_t)area) & (align - 1)) == 0)
+		return area;
+	if (area != MAP_FAILED)
+		munmap(area, size);
+	area = mmap(NULL, size + align, PROT_NONE, flags, -1, 0);
 	if (area == MAP_FAILED)
 		return NULL;
 	skip = (gpa - (uint64_t)(uintptr_t)area) & (align - 1);
@@ -119,7 +125,7 @@ static void place_bank(const struct guest_mem *mem, uint64_t gpa, uint64_t size,
 
 int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size)
 {
-	const uint64_t align = size >= GiB ? GiB : 2 * MiB;
+	const uint64_t align = MAX(mem->page_size, 2 * MiB);
 	uint8_t *hva;
 	int fd = -1;
 

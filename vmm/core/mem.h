@@ -50,8 +50,8 @@ void guest_mem_fini(struct guest_mem *mem);
 /*
  * Adds a bank of zeroed memory, backed lazily. The file of a shared one cannot change its size, so
  * that who maps it cannot take pages from under us. Banks must not overlap. `gpa` and `hva` are
- * congruent modulo 1 GiB for banks of that size and modulo 2 MiB below, so that huge pages can map
- * both sides; both are multiples of mem->page_size. Fails with -ENOMEM (kind ERR_LIMIT).
+ * congruent modulo 2 MiB, or the larger size of reserved pages, so that huge pages can map both
+ * sides; both are multiples of mem->page_size. Fails with -ENOMEM (kind ERR_LIMIT).
  */
 int MUST_CHECK guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size);
 
