@@ -118,6 +118,19 @@ static void one_that_does_not_end_is_killed(void **state)
 	child_fini(&child);
 }
 
+/* As in a shell's background job. */
+static void signals_that_we_ignore_are_its_own(void **state)
+{
+	struct child child;
+
+	signal(SIGTERM, SIG_IGN);
+	start(&child, "exec sleep 100", NULL, 0);
+	signal(SIGTERM, SIG_DFL);
+	assert_int_equal(child_stop(&child, LIMIT_MS), 0);
+	assert_string_equal(child_end_text(&child).s, "signal 15");
+	child_fini(&child);
+}
+
 static void signals_of_the_terminal_do_not_reach_it(void **state)
 {
 	struct child child;
@@ -164,6 +177,7 @@ int main(void)
 		cmocka_unit_test(files_are_passed_on_in_order_and_no_others),
 		cmocka_unit_test(asked_to_end_it_may_tidy_up),
 		cmocka_unit_test(one_that_does_not_end_is_killed),
+		cmocka_unit_test(signals_that_we_ignore_are_its_own),
 		cmocka_unit_test(signals_of_the_terminal_do_not_reach_it),
 		cmocka_unit_test(it_ends_with_us_even_when_we_are_killed),
 	};

@@ -45,6 +45,9 @@ static _Noreturn void become(const char *const argv[], const int fds[], unsigned
 	setpgid(0, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* What we ignore, or were told to, would be ignored by it too. */
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGPIPE, SIG_DFL);
 
 	/* Out of the way first: one may lie where another has to go. */
 	complaints = fcntl(complaints, F_DUPFD_CLOEXEC, above);
@@ -99,7 +102,10 @@ int child_start(struct child *child, const char *const argv[], const int fds[], 
 
 bool child_ended(struct child *child)
 {
-	if (child->pid && waitpid(child->pid, &child->status, WNOHANG) == child->pid)
+	pid_t r = child->pid ? waitpid(child->pid, &child->status, WNOHANG) : 0;
+
+	/* ECHILD: somebody waited for it in our place. */
+	if (r > 0 || (r < 0 && errno == ECHILD))
 		child->pid = 0;
 	return !child->pid;
 }
