@@ -73,6 +73,14 @@ void virtio_config_interrupt(struct virtio_pci *vdev)
 	interrupt(vdev, &vdev->config_vector, ISR_CONFIG);
 }
 
+/* With config_lock held: true if the driver runs and is to be told; otherwise it is when it starts.
+ */
+static bool config_changed(struct virtio_pci *vdev)
+{
+	vdev->config_changed |= !vdev->config_watched;
+	return vdev->config_watched;
+}
+
 void virtio_pci_change_config(struct virtio_pci *vdev, size_t off, const void *data, size_t len)
 {
 	bool tell;
@@ -81,8 +89,7 @@ void virtio_pci_change_config(struct virtio_pci *vdev, size_t off, const void *d
 	pthread_mutex_lock(&vdev->config_lock);
 	memcpy((uint8_t *)vdev->config + off, data, len);
 	vdev->generation++;
-	tell = vdev->config_watched;
-	vdev->config_changed |= !tell;
+	tell = config_changed(vdev);
 	pthread_mutex_unlock(&vdev->config_lock);
 	if (tell)
 		virtio_config_interrupt(vdev);
@@ -118,8 +125,16 @@ void virtio_pci_publish(struct virtio_pci *vdev, unsigned queue)
 
 void virtio_pci_fail(struct virtio_pci *vdev)
 {
-	if (!atomic_exchange(&vdev->needs_reset, true))
-		virtio_config_interrupt(vdev); /* [virtio-1.2 2.1.2] */
+	bool tell;
+
+	if (atomic_exchange(&vdev->needs_reset, true))
+		return;
+	/* [virtio-1.2 2.1.2]: only a driver that runs is interrupted. */
+	pthread_mutex_lock(&vdev->config_lock);
+	tell = config_changed(vdev);
+	pthread_mutex_unlock(&vdev->config_lock);
+	if (tell)
+		virtio_config_interrupt(vdev);
 }
 
 int virtio_pci_call_fd(struct virtio_pci *vdev, unsigned queue)
