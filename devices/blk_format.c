@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 
 #define HEAD_SIZE 4096u /* as much as is looked at */
 #define SECTOR    512u
+#define CHAIN_MAX 64u /* backing files, one behind the other */
 
 static const struct {
 	const char *name;
@@ -112,6 +114,7 @@ static void store_be(uint8_t *p, unsigned len, uint64_t v)
 enum {
 	QCOW2_VERSION = 4,
 	QCOW2_BACKING_OFFSET = 8,
+	QCOW2_BACKING_SIZE = 16,
 	QCOW2_CLUSTER_BITS = 20,
 	QCOW2_SIZE = 24,
 	QCOW2_L1_SIZE = 36,
@@ -126,24 +129,86 @@ enum {
 };
 #define QCOW2_EXT_BACKING_FORMAT 0xe2792acau
 
-/* Without the format of the backing file, the daemon would go by what that contains. */
-static bool names_backing_blindly(const uint8_t *head)
+/* What the image says of its backing file's format: where in the head, and how long; 0: nothing. */
+static unsigned backing_format(const uint8_t *head, const uint8_t **ret_text)
 {
 	const uint64_t version = load_be(head + QCOW2_VERSION, 4);
 	uint64_t at = version < 3 ? QCOW2_V2_LENGTH : load_be(head + QCOW2_HEADER_LENGTH, 4);
 
-	if (!load_be(head + QCOW2_BACKING_OFFSET, 8))
-		return false;
 	while (at <= HEAD_SIZE - QCOW2_EXT_HEAD) {
 		const uint64_t type = load_be(head + at, 4), len = load_be(head + at + 4, 4);
 
-		if (type == QCOW2_EXT_BACKING_FORMAT && len)
-			return false;
+		at += QCOW2_EXT_HEAD;
+		if (type == QCOW2_EXT_BACKING_FORMAT && range_fits(at, len, HEAD_SIZE)) {
+			*ret_text = head + at;
+			return (unsigned)len;
+		}
 		if (!type)
 			break;
-		at += QCOW2_EXT_HEAD + align_up(len, 8);
+		at += align_up(len, 8);
 	}
+	return 0;
+}
+
+/*
+ * The backing file's path, relative to that of the image as the daemon has it. False if it is none
+ * of this file system's, or not where qemu-img writes it.
+ */
+static bool backing_path(const uint8_t *head, const char *image, char ret_path[PATH_MAX])
+{
+	const uint64_t at = load_be(head + QCOW2_BACKING_OFFSET, 8);
+	const uint64_t len = load_be(head + QCOW2_BACKING_SIZE, 4);
+	const char *slash = strrchr(image, '/');
+	size_t folder = slash ? (size_t)(slash + 1 - image) : 0;
+
+	if (!range_fits(at, len, HEAD_SIZE) || !len)
+		return false;
+	if (head[at] == '/')
+		folder = 0;
+	else if (memchr(head + at, ':', len))
+		return false; /* "nbd://...", "json:..." */
+	if (folder + len >= PATH_MAX)
+		return false;
+	memcpy(ret_path, image, folder);
+	memcpy(ret_path + folder, head + at, len);
+	ret_path[folder + len] = '\0';
 	return true;
+}
+
+/*
+ * Without the format of a backing file, the daemon would go by what that contains: a raw disk that
+ * some guest may have written. So each qcow2 image of the chain has to say it.
+ */
+static int check_backing(const char *first, const uint8_t *first_head)
+{
+	char path[PATH_MAX], next[PATH_MAX];
+	uint8_t head[HEAD_SIZE];
+
+	snprintf(path, sizeof(path), "%s", first);
+	memcpy(head, first_head, sizeof(head));
+	for (unsigned i = 0; i < CHAIN_MAX; i++) {
+		const uint8_t *format = NULL;
+		unsigned len = backing_format(head, &format);
+
+		if (!load_be(head + QCOW2_BACKING_OFFSET, 8))
+			return 0;
+		if (!len) {
+			err_set(ERR_FILE, -EINVAL,
+				"disk '%s' has a backing file, but does not say of which format",
+				path);
+			err_hint("qemu-img info shows the file; then qemu-img rebase -u -b FILE "
+				 "-F FORMAT '%s'",
+				 path);
+			return -EINVAL;
+		}
+		if (len != strlen("qcow2") || memcmp(format, "qcow2", len) != 0 ||
+		    !backing_path(head, path, next) || read_head(next, head) < 0 ||
+		    content_of(head) != BLK_FORMAT_QCOW2)
+			return 0; /* the end of the chain, or one that the daemon will refuse */
+		memcpy(path, next, sizeof(path));
+	}
+	return err_set(ERR_FILE, -EINVAL, "disk '%s' has more than %u backing files", first,
+		       CHAIN_MAX);
 }
 
 int blk_format_check(const char *path, enum blk_format said)
@@ -171,15 +236,7 @@ int blk_format_check(const char *path, enum blk_format said)
 			 formats[content].name, formats[content].name);
 		return -EINVAL;
 	}
-	if (format == BLK_FORMAT_QCOW2 && names_backing_blindly(head)) {
-		err_set(ERR_FILE, -EINVAL,
-			"disk '%s' has a backing file, but does not say of which format", path);
-		err_hint("qemu-img info shows the file; then qemu-img rebase -u -b FILE -F FORMAT "
-			 "'%s'",
-			 path);
-		return -EINVAL;
-	}
-	return 0;
+	return format == BLK_FORMAT_QCOW2 ? check_backing(path, head) : 0;
 }
 
 int blk_format_size(const char *path, enum blk_format format, uint64_t *ret_size)

@@ -32,7 +32,8 @@ enum blk_format blk_format_of_file(const char *path);
 /*
  * -EINVAL, kind ERR_FILE, if the content is another format's than `said` or, where nothing was
  * said, than the name's. A raw disk that was said to be one may hold anything. A qcow2 image with a
- * backing file must say which format that has. What cannot be read here is left to who opens it.
+ * backing file must say which format that has, and so on down the chain. What cannot be read here
+ * is left to who opens it.
  */
 int MUST_CHECK blk_format_check(const char *path, enum blk_format said);
 

@@ -129,6 +129,43 @@ static void backing_file_needs_a_format(void **state)
 		       "does not say of which format");
 }
 
+/* name1 on name2 on ..., the last one on a raw disk; `blind` does not say of which format. */
+static void each_image_of_a_chain_is_looked_at(void **state)
+{
+	static const char qcow2[] = "\xe2\x79\x2a\xca\0\0\0\5qcow2\0\0\0";
+	static const char raw[] = "\xe2\x79\x2a\xca\0\0\0\3raw\0\0\0\0\0";
+	static const struct {
+		const char *name, *backing, *ext;
+	} chain[] = {
+		{ "top.qcow2", "mid.qcow2", qcow2 },    { "mid.qcow2", "low.qcow2", qcow2 },
+		{ "low.qcow2", "base.img", raw },       { "loop.qcow2", "loop.qcow2", qcow2 },
+		{ "far.qcow2", "nbd://host/x", qcow2 },
+	};
+	char data[2048];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(chain); i++) {
+		memset(data, 0, sizeof(data));
+		memcpy(data, "QFI\xfb\0\0\0\3", 8);
+		data[8 + 6] = 4;
+		data[16 + 3] = (char)strlen(chain[i].backing);
+		data[100 + 3] = 104;
+		memcpy(data + 104, chain[i].ext, 16);
+		memcpy(data + 1024, chain[i].backing, strlen(chain[i].backing));
+		temp_file(&dir, chain[i].name, data, sizeof(data));
+	}
+	assert_int_equal(blk_format_check(temp_path(&dir, "top.qcow2"), BLK_FORMAT_BY_NAME), 0);
+	assert_int_equal(blk_format_check(temp_path(&dir, "far.qcow2"), BLK_FORMAT_BY_NAME), 0);
+	assert_refused(temp_path(&dir, "loop.qcow2"), BLK_FORMAT_BY_NAME,
+		       "has more than 64 backing files");
+	/* The lowest says nothing any more. */
+	memset(data + 104, 0, 16);
+	memcpy(data + 1024, "base.img", 8);
+	data[16 + 3] = 8;
+	temp_file(&dir, "low.qcow2", data, sizeof(data));
+	assert_refused(temp_path(&dir, "top.qcow2"), BLK_FORMAT_BY_NAME,
+		       "low.qcow2' has a backing file, but does not say of which format");
+}
+
 static void size_of_the_disk(void **state)
 {
 	static char qcow2[SIZE] = { 'Q', 'F', 'I', (char)0xfb };
@@ -183,6 +220,7 @@ int main(void)
 		cmocka_unit_test(other_content_than_said_is_refused),
 		cmocka_unit_test(what_cannot_be_read_is_left_to_others),
 		cmocka_unit_test(backing_file_needs_a_format),
+		cmocka_unit_test(each_image_of_a_chain_is_looked_at),
 		cmocka_unit_test(size_of_the_disk),
 		cmocka_unit_test(overlay_is_nameless_and_empty),
 	};
