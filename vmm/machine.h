@@ -31,6 +31,8 @@
 #include "vfio/rom.h"
 
 #define MACHINE_DEVICES_MAX 64
+/* Each bank ends one, and so does each multiple of a slot's size. */
+#define MACHINE_RAM_SLOTS_MAX (GUEST_MEM_BANKS_MAX + OPTIONS_MEMORY_MAX / VM_SLOT_SIZE_MAX)
 #define MACHINE_STEPS_MAX   24
 
 /* Threads of one disk, see machine_devices.c. */
@@ -65,7 +67,7 @@ struct machine {
 	struct guest_mem mem;
 	struct irq irq;
 	struct bus pio, mmio;
-	struct vm_slot ram[GUEST_MEM_BANKS_MAX];
+	struct vm_slot ram[MACHINE_RAM_SLOTS_MAX];
 	uint64_t page_size; /* chosen for mem by machine_check_ram; 0: ordinary pages */
 
 	struct loop loop;        /* main's */

@@ -74,9 +74,23 @@ int machine_check_ram(struct machine *machine)
 				&machine->page_size);
 }
 
+static int map_bank(struct machine *machine, const struct mem_bank *bank, unsigned *slot)
+{
+	int r = 0;
+
+	for (uint64_t off = 0; r == 0 && off < bank->size; off += VM_SLOT_SIZE_MAX)
+		r = vm_slot_map(&machine->vm, &machine->ram[(*slot)++], bank->gpa + off,
+				MIN(bank->size - off, VM_SLOT_SIZE_MAX), bank->hva + off, 0);
+	return r < 0 ? err_sys(ERR_HOST, r, "give KVM %llu MiB of memory at 0x%llx",
+			       (unsigned long long)(bank->size / MiB),
+			       (unsigned long long)bank->gpa)
+		     : 0;
+}
+
 int machine_init_ram(struct machine *machine)
 {
 	const uint64_t page_size = machine->page_size;
+	unsigned slot = 0;
 	int r = add_memory(machine, page_size);
 
 	/* Somebody else was quicker, or has the pages that are left on other nodes. */
@@ -86,16 +100,8 @@ int machine_init_ram(struct machine *machine)
 	}
 	if (r == 0 && machine->mem.page_size)
 		log_debug("memory: reserved pages of %llu MiB", machine->mem.page_size / MiB);
-	for (unsigned i = 0; r == 0 && i < machine->mem.count; i++) {
-		const struct mem_bank *bank = &machine->mem.banks[i];
-
-		r = vm_slot_map(&machine->vm, &machine->ram[i], bank->gpa, bank->size, bank->hva,
-				0);
-		if (r < 0)
-			err_sys(ERR_HOST, r, "give KVM %llu MiB of memory at 0x%llx",
-				(unsigned long long)(bank->size / MiB),
-				(unsigned long long)bank->gpa);
-	}
+	for (unsigned i = 0; r == 0 && i < machine->mem.count; i++)
+		r = map_bank(machine, &machine->mem.banks[i], &slot);
 	return r;
 }
 

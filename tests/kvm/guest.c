@@ -116,7 +116,8 @@ void guest_init(struct guest *guest, const uint8_t *image, unsigned cpus)
 	check(vm_slot_map(&guest->vm, &guest->rom_slot, GUEST_ROM_BASE, GUEST_ROM_SIZE, guest->rom,
 			  VM_SLOT_READONLY));
 	check(arch_cpu_create(&guest->vm, &guest->cpu, &guest->arch_cpu));
-	arch_cpu_set_phys_bits(guest->arch_cpu, GUEST_PHYS_BITS);
+	arch_cpu_set_phys_bits(guest->arch_cpu,
+			       guest->phys_bits ? guest->phys_bits : GUEST_PHYS_BITS);
 	check(arch_vm_init(&guest->vm));
 	check(irq_init(&guest->irq, guest->vm.vm_fd));
 	guest->has_irq = true;

@@ -51,6 +51,7 @@ struct guest {
 
 	/* Set before guest_init; no cores: one socket of as many as guest_init is told. */
 	struct arch_cpu_config cpu;
+	unsigned phys_bits; /* 0: GUEST_PHYS_BITS */
 	struct arch_cpu *arch_cpu;
 
 	/* The agent serves `vector`; on the vCPU's thread, before its EOI. Set before guest_start.

@@ -12,6 +12,8 @@
 #include "core/util.h"
 
 #define VM_SLOTS_MAX 509u /* KVM has at least these */
+/* KVM takes fewer than 2^31 pages at once (Linux: KVM_MEM_MAX_NR_PAGES); a power of two below. */
+#define VM_SLOT_SIZE_MAX (4 * TiB)
 
 /* What ends or restarts the run; a higher value wins over a lower one. */
 enum vm_request {
@@ -64,7 +66,7 @@ struct vm_slot {
 
 /*
  * Maps host memory [hva, hva + size), which must stay valid until the slot is unmapped. All are
- * page multiples. -EEXIST if it overlaps another slot, -ENOSPC if no slot is free: a guest can
+ * page multiples, size at most VM_SLOT_SIZE_MAX. -EEXIST if it overlaps another slot, -ENOSPC if no slot is free: a guest can
  * cause both through a BAR, so the error chain is not set.
  */
 int MUST_CHECK vm_slot_map(struct vm *vm, struct vm_slot *slot, uint64_t gpa, uint64_t size,
