@@ -371,6 +371,32 @@ static void host_without_anything(void **state)
 	assert_row("\nNo GPU is here; tinyvmm list --all lists the other devices.\n", NULL);
 }
 
+static void a_node_with_too_little_room_is_told(void **state)
+{
+	fake_host_server(&fs);
+	add_modules("6.19.0-generic");
+	give("0000:41:00.0", "0000:42:00.0");
+	fake_sysfs_file(&fs, "sys/devices/system/node/online", "0-1\n");
+	fake_sysfs_file(&fs, "sys/devices/system/node/node1/meminfo", "Node 1 MemFree: 1 kB\n");
+	fake_sysfs_file(&fs, "sys/devices/system/node/node0/meminfo", "Node 0 MemFree: %llu kB\n",
+			4 * GiB / KiB);
+	run();
+	assert_row("  pass  numa                  its NUMA node 0 has room for all 4G of a guest\n",
+		   NULL);
+	config.memory = 6 * GiB;
+	run();
+	assert_row("  warn  numa                  its NUMA node 0 has room for 4G of a guest's 6G: "
+		   "the guest gets memory of other nodes, too",
+		   "give the guest less memory, or make room there");
+	/* Enough reserved pages. */
+	fake_sysfs_file(&fs,
+			"sys/devices/system/node/node0/hugepages/hugepages-2048kB/free_hugepages",
+			"3072\n");
+	run();
+	assert_row("  pass  numa                  its NUMA node 0 has room for all 6G of a guest\n",
+		   NULL);
+}
+
 static void guest_memory_and_the_iommu(void **state)
 {
 	fake_host_desktop(&fs);
@@ -652,6 +678,7 @@ int main(void)
 		TEST(device_that_is_not_there),
 		TEST(devices_without_attributes),
 		TEST(host_without_anything),
+		TEST(a_node_with_too_little_room_is_told),
 		TEST(guest_memory_and_the_iommu),
 		TEST(who_has_the_device),
 		TEST(device_that_is_bound_for_good),

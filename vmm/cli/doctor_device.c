@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The doctor's checks of one device; see doctor.h. Main thread. */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "cli/doctor.h"
 #include "core/text.h"
 #include "firmware-loader/mmio_window.h"
 #include "guest_ram.h"
+#include "host_nodes.h"
 #include "vfio/host_check.h"
 #include "vfio/host_holders.h"
 #include "vfio/host_iommu.h"
@@ -142,6 +144,51 @@ static void check_guest_memory(struct doctor *doctor, struct doctor_device *dev)
 		}
 	}
 	doctor_pass(doctor, "it can reach all %s of a guest", text_size(doctor->config->memory).s);
+}
+
+/* Room at its NUMA node for what the guest's memory may be made of. */
+static uint64_t room_at(const struct doctor *doctor, int node)
+{
+	static const struct {
+		enum hugepages_mode mode;
+		uint64_t page_size;
+	} pages[] = { { HUGEPAGES_OFF, 0 }, { HUGEPAGES_2M, 2 * MiB }, { HUGEPAGES_1G, GiB } };
+	struct host_nodes *nodes = calloc(1, sizeof(*nodes));
+	const struct cpu_set none = { 0 };
+	uint64_t room = 0;
+
+	for (unsigned i = 0; nodes && i < ARRAY_SIZE(pages); i++) {
+		const enum hugepages_mode mode = doctor->config->hugepages;
+		int at;
+
+		if (mode != HUGEPAGES_AUTO && mode != pages[i].mode)
+			continue;
+		host_nodes_read(doctor->config->root, &none, pages[i].page_size, nodes);
+		at = host_nodes_find(nodes, node);
+		if (at >= 0)
+			room = MAX(room, nodes->nodes[at].room);
+	}
+	free(nodes);
+	return room;
+}
+
+static void check_numa(struct doctor *doctor, struct doctor_device *dev)
+{
+	const uint64_t memory = doctor->config->memory;
+	const int node = dev->info.numa_node;
+	uint64_t room;
+
+	if (node < 0 || !host_nodes_several(doctor->config->root))
+		return;
+	room = room_at(doctor, node);
+	if (room >= memory)
+		doctor_pass(doctor, "its NUMA node %d has room for all %s of a guest", node,
+			    text_size(memory).s);
+	else
+		doctor_warn(doctor, "give the guest less memory, or make room there",
+			    "its NUMA node %d has room for %s of a guest's %s: "
+			    "the guest gets memory of other nodes, too",
+			    node, text_size(align_down(room, MiB)).s, text_size(memory).s);
 }
 
 /* Who has it for a guest; true: nobody. */
@@ -396,6 +443,7 @@ const struct doctor_device_check doctor_device_checks[] = {
 	{ "group", true, check_group },
 	{ "reserved-memory", true, check_reserved },
 	{ "guest-memory", true, check_guest_memory },
+	{ "numa", true, check_numa },
 	{ "driver", true, check_driver },
 	{ "vfio-files", true, check_node },
 	{ "display", true, check_display },
