@@ -393,6 +393,23 @@ static bool nodes_ok(const struct acpi_machine *m)
 	return true;
 }
 
+static bool roots_ok(const struct acpi_machine *m)
+{
+	for (unsigned i = 0; i < m->root_count; i++) {
+		const struct acpi_root *root = &m->roots[i];
+
+		if (root->bus >= m->buses || root->bus <= (i ? root[-1].bus : 0))
+			return false;
+		if (root->node >= MAX(m->nodes, 1u))
+			return false;
+		for (unsigned w = 0; w < root->window_count; w++) {
+			if (root->windows[w].base >= root->windows[w].end)
+				return false;
+		}
+	}
+	return true;
+}
+
 static bool machine_ok(const struct acpi_machine *m)
 {
 	if (!m->vcpus || m->vcpus > ACPI_VCPUS_MAX || !m->pci_gsi)
@@ -409,7 +426,7 @@ static bool machine_ok(const struct acpi_machine *m)
 		return false;
 	if (m->mmio32_base >= m->mmio32_end || m->mmio32_end > 4 * GiB)
 		return false;
-	if (m->nodes > 1 && !nodes_ok(m))
+	if ((m->nodes > 1 && !nodes_ok(m)) || !roots_ok(m))
 		return false;
 	return m->mmio64_size <= UINT64_MAX - m->mmio64_base;
 }

@@ -25,6 +25,20 @@
 #define ACPI_PM1_CONTROL 0x04 /* 2 bytes; SLP_TYP 0 is S5 */
 #define ACPI_PM_TIMER    0x08 /* 4 bytes, 24 bits count */
 
+/* Addresses [base, end) that a root bridge forwards. */
+struct acpi_window {
+	bool io;
+	uint64_t base, end;
+};
+
+/* A root bridge beside the one of bus 0. */
+struct acpi_root {
+	unsigned bus;                      /* its first; the last is before the next root's */
+	unsigned node;                     /* it is near this NUMA node */
+	const struct acpi_window *windows; /* which bus 0 does not forward */
+	unsigned window_count;
+};
+
 #define ACPI_NODES_MAX 255u /* a byte in the SRAT; 255 is no node */
 
 /* Memory of a NUMA node, in ascending order. */
@@ -50,7 +64,9 @@ struct acpi_machine {
 	uint8_t rtc_gsi;
 	uint16_t reset_port; /* a write of reset_value resets the machine */
 	uint8_t reset_value;
-	uint64_t mmio32_base, mmio32_end;  /* what the root bridge forwards below 4 GiB */
+	const struct acpi_root *roots; /* by bus, ascending */
+	unsigned root_count;
+	uint64_t mmio32_base, mmio32_end;  /* what the root bridges forward below 4 GiB */
 	uint64_t mmio64_base, mmio64_size; /* and above; size 0: nothing */
 	/* NUMA: with fewer than two nodes the guest is told of none, and the rest is not looked at.
 	 */
@@ -59,7 +75,7 @@ struct acpi_machine {
 	const struct acpi_memory *memory;
 	unsigned memory_count;
 	const uint8_t *distances; /* nodes x nodes, as the SLIT has them: 10 to itself */
-	/* The GSI of INTA..INTD (pin 1..4) of a slot of the root bus. */
+	/* The GSI of INTA..INTD (pin 1..4) of a slot of any root bus. */
 	unsigned (*pci_gsi)(unsigned slot, unsigned pin);
 };
 
@@ -70,9 +86,10 @@ struct acpi_tables {
 };
 
 /*
- * Builds everything. The sizes of the three depend only on vcpus, on apic_ids and on whether
- * mmio64_size is 0: firmware may be told them before the windows and the ECAM base are known, and
- * the tables be built again, with the final ones, when it selects the script.
+ * Builds everything. The size of the script depends on `nodes` only, and the others' on vcpus, on
+ * apic_ids, on whether mmio64_size is 0, and with several roots on their windows. So firmware may
+ * be told them before windows and the ECAM base are known, and the tables be built again, with the
+ * final ones, when it selects the script: it looks for the size of the others after that.
  *
  * -EINVAL (kind ERR_INTERNAL) if the description contradicts itself, -ENOMEM.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The DSDT's contents: what a guest cannot find out by itself. The root bridge with its windows and
+ * The DSDT's contents: what a guest cannot find out by itself. Root bridges with their windows and
  * interrupts, COM1, the clock, the processors, and the addresses that are taken.
  * [ACPI-6.5 6 Device Configuration], [PCI-FW-3.3 4.5 Interface for OS-Reported Features].
  */
@@ -45,21 +45,64 @@ static void sleep_states(struct buf *b)
 	aml_package_close(b, package, 4);
 }
 
+/* [base, end) in one descriptor, as wide as it takes. */
+static void window(struct buf *b, bool io, uint64_t base, uint64_t end)
+{
+	const unsigned width = io ? 2 : end <= 4 * GiB ? 4 : 8;
+
+	aml_res_window(b, width, io ? AML_SPACE_IO : AML_SPACE_MEMORY, base, end - 1);
+}
+
+/* The first window of another root in [base, end); NULL: none. */
+static const struct acpi_window *first_taken(const struct acpi_machine *m, bool io, uint64_t base,
+					     uint64_t end)
+{
+	const struct acpi_window *first = NULL;
+
+	for (unsigned i = 0; i < m->root_count; i++) {
+		for (unsigned k = 0; k < m->roots[i].window_count; k++) {
+			const struct acpi_window *w = &m->roots[i].windows[k];
+
+			if (w->io == io && w->base < end && w->end > base &&
+			    (!first || w->base < first->base))
+				first = w;
+		}
+	}
+	return first;
+}
+
+/* What the other roots leave of [base, end). */
+static void windows_left(struct buf *b, const struct acpi_machine *m, bool io, uint64_t base,
+			 uint64_t end)
+{
+	const struct acpi_window *taken;
+
+	while (base < end && (taken = first_taken(m, io, base, end))) {
+		if (taken->base > base)
+			window(b, io, base, taken->base);
+		base = taken->end;
+	}
+	if (base < end)
+		window(b, io, base, end);
+}
+
+static unsigned last_bus(const struct acpi_machine *m, unsigned root)
+{
+	return root < m->root_count ? m->roots[root].bus - 1 : m->buses - 1;
+}
+
 static void root_windows(struct buf *b, const struct acpi_machine *m)
 {
 	aml_name(b, "_CRS");
 
 	size_t res = aml_res_open(b);
 
-	aml_res_window(b, 2, AML_SPACE_BUS, 0, m->buses - 1);
+	aml_res_window(b, 2, AML_SPACE_BUS, 0, last_bus(m, 0));
 	aml_res_io(b, PCI_CONFIG_PORT, PCI_CONFIG_PORTS);
-	aml_res_window(b, 2, AML_SPACE_IO, 0, PCI_CONFIG_PORT - 1);
-	aml_res_window(b, 2, AML_SPACE_IO, PCI_CONFIG_PORT + PCI_CONFIG_PORTS, IO_PORT_MAX);
-	aml_res_window(b, 4, AML_SPACE_MEMORY, m->mmio32_base, m->mmio32_end - 1);
-	if (m->mmio64_size) {
-		aml_res_window(b, 8, AML_SPACE_MEMORY, m->mmio64_base,
-			       m->mmio64_base + m->mmio64_size - 1);
-	}
+	windows_left(b, m, true, 0, PCI_CONFIG_PORT);
+	windows_left(b, m, true, PCI_CONFIG_PORT + PCI_CONFIG_PORTS, IO_PORT_MAX + 1);
+	windows_left(b, m, false, m->mmio32_base, m->mmio32_end);
+	windows_left(b, m, false, m->mmio64_base, m->mmio64_base + m->mmio64_size);
 	aml_res_close(b, res);
 }
 
@@ -162,16 +205,46 @@ static void root_interrupts(struct buf *b, const struct acpi_machine *m)
 	aml_package_close(b, table, PCI_SLOTS * PCI_PINS);
 }
 
-static void root_bridge(struct buf *b, const struct acpi_machine *m)
+static size_t root_bridge_open(struct buf *b, const char *name, unsigned bus)
 {
-	size_t device = aml_device_open(b, "PCI0");
+	size_t device = aml_device_open(b, name);
 
 	aml_name_eisa_id(b, "_HID", "PNP0A08"); /* PCI Express root bridge */
 	aml_name_eisa_id(b, "_CID", "PNP0A03"); /* PCI root bridge */
-	aml_name_int(b, "_UID", 0);
+	aml_name_int(b, "_UID", bus);           /* firmware counts them so */
 	aml_name_int(b, "_SEG", 0);
-	aml_name_int(b, "_BBN", 0);
+	aml_name_int(b, "_BBN", bus);
+	return device;
+}
+
+static void root_bridge(struct buf *b, const struct acpi_machine *m)
+{
+	size_t device = root_bridge_open(b, "PCI0", 0);
+
 	root_windows(b, m);
+	root_osc(b);
+	root_interrupts(b, m);
+	aml_close(b, device);
+}
+
+static void further_root(struct buf *b, const struct acpi_machine *m, unsigned n)
+{
+	const struct acpi_root *root = &m->roots[n];
+	char name[5];
+
+	snprintf(name, sizeof(name), "PC%02X", root->bus & 0xff);
+
+	size_t device = root_bridge_open(b, name, root->bus);
+
+	aml_name_int(b, "_PXM", root->node);
+	aml_name(b, "_CRS");
+
+	size_t res = aml_res_open(b);
+
+	aml_res_window(b, 2, AML_SPACE_BUS, root->bus, last_bus(m, n + 1));
+	for (unsigned i = 0; i < root->window_count; i++)
+		window(b, root->windows[i].io, root->windows[i].base, root->windows[i].end);
+	aml_res_close(b, res);
 	root_osc(b);
 	root_interrupts(b, m);
 	aml_close(b, device);
@@ -235,6 +308,8 @@ void acpi_dsdt(struct buf *b, const struct acpi_machine *m)
 	size_t scope = aml_scope_open(b, "\\_SB");
 
 	root_bridge(b, m);
+	for (unsigned i = 0; i < m->root_count; i++)
+		further_root(b, m, i);
 	isa_device(b, "COM1", "PNP0501", m->com1_port, COM_PORTS, m->com1_gsi);
 	isa_device(b, "RTC0", "PNP0B00", m->rtc_port, RTC_PORTS, m->rtc_gsi);
 	reserved(b, m);

@@ -165,12 +165,10 @@ static void apply(const struct node *node, struct list *below, enum space space)
 		write_bar(below->nodes[i].dev, below->nodes[i].bar, below->nodes[i].addr);
 }
 
-static int assign_space(struct pci_root *root, enum space space, struct pci_window window,
-			struct list *list, struct list *below)
+static void add_bus(struct list *list, struct list *below, struct pci_bus *bus, enum space space)
 {
-	list->count = 0;
-	for (unsigned devfn = 0; devfn < ARRAY_SIZE(root->bus.devs); devfn++) {
-		struct pci_dev *dev = root->bus.devs[devfn];
+	for (unsigned devfn = 0; devfn < ARRAY_SIZE(bus->devs); devfn++) {
+		struct pci_dev *dev = bus->devs[devfn];
 		struct pci_bridge *bridge = dev ? pci_bridge_of(dev) : NULL;
 
 		if (!dev)
@@ -179,6 +177,16 @@ static int assign_space(struct pci_root *root, enum space space, struct pci_wind
 		if (bridge)
 			add_window(list, below, bridge, space);
 	}
+}
+
+static int assign_space(struct pci_root *root, enum space space, struct pci_window window,
+			struct list *list, struct list *below)
+{
+	struct pci_bus *bus;
+
+	list->count = 0;
+	for (unsigned i = 0; (bus = pci_root_bus(root, i)); i++)
+		add_bus(list, below, bus, space);
 	if (list->count && place(list, window.base) > window.end) {
 		/* Drivers of today do without ports. */
 		if (space == SPACE_IO) {
@@ -228,16 +236,17 @@ static void enable_bus(struct pci_bus *bus)
 	}
 }
 
-static void number_buses(struct pci_root *root)
+/* Below a root bus, one after the other. */
+static void number_buses(struct pci_bus *bus, unsigned nr)
 {
-	uint8_t next = 1;
+	unsigned next = nr + 1;
 
-	for (unsigned devfn = 0; devfn < ARRAY_SIZE(root->bus.devs); devfn++) {
-		struct pci_dev *dev = root->bus.devs[devfn];
+	for (unsigned devfn = 0; devfn < ARRAY_SIZE(bus->devs); devfn++) {
+		struct pci_dev *dev = bus->devs[devfn];
 
 		if (!dev || !pci_bridge_of(dev))
 			continue;
-		pci_function_write(dev, PCI_PRIMARY_BUS, 1, 0);
+		pci_function_write(dev, PCI_PRIMARY_BUS, 1, nr);
 		pci_function_write(dev, PCI_SECONDARY_BUS, 1, next);
 		pci_function_write(dev, PCI_SUBORDINATE_BUS, 1, next);
 		next++;
@@ -249,12 +258,14 @@ int pci_assign(struct pci_root *root, const struct pci_windows *windows)
 	const struct pci_window *const all[SPACES] = { &windows->io, &windows->mem32,
 						       &windows->mem64 };
 	static struct list own, below; /* too large for a stack, and mostly never touched */
+	struct pci_bus *bus;
 	int r = 0;
 
-	number_buses(root);
+	for (unsigned i = 0; (bus = pci_root_bus(root, i)); i++)
+		number_buses(bus, pci_root_bus_nr(root, i));
 	for (unsigned space = 0; space < SPACES && r == 0; space++)
 		r = assign_space(root, space, *all[space], &own, &below);
-	if (r == 0)
-		enable_bus(&root->bus);
+	for (unsigned i = 0; r == 0 && (bus = pci_root_bus(root, i)); i++)
+		enable_bus(bus);
 	return r;
 }

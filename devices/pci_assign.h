@@ -10,7 +10,7 @@
 
 #include "devices/pci_root.h"
 
-/* What the root bridge forwards; each a range [base, end), base above 0. */
+/* What all root bridges forward together; each a range [base, end), base above 0. */
 struct pci_window {
 	uint64_t base, end;
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/err.h"
+#include "devices/pci_root.h"
 
 /*
  * The identity of QEMU's generic root port: guests know it, and no driver claims more of it than
@@ -76,6 +77,38 @@ static const struct pci_dev_ops bridge_pci_ops = {
 struct pci_bridge *pci_bridge_of(struct pci_dev *dev)
 {
 	return dev->ops == &bridge_pci_ops ? (struct pci_bridge *)dev : NULL;
+}
+
+/* Bits 3..0 of a window's registers tell its kind. [PCI-PCI-Bridge-1.2 3.2.5.6 to 3.2.5.10] */
+bool pci_bridge_forwards(struct pci_bridge *bridge, enum pci_bridge_window window,
+			 uint64_t *ret_base, uint64_t *ret_end)
+{
+	struct pci_dev *dev = &bridge->pci;
+	uint64_t base, last;
+
+	switch (window) {
+	case PCI_BRIDGE_IO:
+		base = (uint64_t)(pci_function_read(dev, PCI_IO_BASE, 1) & 0xf0) << 8;
+		last = (uint64_t)(pci_function_read(dev, PCI_IO_LIMIT, 1) & 0xf0) << 8 | 0xfff;
+		break;
+	case PCI_BRIDGE_MEMORY:
+		base = (uint64_t)(pci_function_read(dev, PCI_MEMORY_BASE, 2) & 0xfff0) << 16;
+		last = (uint64_t)(pci_function_read(dev, PCI_MEMORY_LIMIT, 2) & 0xfff0) << 16 |
+		       0xfffff;
+		break;
+	default:
+		base = (uint64_t)(pci_function_read(dev, PCI_PREF_MEMORY_BASE, 2) & 0xfff0) << 16 |
+		       (uint64_t)pci_function_read(dev, PCI_PREF_BASE_UPPER32, 4) << 32;
+		last = (uint64_t)(pci_function_read(dev, PCI_PREF_MEMORY_LIMIT, 2) & 0xfff0) << 16 |
+		       0xfffff | (uint64_t)pci_function_read(dev, PCI_PREF_LIMIT_UPPER32, 4) << 32;
+		break;
+	}
+	/* At 0 is what nobody has set yet. */
+	if (!base || base > last || last == UINT64_MAX)
+		return false;
+	*ret_base = base;
+	*ret_end = last + 1;
+	return true;
 }
 
 static void bridge_add_windows(struct pci_dev *pci)

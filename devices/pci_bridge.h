@@ -19,6 +19,17 @@ struct pci_bridge {
 int MUST_CHECK pci_bridge_create(const struct board *board, uint8_t port,
 				 struct pci_bridge **ret_bridge);
 
+enum pci_bridge_window {
+	PCI_BRIDGE_IO,
+	PCI_BRIDGE_MEMORY,
+	PCI_BRIDGE_PREFETCH,
+	PCI_BRIDGE_WINDOWS
+};
+
+/* What it forwards now, [base, end). False: nothing. Takes its lock. */
+bool pci_bridge_forwards(struct pci_bridge *bridge, enum pci_bridge_window window,
+			 uint64_t *ret_base, uint64_t *ret_end);
+
 /* The bridge that `dev` is, or NULL. */
 struct pci_bridge *pci_bridge_of(struct pci_dev *dev);
 

@@ -5,6 +5,8 @@
  */
 #include "devices/pci_root.h"
 
+#include <assert.h>
+
 #include "core/err.h"
 #include "core/log.h"
 #include "devices/pci_bridge.h"
@@ -19,11 +21,47 @@
 #define ECAM_OFFSET_BITS 12
 #define ECAM_BUS_SHIFT   20
 
-/* The bus that number `nr` reaches from `bus`, at most one bridge below: ports have no bridges. */
+struct pci_bus *pci_root_bus(struct pci_root *root, unsigned i)
+{
+	if (i > root->extra_count)
+		return NULL;
+	return i ? &root->extra[i - 1].bus : &root->bus;
+}
+
+unsigned pci_root_bus_nr(const struct pci_root *root, unsigned i)
+{
+	return i ? root->extra[i - 1].nr : 0;
+}
+
+struct pci_bus *pci_root_add_bus(struct pci_root *root)
+{
+	assert(root->extra_count < PCI_ROOT_EXTRA_MAX);
+	return &root->extra[root->extra_count++].bus;
+}
+
+static unsigned bridges_on(const struct pci_bus *bus)
+{
+	unsigned count = 0;
+
+	for (unsigned devfn = 0; devfn < ARRAY_SIZE(bus->devs); devfn++)
+		count += bus->devs[devfn] && pci_bridge_of(bus->devs[devfn]);
+	return count;
+}
+
+void pci_root_number(struct pci_root *root)
+{
+	unsigned nr = 1 + bridges_on(&root->bus);
+
+	for (unsigned i = 0; i < root->extra_count; i++) {
+		assert(nr <= UINT8_MAX);
+		root->extra[i].nr = (uint8_t)nr;
+		nr += 1 + bridges_on(&root->extra[i].bus);
+	}
+}
+
+/* The bus that number `nr` reaches through a bridge on `bus`: those below have no bridges. */
 static struct pci_bus *bus_below(struct pci_bus *bus, unsigned nr)
 {
-	if (nr == 0)
-		return bus;
 	for (unsigned devfn = 0; devfn < ARRAY_SIZE(bus->devs); devfn++) {
 		struct pci_dev *dev = bus->devs[devfn];
 		struct pci_bridge *bridge = dev ? pci_bridge_of(dev) : NULL;
@@ -38,9 +76,23 @@ static struct pci_bus *bus_below(struct pci_bus *bus, unsigned nr)
 	return NULL;
 }
 
+/* A root bus before one below a bridge, should the guest give both the same number. */
+static struct pci_bus *find_bus(struct pci_root *root, unsigned nr)
+{
+	struct pci_bus *found = NULL;
+
+	for (unsigned i = 0; i <= root->extra_count; i++) {
+		if (pci_root_bus_nr(root, i) == nr)
+			return pci_root_bus(root, i);
+	}
+	for (unsigned i = 0; i <= root->extra_count && !found; i++)
+		found = bus_below(pci_root_bus(root, i), nr);
+	return found;
+}
+
 struct pci_dev *pci_root_find(struct pci_root *root, unsigned bus_nr, uint8_t devfn)
 {
-	struct pci_bus *bus = bus_below(&root->bus, bus_nr);
+	struct pci_bus *bus = find_bus(root, bus_nr);
 
 	return bus ? bus->devs[devfn] : NULL;
 }
@@ -48,12 +100,16 @@ struct pci_dev *pci_root_find(struct pci_root *root, unsigned bus_nr, uint8_t de
 unsigned pci_root_last_bus(struct pci_root *root)
 {
 	unsigned last = 0;
+	struct pci_bus *bus;
 
-	for (unsigned devfn = 0; devfn < ARRAY_SIZE(root->bus.devs); devfn++) {
-		struct pci_dev *dev = root->bus.devs[devfn];
+	for (unsigned i = 0; (bus = pci_root_bus(root, i)); i++) {
+		last = MAX(last, pci_root_bus_nr(root, i));
+		for (unsigned devfn = 0; devfn < ARRAY_SIZE(bus->devs); devfn++) {
+			struct pci_dev *dev = bus->devs[devfn];
 
-		if (dev && pci_bridge_of(dev))
-			last = MAX(last, pci_function_read(dev, PCI_SUBORDINATE_BUS, 1));
+			if (dev && pci_bridge_of(dev))
+				last = MAX(last, pci_function_read(dev, PCI_SUBORDINATE_BUS, 1));
+		}
 	}
 	return last;
 }

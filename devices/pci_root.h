@@ -20,9 +20,22 @@ struct pci_reset_port {
 	void *dev;
 };
 
+/*
+ * A further root bus, behind a host bridge of its own: what is on it can be near a NUMA node, which
+ * ACPI says of host bridges only. Configuration space reaches it like any bus, by its number.
+ */
+struct pci_root_bus {
+	struct pci_bus bus;
+	uint8_t nr; /* 0: pci_root_number was not called */
+};
+
+#define PCI_ROOT_EXTRA_MAX 16
+
 struct pci_root {
 	const struct board *board;
-	struct pci_bus bus;
+	struct pci_bus bus; /* number 0 */
+	struct pci_root_bus extra[PCI_ROOT_EXTRA_MAX];
+	unsigned extra_count;
 	struct bus_range ports; /* CF8..CFF */
 	struct pci_reset_port reset_port;
 	pthread_mutex_t lock;
@@ -47,7 +60,21 @@ uint64_t pci_root_ecam_base(struct pci_root *root);
 /* The function that a configuration access reaches, by the guest's bus numbers; NULL if none. */
 struct pci_dev *pci_root_find(struct pci_root *root, unsigned bus, uint8_t devfn);
 
-/* The highest number that a bridge has given to a bus; 0 as long as none has. */
+/* All root buses: number 0, then the further ones. NULL behind the last. */
+struct pci_bus *pci_root_bus(struct pci_root *root, unsigned i);
+unsigned pci_root_bus_nr(const struct pci_root *root, unsigned i);
+
+/* Adds a root bus, before the machine starts; at most PCI_ROOT_EXTRA_MAX. */
+struct pci_bus *pci_root_add_bus(struct pci_root *root);
+
+/*
+ * Numbers the root buses, after the last bridge was added to one: each so that the bridges of those
+ * before it find a number each, as firmware and pci_assign give them, and no number is left over.
+ */
+void pci_root_number(struct pci_root *root);
+
+/* The highest number that a bridge has given to a bus, or that a root bus has; 0 where there is
+ * none. */
 unsigned pci_root_last_bus(struct pci_root *root);
 
 /* A configuration access to a function: aligned, of 1, 2 or 4 bytes. Takes its lock. */

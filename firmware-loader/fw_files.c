@@ -15,6 +15,7 @@
 
 #define E820_FILE       "etc/e820"
 #define E820_ENTRY_SIZE 20u
+#define EXTRA_ROOTS_FILE "etc/extra-pci-roots"
 #define BOOT_ORDER_FILE "bootorder"
 #define PCI_SLOTS       32u
 #define PCI_FUNCTIONS   8u
@@ -86,18 +87,20 @@ static int add_e820(struct fw_files *files, const struct fw_machine *m)
 /* OpenFirmware's name of a device, of which OVMF looks at the numbers and at few of the words. */
 static int boot_path(const struct fw_boot_device *dev, struct buf *b)
 {
-	char place[8], path[64];
+	char root[24] = "/pci@i0cf8", place[8], path[64];
 	int len;
 
 	if (dev->slot >= PCI_SLOTS || dev->port >= PCI_SLOTS || dev->function >= PCI_FUNCTIONS)
 		return err_set(ERR_INTERNAL, -EINVAL, "boot device at %u.%u", dev->slot,
 			       dev->function);
 	snprintf(place, sizeof(place), dev->function ? "%x,%x" : "%x", dev->slot, dev->function);
+	if (dev->root)
+		snprintf(root, sizeof(root), "/pci@i0cf8,%x", dev->root);
 	if (dev->behind_port)
-		len = snprintf(path, sizeof(path), "/pci@i0cf8/pci-bridge@%x/storage@%s", dev->port,
+		len = snprintf(path, sizeof(path), "%s/pci-bridge@%x/storage@%s", root, dev->port,
 			       place);
 	else
-		len = snprintf(path, sizeof(path), "/pci@i0cf8/scsi@%s/disk@0,0", place);
+		len = snprintf(path, sizeof(path), "%s/scsi@%s/disk@0,0", root, place);
 	buf_put(b, path, (size_t)len);
 	return 0;
 }
@@ -129,6 +132,14 @@ static int add_knob(struct fw_files *files, uint32_t mib)
 	int len = snprintf(text, sizeof(text), "%u", mib);
 
 	return add(files, MMIO_WINDOW_KNOB_FILE, 0, text, (size_t)len);
+}
+
+static int add_extra_roots(struct fw_files *files, unsigned count)
+{
+	uint8_t bytes[8];
+
+	store_le(bytes, sizeof(bytes), count);
+	return add(files, EXTRA_ROOTS_FILE, 0, bytes, sizeof(bytes));
 }
 
 static int add_tables(struct fw_files *files, const struct fw_machine *m)
@@ -164,6 +175,8 @@ int fw_files_init(const struct fw_machine *m, struct fw_files *ret_files)
 		r = add_boot_order(&files, m);
 	if (!r && m->mmio64_mib)
 		r = add_knob(&files, m->mmio64_mib);
+	if (!r && m->extra_roots)
+		r = add_extra_roots(&files, m->extra_roots);
 	if (!r)
 		r = add_tables(&files, m);
 	if (r < 0) {

@@ -27,6 +27,7 @@ struct fw_e820 {
 
 /* What firmware can boot from: a virtio-blk disk on the root bus, or a controller behind a port. */
 struct fw_boot_device {
+	unsigned root; /* the root bus: 0, or 1, 2, ... for the extra ones */
 	bool behind_port;
 	uint8_t port; /* the root port's slot */
 	uint8_t slot, function;
@@ -39,6 +40,7 @@ struct fw_machine {
 	size_t e820_count;
 	uint16_t vcpus;      /* that are started with the machine */
 	uint32_t mmio64_mib; /* knob of the plan in mmio_window.h; 0: leave it to firmware */
+	unsigned extra_roots; /* root buses beside number 0, which firmware has to look for */
 	/*
 	 * Tried in this order, and nothing else is: firmware connects these only, and forgets all
 	 * other boot entries. None: it looks at every device it finds, networks too.

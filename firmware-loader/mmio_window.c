@@ -20,6 +20,7 @@
 #define AMD_HOLE_END  0x10000000000ull
 
 #define BRIDGE_GRANULARITY MiB
+#define ROOT_0_SIZE        (16 * MiB) /* emulated devices, where others follow behind them */
 #define BAR_MAX            (16 * TiB)
 
 #define ECAM_SIZE         (256 * MiB)
@@ -136,27 +137,48 @@ static bool root_bus_node(const struct mmio_request *req, size_t i, uint64_t *re
 }
 
 /*
- * The length of all BARs in a window that is aligned to the largest. Of neighbours with the same
- * alignment that which leaves the smallest gap behind it counts as the last: the worst case.
+ * The length of all BARs of a root bus, in a window that is aligned to the largest. Of neighbours
+ * with the same alignment that which leaves the smallest gap behind it counts as the last: the
+ * worst case.
  */
-static uint64_t space_needed(const struct mmio_request *req)
+static uint64_t space_of_root(const struct mmio_request *req, unsigned root, uint64_t *ret_align)
 {
 	uint64_t end = 0;
 
+	*ret_align = BRIDGE_GRANULARITY;
 	for (uint64_t align = BAR_MAX; align >= BRIDGE_GRANULARITY; align /= 2) {
 		uint64_t sum = 0, smallest_gap = align;
 
 		for (size_t i = 0; i < req->count; i++) {
 			uint64_t len, node_align, gap;
 
-			if (!root_bus_node(req, i, &len, &node_align) || node_align != align)
+			if (req->bars[i].root != root ||
+			    !root_bus_node(req, i, &len, &node_align) || node_align != align)
 				continue;
 			gap = align_up(len, align) - len;
 			sum += len + gap;
 			smallest_gap = MIN(smallest_gap, gap);
 		}
-		if (sum)
+		if (sum) {
 			end = align_up(end, align) + sum - smallest_gap;
+			*ret_align = MAX(*ret_align, align);
+		}
+	}
+	return end;
+}
+
+static uint64_t space_needed(const struct mmio_request *req)
+{
+	unsigned roots = 0;
+	uint64_t end, align;
+
+	for (size_t i = 0; i < req->count; i++)
+		roots = MAX(roots, req->bars[i].root);
+	end = space_of_root(req, 0, &align) + (roots ? ROOT_0_SIZE : 0);
+	for (unsigned root = 1; root <= roots; root++) {
+		const uint64_t len = space_of_root(req, root, &align);
+
+		end = align_up(end, align) + len;
 	}
 	return end;
 }

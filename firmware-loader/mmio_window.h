@@ -26,6 +26,7 @@
 struct mmio_bar {
 	uint64_t size;
 	unsigned port; /* a number for each root port with devices behind it; 0: the root bus */
+	unsigned root; /* the root bus of the port: 0, or 1, 2, ... for further ones */
 };
 
 struct mmio_request {
@@ -51,7 +52,8 @@ struct mmio_plan {
 
 /*
  * The window holds all BARs in the order in which firmware places them, largest alignment first,
- * where a root port's window has the alignment of its largest BAR; and a quarter more. It avoids
+ * where a root port's window has the alignment of its largest BAR; and a quarter more. Where there
+ * are further root buses, each has a place of its own, behind those before it. The window avoids
  * the addresses below 1 TiB that an AMD IOMMU cannot map.
  *
  * Behind the window the plan leaves free as much as the BARs have, or before it twice as much:

@@ -114,6 +114,7 @@ struct machine {
 
 	struct placement placement;
 	int gpu_nodes[OPTIONS_GPUS_MAX]; /* of the host; -1: unknown */
+	unsigned root_nodes[PCI_ROOT_EXTRA_MAX]; /* the guest's node of each further root bus */
 
 	int signal_fd;             /* borrowed */
 	struct loop_source button; /* machine_power.c: a timer; fd 0: none */

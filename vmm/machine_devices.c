@@ -25,11 +25,17 @@
 /* More interrupts and threads than this have not been seen to make a disk faster. */
 #define DISK_QUEUES_AUTO_MAX 16u
 
-/* Takes over `dev` and puts it on bus 0. */
-static void add_pci(struct machine *machine, struct pci_dev *dev, unsigned slot)
+/* Takes over `dev` and puts it on a bus. */
+static void add_to_bus(struct machine *machine, struct pci_bus *bus, struct pci_dev *dev,
+		       unsigned slot)
 {
 	machine_add_device(machine, &dev->device);
-	pci_bus_add(&machine->pci.bus, dev, PCI_DEVFN(slot, 0));
+	pci_bus_add(bus, dev, PCI_DEVFN(slot, 0));
+}
+
+static void add_pci(struct machine *machine, struct pci_dev *dev, unsigned slot)
+{
+	add_to_bus(machine, &machine->pci.bus, dev, slot);
 }
 
 /* The root needs the LPC bridge, whose reset register lies among the root's ports. */
@@ -105,13 +111,35 @@ int machine_add_chipset(struct machine *machine)
 	return r;
 }
 
-/* A root port for the functions of one slot of the host. */
-static int add_root_port(struct machine *machine, unsigned nr, struct pci_bridge **ret_port)
+/* The root bus for a device on a node of the host: the guest's node has one, if there is one. */
+static struct pci_bus *root_bus_near(struct machine *machine, int host_node)
+{
+	const int node = placement_guest_node(&machine->placement, host_node);
+	struct pci_root *root = &machine->pci;
+
+	_Static_assert(PLACEMENT_NODES_MAX <= PCI_ROOT_EXTRA_MAX, "a root bus for each node");
+	if (node < 0)
+		return &root->bus;
+	for (unsigned i = 0; i < root->extra_count; i++) {
+		if (machine->root_nodes[i] == (unsigned)node)
+			return &root->extra[i].bus;
+	}
+	machine->root_nodes[root->extra_count] = (unsigned)node;
+	return pci_root_add_bus(root);
+}
+
+/*
+ * A root port for the functions of one slot of the host. Its slot is the only one of that number on
+ * all root buses: lines and windows are told apart by it.
+ */
+static int add_root_port(struct machine *machine, unsigned nr, int host_node,
+			 struct pci_bridge **ret_port)
 {
 	int r = pci_bridge_create(&machine->board, (uint8_t)(nr + 1), ret_port);
 
 	if (r == 0)
-		add_pci(machine, &(*ret_port)->pci, PCI_SLOT_FIRST_PORT + nr);
+		add_to_bus(machine, root_bus_near(machine, host_node), &(*ret_port)->pci,
+			   PCI_SLOT_FIRST_PORT + nr);
 	return r;
 }
 
@@ -227,11 +255,12 @@ int machine_add_gpus(struct machine *machine)
 				pci_addr_same_slot(options->gpus[k].addr, gpu->addr);
 		if (seen)
 			continue;
-		r = add_root_port(machine, ports++, &port);
+		r = add_root_port(machine, ports++, machine->gpu_nodes[i], &port);
 		if (r == 0)
 			r = gpu->mdev[0] ? add_gpu(machine, i, &cliques[i].clique, port, 0)
 					 : add_gpu_slot(machine, i, port, cliques);
 	}
+	pci_root_number(&machine->pci);
 	if (r == 0)
 		r = vfio_iommu_check_clean(machine->iommu);
 	if (r == 0)

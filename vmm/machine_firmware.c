@@ -14,6 +14,7 @@
 #include "devices/debug_port.h"
 #include "devices/fw_cfg.h"
 #include "devices/ich9_lpc.h"
+#include "devices/pci_bridge.h"
 #include "devices/pflash.h"
 #include "firmware-loader/fw_files.h"
 #include "machine.h"
@@ -32,6 +33,16 @@ static uint64_t ram_end(const struct machine *machine)
 	const struct mem_bank *last = &machine->mem.banks[machine->mem.count - 1];
 
 	return MAX(last->gpa + last->size, HIGH_RAM_BASE);
+}
+
+/* The number in mmio_bar.root. */
+static unsigned root_of(struct machine *machine, const struct pci_bus *bus)
+{
+	unsigned i = 0;
+
+	while (pci_root_bus(&machine->pci, i) != bus)
+		i++;
+	return i;
 }
 
 /*
@@ -61,6 +72,7 @@ int machine_plan_window(struct machine *machine)
 				bars[request.count++] = (struct mmio_bar){
 					.size = bar->size,
 					.port = PCI_SLOT(dev->bus->bridge->devfn),
+					.root = root_of(machine, dev->bus->bridge->bus),
 				};
 		}
 	}
@@ -119,11 +131,49 @@ static void describe_nodes(const struct machine *machine, struct acpi_nodes *nod
 	}
 }
 
+#define PORT_WINDOWS_MAX (OPTIONS_GPUS_MAX * PCI_BRIDGE_WINDOWS)
+
+struct acpi_roots {
+	struct acpi_root roots[PCI_ROOT_EXTRA_MAX];
+	struct acpi_window windows[PORT_WINDOWS_MAX];
+};
+
+/* A further root bridge forwards what its root ports do, as firmware has set them by now. */
+static void describe_roots(struct machine *machine, struct acpi_roots *roots,
+			   struct acpi_machine *acpi)
+{
+	struct acpi_window *w = roots->windows;
+
+	for (unsigned i = 0; i < machine->pci.extra_count; i++) {
+		struct pci_root_bus *extra = &machine->pci.extra[i];
+		struct acpi_root *root = &roots->roots[i];
+
+		*root = (struct acpi_root){ .bus = extra->nr,
+					    .node = machine->root_nodes[i],
+					    .windows = w };
+		for (unsigned devfn = 0; devfn < ARRAY_SIZE(extra->bus.devs); devfn++) {
+			struct pci_dev *dev = extra->bus.devs[devfn];
+
+			for (unsigned k = 0; dev && k < PCI_BRIDGE_WINDOWS; k++) {
+				w->io = k == PCI_BRIDGE_IO;
+				if (pci_bridge_forwards(pci_bridge_of(dev),
+							(enum pci_bridge_window)k, &w->base,
+							&w->end))
+					w++;
+			}
+		}
+		root->window_count = (unsigned)(w - root->windows);
+	}
+	acpi->roots = roots->roots;
+	acpi->root_count = machine->pci.extra_count;
+}
+
 int machine_build_acpi(struct machine *machine, struct acpi_tables *ret_tables)
 {
 	uint64_t ecam_base = pci_root_ecam_base(&machine->pci);
 	uint32_t apic_ids[OPTIONS_CPUS_MAX];
 	struct acpi_nodes nodes;
+	struct acpi_roots roots;
 	struct acpi_machine acpi = {
 		.apic_ids = apic_ids,
 		.vcpus = machine->options->cpus,
@@ -150,6 +200,7 @@ int machine_build_acpi(struct machine *machine, struct acpi_tables *ret_tables)
 		       &acpi.mmio32_end);
 	window_now(machine, &acpi.mmio64_base, &acpi.mmio64_size);
 	describe_nodes(machine, &nodes, &acpi);
+	describe_roots(machine, &roots, &acpi);
 	return acpi_build(&acpi, ret_tables);
 }
 
@@ -217,7 +268,7 @@ int machine_build_smbios(const struct machine *machine, struct smbios_tables *re
  * The disks in the order of the options, then passed-through storage. Not knowing which one has an
  * operating system, firmware tries all of them, but no network, for which it would wait.
  */
-static void add_boot_devices(const struct machine *machine, struct fw_machine *fw)
+static void add_boot_devices(struct machine *machine, struct fw_machine *fw)
 {
 	_Static_assert(OPTIONS_DISKS_MAX + OPTIONS_GPUS_MAX <= FW_BOOT_DEVICES_MAX,
 		       "more devices than places in the boot order");
@@ -230,6 +281,7 @@ static void add_boot_devices(const struct machine *machine, struct fw_machine *f
 		if (pci_function_read(dev, PCI_CLASS_DEVICE + 1, 1) != CLASS_STORAGE)
 			continue;
 		fw->boot[fw->boot_count++] = (struct fw_boot_device){
+			.root = root_of(machine, dev->bus->bridge->bus),
 			.behind_port = true,
 			.port = PCI_SLOT(dev->bus->bridge->devfn),
 			.slot = PCI_SLOT(dev->devfn),
@@ -249,6 +301,7 @@ static int add_fw_cfg_content(struct machine *machine)
 		.e820_count = machine->mem.count,
 		.vcpus = (uint16_t)machine->options->cpus,
 		.mmio64_mib = machine->window.knob,
+		.extra_roots = machine->pci.extra_count,
 		.acpi = &acpi,
 		.smbios = &smbios,
 	};

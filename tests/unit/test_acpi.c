@@ -329,6 +329,48 @@ static void many_vcpus_of_nodes_are_x2apics(void **state)
 	acpi_image_fini(&image);
 }
 
+/* Two further roots: one with windows in all three spaces, one that firmware has not set yet. */
+static const struct acpi_window root_windows[] = {
+	{ true, 0x6000, 0x7000 },
+	{ false, 0xc1000000, 0xc1100000 },
+	{ false, 0x4000000000, 0x5000000000 },
+};
+static const struct acpi_root roots[] = {
+	{ .bus = 3, .node = 1, .windows = root_windows, .window_count = 3 },
+	{ .bus = 5, .node = 0 },
+};
+
+static struct acpi_machine machine_with_roots(void)
+{
+	struct acpi_machine m = machine_with_nodes(2);
+
+	m.buses = 7;
+	m.roots = roots;
+	m.root_count = ARRAY_SIZE(roots);
+	return m;
+}
+
+static void roots_that_contradict_are_refused(void **state)
+{
+	const struct acpi_window empty = { false, 1, 1 };
+	struct acpi_root bad[4][2];
+	struct acpi_tables t;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
+		memcpy(bad[i], roots, sizeof(roots));
+	bad[0][0].bus = 0;
+	bad[1][1].bus = 7;
+	bad[2][0].node = 2;
+	bad[3][1].windows = &empty;
+	bad[3][1].window_count = 1;
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct acpi_machine m = machine_with_roots();
+
+		m.roots = bad[i];
+		assert_int_equal(acpi_build(&m, &t), -EINVAL);
+	}
+}
+
 static void nodes_that_are_not_there_are_refused(void **state)
 {
 	static const uint8_t far_self[] = { 20, 21, 21, 10 }, near_other[] = { 10, 9, 21, 10 };
@@ -527,6 +569,49 @@ static void acpica_reads_them_without_a_word(void **state)
 	temp_dir_fini(&dir);
 }
 
+/* Bus 0 forwards what the others leave of its windows. */
+static void acpica_reads_further_roots(void **state)
+{
+	static const char *const lines[] = {
+		"Device (PC03)",
+		"Device (PC05)",
+		"Name (_PXM, One)",
+		"Name (_BBN, 0x03)",
+		"0x0002,             // Range Maximum", /* buses 0 to 2 */
+		"0x0003,             // Range Minimum",
+		"0x0004,             // Range Maximum",
+		"0x0006,             // Range Maximum",
+		"0x5FFF,             // Range Maximum",
+		"0x7000,             // Range Minimum",
+		"0xC0FFFFFF,         // Range Maximum",
+		"0xC1100000,         // Range Minimum",
+		"0x0000005000000000, // Range Minimum",
+		"0x0000007FFFFFFFFF, // Range Maximum",
+	};
+	struct acpi_machine m = machine_with_roots();
+	struct acpi_image image;
+	struct temp_dir dir;
+	const uint8_t *table;
+
+	if (system("command -v iasl >/dev/null 2>&1")) {
+		print_message("iasl is not installed (package acpica-tools)\n");
+		skip();
+	}
+	temp_dir_init(&dir);
+	image = image_of(&m);
+	table = listed(&image, 0, "FACP");
+	table = table_at(&image, load_le(table + 140, 8), "DSDT");
+	temp_file(&dir, "DSDT.dat", table, load_le(table + 4, 4));
+	run_quietly(&dir, "iasl -d DSDT.dat");
+	run_quietly(&dir, "iasl -p again DSDT.dsl");
+	for (unsigned i = 0; i < ARRAY_SIZE(lines); i++) {
+		if (!file_contains(&dir, "DSDT.dsl", lines[i]))
+			fail_msg("no line has '%s'", lines[i]);
+	}
+	acpi_image_fini(&image);
+	temp_dir_fini(&dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -540,6 +625,8 @@ int main(void)
 		cmocka_unit_test(no_64_bit_window),
 		cmocka_unit_test(nodes_have_their_vcpus_and_memory),
 		cmocka_unit_test(many_vcpus_of_nodes_are_x2apics),
+		cmocka_unit_test(roots_that_contradict_are_refused),
+		cmocka_unit_test(acpica_reads_further_roots),
 		cmocka_unit_test(nodes_that_are_not_there_are_refused),
 		cmocka_unit_test(contradictions_are_refused),
 		cmocka_unit_test(script_places_files_before_it_uses_them),

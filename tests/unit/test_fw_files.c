@@ -92,6 +92,8 @@ static void boot_order_names_disks_and_controllers(void **state)
 		{ { .behind_port = true, .port = 14 }, "/pci@i0cf8/pci-bridge@e/storage@0" },
 		{ { .behind_port = true, .port = 29, .function = 1 },
 		  "/pci@i0cf8/pci-bridge@1d/storage@0,1" },
+		{ { .root = 2, .behind_port = true, .port = 15 },
+		  "/pci@i0cf8,2/pci-bridge@f/storage@0" },
 	};
 	struct fw_machine m = minimal;
 	struct fw_files files;
@@ -131,6 +133,20 @@ static void knob_is_decimal_text(void **state)
 	m.mmio64_mib = 262144;
 	assert_int_equal(fw_files_init(&m, &files), 0);
 	assert_text(&files, "opt/ovmf/X-PciMmio64Mb", "262144", 6);
+	fw_files_fini(&files);
+}
+
+static void extra_roots_are_counted(void **state)
+{
+	struct fw_machine m = minimal;
+	struct fw_files files;
+
+	assert_int_equal(fw_files_init(&m, &files), 0);
+	assert_null(fw_files_find(&files, "etc/extra-pci-roots"));
+	fw_files_fini(&files);
+	m.extra_roots = 3;
+	assert_int_equal(fw_files_init(&m, &files), 0);
+	assert_text(&files, "etc/extra-pci-roots", "\3\0\0\0\0\0\0", 8);
 	fw_files_fini(&files);
 }
 
@@ -186,6 +202,7 @@ int main(void)
 		cmocka_unit_test(boot_order_names_disks_and_controllers),
 		cmocka_unit_test(knob_is_decimal_text),
 		cmocka_unit_test(tables_are_copied),
+		cmocka_unit_test(extra_roots_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

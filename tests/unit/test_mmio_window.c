@@ -153,18 +153,22 @@ static uint64_t aperture(const struct node *list, unsigned count)
 	return end;
 }
 
-static uint64_t allocate(const struct mmio_request *req)
+/* One root bridge; the first has emulated devices beside what is passed through. */
+static uint64_t allocate_root(const struct mmio_request *req, unsigned number, bool emulated,
+			      uint64_t *ret_align)
 {
 	struct node root[64], behind[64];
 	unsigned roots = 0;
 
+	if (emulated)
+		insert_node(root, roots++, (struct node){ MiB, MiB, 0 });
 	for (unsigned port = 0; port < 16; port++) {
 		unsigned count = 0;
 
 		for (size_t i = 0; i < req->count; i++) {
 			struct node bar = { req->bars[i].size, req->bars[i].size, port };
 
-			if (req->bars[i].port != port)
+			if (req->bars[i].port != port || req->bars[i].root != number)
 				continue;
 			if (port)
 				insert_node(behind, count++, bar);
@@ -177,7 +181,26 @@ static uint64_t allocate(const struct mmio_request *req)
 						   MAX(behind[0].align, MiB), port });
 		}
 	}
+	*ret_align = roots ? root[0].align : 1;
 	return aperture(root, roots);
+}
+
+/* Root bridge after root bridge (edk2, PciHostBridgeDxe: each gets the first place in the window).
+ */
+static uint64_t allocate(const struct mmio_request *req)
+{
+	unsigned roots = 0;
+	uint64_t end, align;
+
+	for (size_t i = 0; i < req->count; i++)
+		roots = MAX(roots, req->bars[i].root);
+	end = allocate_root(req, 0, roots > 0, &align);
+	for (unsigned root = 1; root <= roots; root++) {
+		const uint64_t len = allocate_root(req, root, false, &align);
+
+		end = align_up(end, align) + len;
+	}
+	return end;
 }
 
 static struct mmio_plan check_plan(const struct mmio_request *req)
@@ -316,7 +339,7 @@ static void eight_huge_gpus(void **state)
 static void mixed_devices_fit_as_firmware_places_them(void **state)
 {
 	static const uint64_t sizes[] = { MiB, 16 * MiB, 256 * MiB, 4 * GiB, 32 * GiB };
-	struct mmio_bar bars[8];
+	struct mmio_bar bars[8] = { 0 };
 	unsigned seed = 1;
 
 	for (unsigned round = 0; round < 2000; round++) {
@@ -326,6 +349,28 @@ static void mixed_devices_fit_as_firmware_places_them(void **state)
 			seed = seed * 1103515245 + 12345;
 			bars[i].size = sizes[(seed >> 16 & 0xff) % ARRAY_SIZE(sizes)];
 			bars[i].port = seed >> 24 & 3;
+		}
+		check_plan(&req);
+	}
+}
+
+static void each_root_bus_has_a_place_of_its_own(void **state)
+{
+	static const uint64_t sizes[] = { 16 * MiB, 4 * GiB, 32 * GiB, 128 * GiB };
+	const struct mmio_bar one[] = { { 128 * GiB, 1, 1 } };
+	struct mmio_request req = request(one, 1, 16 * GiB, 46);
+	struct mmio_bar bars[6] = { 0 };
+	unsigned seed = 7;
+
+	/* Emulated devices come first, the GPU at the next multiple of its size. */
+	assert_true(check_plan(&req).size >= 256 * GiB);
+	for (unsigned round = 0; round < 2000; round++) {
+		req = request(bars, ARRAY_SIZE(bars), 10 * GiB, 46);
+		for (unsigned i = 0; i < ARRAY_SIZE(bars); i++) {
+			seed = seed * 1103515245 + 12345;
+			bars[i].size = sizes[(seed >> 16 & 0xff) % ARRAY_SIZE(sizes)];
+			bars[i].port = 1 + i / 2;
+			bars[i].root = round % 4 ? i / 2 % (round % 4) : 1;
 		}
 		check_plan(&req);
 	}
@@ -457,6 +502,7 @@ int main(void)
 		cmocka_unit_test(two_gpus_of_256_gib_lie_above_1_tib),
 		cmocka_unit_test(eight_huge_gpus),
 		cmocka_unit_test(mixed_devices_fit_as_firmware_places_them),
+		cmocka_unit_test(each_root_bus_has_a_place_of_its_own),
 		cmocka_unit_test(all_reasonable_machines_get_a_window),
 		cmocka_unit_test(without_1_gib_pages_only_1_tib_is_reached),
 		cmocka_unit_test(errors_say_what_does_not_fit),

@@ -67,14 +67,19 @@ static struct pci_dev *new_dev(void)
 	return dev;
 }
 
-static struct pci_bridge *new_port(void)
+static struct pci_bridge *new_port_on(struct pci_bus *bus)
 {
 	struct pci_bridge *port;
 
 	assert_int_equal(pci_bridge_create(&board, (uint8_t)(port_count + 1), &port), 0);
-	pci_bus_add(&root.bus, &port->pci, PCI_DEVFN(PCI_SLOT_FIRST_PORT + port_count, 0));
+	pci_bus_add(bus, &port->pci, PCI_DEVFN(PCI_SLOT_FIRST_PORT + port_count, 0));
 	ports[port_count++] = port;
 	return port;
+}
+
+static struct pci_bridge *new_port(void)
+{
+	return new_port_on(&root.bus);
 }
 
 static uint32_t get(struct pci_dev *dev, unsigned off, unsigned len)
@@ -365,6 +370,51 @@ static void any_mixture_finds_its_place(void **state)
 	}
 }
 
+static void further_root_buses_are_numbered_and_reached(void **state)
+{
+	struct pci_bus *first = pci_root_add_bus(&root), *second = pci_root_add_bus(&root);
+	struct pci_bridge *port[4] = { new_port_on(second), new_port_on(first), new_port(),
+				       new_port_on(second) };
+	/* Root buses 0, 2 and 4; below 0 is 1, below 2 is 3, below 4 are 5 and 6. */
+	static const uint8_t numbers[4] = { 5, 3, 1, 6 }, primary[4] = { 4, 2, 0, 4 };
+	struct pci_dev *dev[4];
+	uint64_t base, end;
+
+	for (unsigned i = 0; i < 4; i++) {
+		dev[i] = new_dev();
+		pci_bar_init(dev[i], 0, PCI_BAR_MEM64, GiB << i, true);
+		pci_bar_init(dev[i], 2, PCI_BAR_MEM32, 64 * KiB, false);
+		pci_bus_add(&port[i]->bus, dev[i], PCI_DEVFN(0, 0));
+		assert_false(pci_bridge_forwards(port[i], PCI_BRIDGE_MEMORY, &base, &end));
+		assert_false(pci_bridge_forwards(port[i], PCI_BRIDGE_IO, &base, &end));
+	}
+	pci_root_number(&root);
+	assert_int_equal(pci_root_last_bus(&root), 4);
+	assert_ptr_equal(pci_root_find(&root, 2, port[1]->pci.devfn), &port[1]->pci);
+	assert_ptr_equal(pci_root_find(&root, 4, port[3]->pci.devfn), &port[3]->pci);
+	assert_null(pci_root_find(&root, 0, port[1]->pci.devfn));
+	assert_null(pci_root_find(&root, 3, 0));
+
+	assert_int_equal(pci_assign(&root, &windows), 0);
+	assert_all_placed();
+	assert_int_equal(pci_root_last_bus(&root), 6);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(get(&port[i]->pci, PCI_PRIMARY_BUS, 1), primary[i]);
+		assert_int_equal(get(&port[i]->pci, PCI_SECONDARY_BUS, 1), numbers[i]);
+		assert_ptr_equal(pci_root_find(&root, numbers[i], 0), dev[i]);
+		assert_true(pci_bridge_forwards(port[i], PCI_BRIDGE_PREFETCH, &base, &end));
+		assert_int_equal(base, bar_addr(dev[i], 0));
+		assert_int_equal(end - base, GiB << i);
+		assert_true(pci_bridge_forwards(port[i], PCI_BRIDGE_MEMORY, &base, &end));
+		assert_int_equal(base, bar_addr(dev[i], 2));
+		assert_int_equal(end - base, MiB);
+		assert_false(pci_bridge_forwards(port[i], PCI_BRIDGE_IO, &base, &end));
+	}
+	/* A guest that gives a bridge the number of a root bus does not hide the root bus. */
+	pci_function_write(&port[2]->pci, PCI_SECONDARY_BUS, 1, 4);
+	assert_ptr_equal(pci_root_find(&root, 4, port[0]->pci.devfn), &port[0]->pci);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,6 +429,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(windows_of_ports_that_need_none_are_closed, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(again_after_a_reset_all_is_the_same, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(further_root_buses_are_numbered_and_reached, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(too_much_memory_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(too_many_ports_stay_off, setup, teardown),

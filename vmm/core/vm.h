@@ -66,8 +66,8 @@ struct vm_slot {
 
 /*
  * Maps host memory [hva, hva + size), which must stay valid until the slot is unmapped. All are
- * page multiples, size at most VM_SLOT_SIZE_MAX. -EEXIST if it overlaps another slot, -ENOSPC if no slot is free: a guest can
- * cause both through a BAR, so the error chain is not set.
+ * page multiples, size at most VM_SLOT_SIZE_MAX. -EEXIST if it overlaps another slot, -ENOSPC if no
+ * slot is free: a guest can cause both through a BAR, so the error chain is not set.
  */
 int MUST_CHECK vm_slot_map(struct vm *vm, struct vm_slot *slot, uint64_t gpa, uint64_t size,
 			   void *hva, unsigned flags);
