@@ -217,6 +217,12 @@ static void bell_ready(struct loop_source *source)
 		loop_stop(&loop);
 }
 
+static void bell_ready_unread(struct loop_source *source)
+{
+	container_of(source, struct bell, source)->rings++;
+	loop_stop(&loop);
+}
+
 static void bell_init(struct bell *bell)
 {
 	*bell = (struct bell){ .source = { sys_eventfd(), bell_ready } };
@@ -300,6 +306,20 @@ static void stop_before_run_ends_it_at_once(void **state)
 	bell_fini(&bell);
 }
 
+static void source_that_is_not_read_is_told_once_a_signal(void **state)
+{
+	struct bell bell = { .source = { sys_eventfd(), bell_ready_unread, true }, .stops = true };
+
+	assert_int_equal(loop_add(&loop, &bell.source), 0);
+	for (unsigned i = 1; i <= 5; i++) {
+		sys_eventfd_signal(bell.source.fd);
+		loop_run(&loop);
+		assert_int_equal(bell.rings, i);
+	}
+	assert_int_equal(sys_eventfd_drain(bell.source.fd), 5);
+	bell_fini(&bell);
+}
+
 static void *stopper(void *arg)
 {
 	usleep(2000);
@@ -327,6 +347,90 @@ static void loop_can_be_started_again(void **state)
 		loop_join_thread(&loop);
 		loop_join_thread(&loop); /* not running: nothing */
 	}
+}
+
+/* --- deferred work --- */
+
+struct chore {
+	struct loop_work work;
+	char name, again;
+	struct chore *cancels;
+};
+
+static char done[16];
+
+static void do_chore(struct loop_work *work)
+{
+	struct chore *chore = container_of(work, struct chore, work);
+
+	done[strlen(done)] = chore->name;
+	if (chore->cancels)
+		loop_cancel(&loop, &chore->cancels->work);
+	if (chore->again && chore->again--)
+		loop_defer(&loop, work);
+}
+
+static void end_of_chores(struct loop_source *source)
+{
+	sys_eventfd_drain(source->fd);
+	done[strlen(done)] = '.';
+	if (!loop.works)
+		loop_stop(&loop);
+	else
+		sys_eventfd_signal(source->fd);
+}
+
+static const char *do_chores(void)
+{
+	struct loop_source end = { sys_eventfd(), end_of_chores };
+
+	sys_eventfd_signal(end.fd);
+	assert_int_equal(loop_add(&loop, &end), 0);
+	loop_run(&loop);
+	loop_remove(&loop, &end);
+	close(end.fd);
+	return done;
+}
+
+static void deferred_work_is_done_in_order_and_once(void **state)
+{
+	struct chore a = { { do_chore }, 'a' }, b = { { do_chore }, 'b' };
+
+	memset(done, 0, sizeof(done));
+	loop_defer(&loop, &a.work);
+	loop_defer(&loop, &b.work);
+	loop_defer(&loop, &a.work);
+	assert_string_equal(do_chores(), ".ab.");
+}
+
+/* The dots are a source's turns. */
+static void work_that_defers_itself_lets_sources_have_their_turn(void **state)
+{
+	struct chore a = { { do_chore }, 'a', 3 }, b = { { do_chore }, 'b' };
+
+	memset(done, 0, sizeof(done));
+	loop_defer(&loop, &a.work);
+	loop_defer(&loop, &b.work);
+	assert_string_equal(do_chores(), ".ab.a.a.a.");
+}
+
+static void cancelled_work_is_not_done(void **state)
+{
+	struct chore a = { { do_chore }, 'a' }, b = { { do_chore }, 'b' },
+		     c = { { do_chore }, 'c' };
+
+	memset(done, 0, sizeof(done));
+	loop_defer(&loop, &a.work);
+	loop_defer(&loop, &b.work);
+	loop_defer(&loop, &c.work);
+	a.cancels = &c;
+	loop_cancel(&loop, &b.work);
+	loop_cancel(&loop, &b.work);
+	assert_string_equal(do_chores(), ".a.");
+	a.cancels = NULL;
+	loop_defer(&loop, &c.work);
+	loop_defer(&loop, &a.work);
+	assert_string_equal(do_chores(), ".a..ca.");
 }
 
 static void get_mask(void *arg)
@@ -365,6 +469,10 @@ int main(void)
 		LOOP_TEST(stop_from_another_thread),
 		LOOP_TEST(loop_can_be_started_again),
 		LOOP_TEST(loop_threads_take_no_signals),
+		LOOP_TEST(source_that_is_not_read_is_told_once_a_signal),
+		LOOP_TEST(deferred_work_is_done_in_order_and_once),
+		LOOP_TEST(work_that_defers_itself_lets_sources_have_their_turn),
+		LOOP_TEST(cancelled_work_is_not_done),
 	};
 
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

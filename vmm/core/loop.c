@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An epoll loop, its thread, and calls into it from other threads. */
+/* A loop and its thread, calls into it from other threads, and its work list. */
 #include "core/loop.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
-#include <sys/epoll.h>
 
 #include "core/err.h"
+#include "core/loop_engine.h"
 #include "core/sys.h"
 #include "core/thread.h"
-
-#define EVENTS_A_WAIT 16
 
 /* A call waiting for the loop's thread; lives on the caller's stack. */
 struct loop_call {
@@ -56,7 +54,6 @@ static void loop_woken(struct loop_source *source)
 {
 	struct loop *loop = container_of(source, struct loop, wake);
 
-	sys_eventfd_drain(loop->wake_fd);
 	loop_run_calls(loop);
 	loop_run_events(loop);
 }
@@ -77,23 +74,16 @@ void loop_post(struct loop *loop, struct loop_event *event)
 		sys_eventfd_signal(loop->wake_fd);
 }
 
-int loop_init(struct loop *loop)
+int loop_finish(struct loop *loop)
 {
 	int r;
 
-	*loop = (struct loop){ .epoll_fd = -1, .wake_fd = -1 };
-	pthread_mutex_init(&loop->lock, NULL);
-	pthread_cond_init(&loop->called, NULL);
-
-	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (loop->epoll_fd < 0)
-		return err_sys(ERR_LIMIT, -errno, "create an event loop");
 	loop->wake_fd = sys_eventfd();
 	if (loop->wake_fd < 0) {
 		r = err_sys(ERR_LIMIT, loop->wake_fd, "create an event loop");
 		goto fail;
 	}
-	loop->wake = (struct loop_source){ .fd = loop->wake_fd, .ready = loop_woken };
+	loop->wake = (struct loop_source){ .fd = loop->wake_fd, .edge = true, .ready = loop_woken };
 	r = loop_add(loop, &loop->wake);
 	if (r < 0)
 		goto fail;
@@ -103,61 +93,100 @@ fail:
 	return r;
 }
 
+void loop_prepare(struct loop *loop)
+{
+	*loop = (struct loop){ .epoll_fd = -1, .wake_fd = -1 };
+	loop->works_tail = &loop->works;
+	pthread_mutex_init(&loop->lock, NULL);
+	pthread_cond_init(&loop->called, NULL);
+}
+
+int loop_init(struct loop *loop)
+{
+	int r;
+
+	loop_prepare(loop);
+	r = loop_epoll_open(loop);
+	return r < 0 ? r : loop_finish(loop);
+}
+
 void loop_fini(struct loop *loop)
 {
 	assert(!loop->running);
-	if (loop->epoll_fd < 0)
+	if (!loop->ops)
 		return; /* never initialised whole, or done already */
+	loop->ops->fini(loop);
+	loop->ops = NULL;
 	close_fd(&loop->wake_fd);
-	close_fd(&loop->epoll_fd);
 	pthread_cond_destroy(&loop->called);
 	pthread_mutex_destroy(&loop->lock);
 }
 
 int loop_add(struct loop *loop, struct loop_source *source)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = source };
-
-	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &ev) < 0)
-		return err_sys(ERR_LIMIT, -errno, "watch a file descriptor");
-	return 0;
+	return loop->ops->add(loop, source);
 }
 
 void loop_remove(struct loop *loop, struct loop_source *source)
 {
-	(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
-	/* It may be gone soon: its events that were fetched already must not be delivered. */
-	for (unsigned i = 0; loop->batch && i < loop->batch_left; i++) {
-		if (loop->batch[i].data.ptr == source)
-			loop->batch[i].data.ptr = NULL;
-	}
+	loop->ops->remove(loop, source);
 }
 
-static bool loop_stopping(struct loop *loop)
+void loop_defer(struct loop *loop, struct loop_work *work)
 {
-	bool stopping;
+	if (work->queued)
+		return;
+	work->queued = true;
+	work->next = NULL;
+	*loop->works_tail = work;
+	loop->works_tail = &work->next;
+	loop->work_count++;
+}
 
-	pthread_mutex_lock(&loop->lock);
-	stopping = loop->stopping;
-	pthread_mutex_unlock(&loop->lock);
-	return stopping;
+static void loop_take_work(struct loop *loop, struct loop_work **at)
+{
+	struct loop_work *work = *at;
+
+	*at = work->next;
+	if (loop->works_tail == &work->next)
+		loop->works_tail = at;
+	work->queued = false;
+	loop->work_count--;
+}
+
+void loop_cancel(struct loop *loop, struct loop_work *work)
+{
+	struct loop_work **at = &loop->works;
+
+	if (!work->queued)
+		return;
+	while (*at != work)
+		at = &(*at)->next;
+	loop_take_work(loop, at);
+}
+
+void loop_pass(struct loop *loop)
+{
+	/* What is queued while this runs has its turn after the sources. */
+	unsigned count;
+
+	loop->ops->wait(loop, !loop->works);
+	for (count = loop->work_count; count && loop->works; count--) {
+		struct loop_work *work = loop->works;
+
+		loop_take_work(loop, &loop->works);
+		work->fn(work);
+	}
 }
 
 static void loop_serve(struct loop *loop)
 {
-	while (!loop_stopping(loop)) {
-		struct epoll_event events[EVENTS_A_WAIT];
-		int n = epoll_wait(loop->epoll_fd, events, EVENTS_A_WAIT, -1);
-
-		for (loop->batch = events; n > 0; n--) {
-			struct loop_source *source = loop->batch++->data.ptr;
-
-			loop->batch_left = (unsigned)n - 1;
-			if (source)
-				source->ready(source);
-		}
-		loop->batch = NULL;
-	}
+	if (loop->ops->begin)
+		loop->ops->begin(loop);
+	while (!atomic_load(&loop->stopping))
+		loop_pass(loop);
+	if (loop->ops->end)
+		loop->ops->end(loop);
 }
 
 static void loop_set_running(struct loop *loop, bool running)
@@ -165,7 +194,7 @@ static void loop_set_running(struct loop *loop, bool running)
 	pthread_mutex_lock(&loop->lock);
 	loop->running = running;
 	if (!running)
-		loop->stopping = false;
+		atomic_store(&loop->stopping, false);
 	pthread_mutex_unlock(&loop->lock);
 }
 
@@ -181,9 +210,7 @@ void loop_run(struct loop *loop)
 
 void loop_stop(struct loop *loop)
 {
-	pthread_mutex_lock(&loop->lock);
-	loop->stopping = true;
-	pthread_mutex_unlock(&loop->lock);
+	atomic_store(&loop->stopping, true);
 	sys_eventfd_signal(loop->wake_fd);
 }
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An event loop on epoll. The main thread runs one, every disk has one on a thread of its own, and
- * one more serves the devices that are never in a hurry.
- * Everything a loop calls back runs on the loop's thread.
+ * An event loop: the main thread runs one, every disk has some on threads of their own, and one
+ * more serves the devices that are never in a hurry. Everything a loop calls back runs on the
+ * loop's thread. What a loop waits in is epoll, or io_uring (core/loop_uring.h).
  */
 #ifndef CORE_LOOP_H
 #define CORE_LOOP_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "core/thread.h"
 #include "core/util.h"
@@ -16,6 +17,12 @@
 struct loop_source {
 	int fd;
 	void (*ready)(struct loop_source *source);
+	/*
+	 * An eventfd that is never read: `ready` is called once or more after each time that it is
+	 * signalled. Without this it is called as long as there is something to read.
+	 */
+	bool edge;
+	unsigned slot; /* the loop's */
 };
 
 /*
@@ -28,29 +35,57 @@ struct loop_event {
 	struct loop_event *next;
 };
 
-struct epoll_event;
+/* Something to do before the loop waits again. Lives in its owner; zeroed but for fn. */
+struct loop_work {
+	void (*fn)(struct loop_work *work);
+	bool queued;
+	struct loop_work *next;
+};
+
+struct loop;
 struct loop_call;
+struct loop_events;
+struct loop_uring;
+
+/* What a loop waits in. All but init and fini on the loop's thread, or while it does not run. */
+struct loop_ops {
+	void (*begin)(struct loop *loop); /* the thread begins; may be NULL */
+	void (*end)(struct loop *loop);   /* the thread ends; may be NULL */
+	void (*fini)(struct loop *loop);
+	int (*add)(struct loop *loop, struct loop_source *source);
+	void (*remove)(struct loop *loop, struct loop_source *source);
+	/* Tells the sources that are ready; `block`: waits until there is one. */
+	void (*wait)(struct loop *loop, bool block);
+};
 
 struct loop {
-	int epoll_fd;
+	const struct loop_ops *ops; /* NULL: not initialised */
 	int wake_fd;
 	struct loop_source wake;
 	pthread_t thread; /* the thread that runs it; valid while running */
 	char name[THREAD_NAME_SIZE];
-	bool running, stopping;
-	pthread_mutex_t lock; /* guards calls, events, running, stopping */
+	bool running;
+	atomic_bool stopping;
+	pthread_mutex_t lock; /* guards calls, events, running */
 	pthread_cond_t called;
 	struct loop_call *calls;   /* pending loop_call()s */
 	struct loop_event *events; /* posted */
-	struct epoll_event *batch; /* fetched, not yet delivered; the loop's thread */
-	unsigned batch_left;
+
+	/* The loop's thread's. */
+	struct loop_work *works, **works_tail;
+	unsigned work_count;
+
+	/* loop_epoll.c's */
+	int epoll_fd;
+	struct loop_events *batch; /* fetched, not yet delivered */
+	/* loop_uring.c's */
+	struct loop_uring *uring;
 };
 
-int MUST_CHECK loop_init(struct loop *loop);
-void loop_fini(struct loop *loop); /* also after a loop_init that failed, and twice */
+int MUST_CHECK loop_init(struct loop *loop); /* on epoll */
+void loop_fini(struct loop *loop);           /* also after an init that failed, and twice */
 
-/* Level-triggered. Any thread may add; only the loop's own thread, or anyone while it is not
- * running, may remove. */
+/* Any thread may add; only the loop's own thread, or anyone while it is not running, may remove. */
 int MUST_CHECK loop_add(struct loop *loop, struct loop_source *source);
 void loop_remove(struct loop *loop, struct loop_source *source);
 
@@ -70,5 +105,21 @@ void loop_join_thread(struct loop *loop); /* stops it and waits; not started: do
  * waits for a vCPU. The main loop does (it pauses them), so it is no target for a vCPU's call.
  */
 void loop_call(struct loop *loop, void (*fn)(void *arg), void *arg);
+
+/* The rest on the loop's thread, or while it does not run. */
+
+/*
+ * Has the work done once, when all sources that are ready have been told and before the loop waits.
+ * One that is queued already stays where it is. A work that queues itself again has its next turn
+ * after the other sources had theirs.
+ */
+void loop_defer(struct loop *loop, struct loop_work *work);
+void loop_cancel(struct loop *loop, struct loop_work *work); /* queued or not */
+
+/*
+ * One round within a callback, of a loop on io_uring: waits for something, tells it and does what
+ * is queued. For one who cannot return before something has happened on this very loop.
+ */
+void loop_pass(struct loop *loop);
 
 #endif
