@@ -3,11 +3,11 @@
  * The requests of one virtqueue of a disk; runs on the queue's loop. [virtio-1.2 5.2.6 Device
  * Operation]
  *
- * A request at depth 1 that the page cache answers costs these system calls: epoll_wait (the
- * doorbell), read (its eventfd), io_uring_enter, write (the interrupt's eventfd). One that waits
- * for the medium costs two more epoll_waits: the kernel ends the first to do its part of the
- * completion on this thread, the second tells of the ring. With more requests at a time all these
- * are shared: a doorbell submits all there are, and what completes together makes one interrupt.
+ * A request at depth 1 that the kernel answers at once costs three system calls: one that submits
+ * it and comes back with the result, the write that interrupts the guest, and one that waits for
+ * the next doorbell. One that waits for the medium costs no more. With more requests at a time
+ * these are shared: a doorbell submits all there are, and what completes together makes one
+ * interrupt.
  */
 #include "devices/blk_queue.h"
 
@@ -23,17 +23,36 @@
 #include "devices/iov.h"
 #include "devices/virtio_pci.h"
 
-/* A slot for each chain that can be in flight, and always one more to pop into. */
-#define BLK_SLOTS (BLK_QUEUE_SIZE + 1)
+/* Header, status and up to four pieces of data: most requests have no more buffers. */
+#define OWN_BUFFERS 6u
+
+/* Requests of more buffers at a time; what comes beyond waits in the ring. */
+#define LARGE_REQUESTS 32u
+#define NOT_LARGE      LARGE_REQUESTS
 
 /* A request of the driver between pop and push. */
 struct blk_slot {
 	struct blk_request req;
 	uint16_t head;
 	bool in_ranges;  /* req is a step of the slot's blk_ranges */
+	uint16_t large;  /* whose buffers these are; NOT_LARGE: its own */
 	uint8_t *status; /* in guest memory, as the chain said when it was popped */
 	uint64_t in_len; /* of the data that the device may write, without the status */
-	struct iovec iov[BLK_QUEUE_SIZE];
+	struct iovec own[OWN_BUFFERS];
+};
+
+/*
+ * Of all this only what is used costs memory, and that is little, because what was given back last
+ * is used first.
+ */
+struct blk_queue_memory {
+	struct blk_slot slots[BLK_QUEUE_SIZE];    /* one for each chain that can be in flight */
+	struct blk_ranges ranges[BLK_QUEUE_SIZE]; /* of each slot */
+	uint16_t free_slots[BLK_QUEUE_SIZE];
+	unsigned free_count;
+	uint16_t free_large[LARGE_REQUESTS];
+	unsigned large_count;
+	struct iovec large[LARGE_REQUESTS][BLK_QUEUE_SIZE];
 };
 
 static struct virtqueue *vq_of(struct blk_queue *queue)
@@ -46,9 +65,18 @@ static const char *name_of(const struct blk_queue *queue)
 	return queue->vdev->pci.device.name;
 }
 
+static struct blk_ranges *ranges_of(struct blk_queue *queue, const struct blk_slot *slot)
+{
+	return &queue->memory->ranges[slot - queue->memory->slots];
+}
+
 static void slot_free(struct blk_queue *queue, struct blk_slot *slot)
 {
-	queue->free_slots[queue->free_count++] = (uint16_t)(slot - queue->slots);
+	struct blk_queue_memory *m = queue->memory;
+
+	m->free_slots[m->free_count++] = (uint16_t)(slot - m->slots);
+	if (slot->large != NOT_LARGE)
+		m->free_large[m->large_count++] = slot->large;
 }
 
 /*
@@ -115,7 +143,7 @@ static void start_flush(struct blk_queue *queue, struct blk_slot *slot)
 /* The next step of a request that has several, or its end. */
 static void next_range(struct blk_queue *queue, struct blk_slot *slot, int error)
 {
-	struct blk_ranges *ranges = &queue->ranges[slot - queue->slots];
+	struct blk_ranges *ranges = ranges_of(queue, slot);
 
 	if (blk_ranges_next(ranges, &slot->req, &error)) {
 		slot->in_ranges = true;
@@ -130,7 +158,7 @@ static void next_range(struct blk_queue *queue, struct blk_slot *slot, int error
 static void start_ranges(struct blk_queue *queue, struct blk_slot *slot, uint32_t type,
 			 const struct iovec *iov, unsigned count)
 {
-	struct blk_ranges *ranges = &queue->ranges[slot - queue->slots];
+	struct blk_ranges *ranges = ranges_of(queue, slot);
 	uint8_t status;
 
 	if (queue->file->read_only) {
@@ -153,10 +181,10 @@ static void start_ranges(struct blk_queue *queue, struct blk_slot *slot, uint32_
 }
 
 /* Header, data and status may be cut into buffers in any way [virtio-1.2 2.7.4.1]. */
-static void slot_start(struct blk_queue *queue, struct blk_slot *slot,
+static void slot_start(struct blk_queue *queue, struct blk_slot *slot, struct iovec *iov,
 		       const struct virtqueue_chain *chain)
 {
-	struct iovec *out = slot->iov, *in = slot->iov + chain->readable, *last;
+	struct iovec *out = iov, *in = iov + chain->readable, *last;
 	unsigned out_count = chain->readable, in_count = chain->writable;
 	struct virtio_blk_outhdr hdr;
 
@@ -208,21 +236,37 @@ void blk_queue_start(struct blk_queue *queue)
 			 blk_file_flushes(queue->file);
 }
 
+/* A chain was popped into the buffers of the free large request on top. */
+static void take_chain(struct blk_queue *queue, const struct virtqueue_chain *chain)
+{
+	struct blk_queue_memory *m = queue->memory;
+	const unsigned count = chain->readable + chain->writable;
+	const uint16_t large = m->free_large[m->large_count - 1];
+	struct iovec *iov = m->large[large];
+	struct blk_slot *slot;
+
+	assert(m->free_count); /* a chain is in the ring once, so there are not more */
+	slot = &m->slots[m->free_slots[--m->free_count]];
+	if (count > OWN_BUFFERS) {
+		slot->large = large;
+		m->large_count--;
+	} else {
+		slot->large = NOT_LARGE;
+		memcpy(slot->own, iov, count * sizeof(*iov));
+		iov = slot->own;
+	}
+	slot_start(queue, slot, iov, chain);
+}
+
+/* What is left in the ring for want of a large request is looked at when one has ended. */
 void blk_queue_notify(struct blk_queue *queue)
 {
+	struct blk_queue_memory *m = queue->memory;
 	struct virtqueue_chain chain;
 
-	for (;;) {
-		struct blk_slot *slot;
-
-		assert(queue->free_count);
-		slot = &queue->slots[queue->free_slots[queue->free_count - 1]];
-		if (!virtqueue_pop(vq_of(queue), slot->iov, &chain))
-			break;
-		queue->free_count--;
-		slot_start(queue, slot, &chain);
-	}
-	blk_uring_submit(&queue->uring);
+	while (m->large_count &&
+	       virtqueue_pop(vq_of(queue), m->large[m->free_large[m->large_count - 1]], &chain))
+		take_chain(queue, &chain);
 }
 
 static void request_done(struct blk_uring *uring, struct blk_request *req, int error)
@@ -230,6 +274,7 @@ static void request_done(struct blk_uring *uring, struct blk_request *req, int e
 	struct blk_queue *queue = container_of(uring, struct blk_queue, uring);
 	struct blk_slot *slot = container_of(req, struct blk_slot, req);
 
+	virtio_pci_pushed(queue->vdev, queue->index);
 	if (req->op == BLK_FLUSH) {
 		if (error)
 			atomic_store(&queue->shared->lost, true);
@@ -249,13 +294,6 @@ static void request_done(struct blk_uring *uring, struct blk_request *req, int e
 	slot_finish(queue, slot, VIRTIO_BLK_S_IOERR, 0);
 }
 
-static void batch_done(struct blk_uring *uring)
-{
-	struct blk_queue *queue = container_of(uring, struct blk_queue, uring);
-
-	virtio_pci_publish(queue->vdev, queue->index);
-}
-
 void blk_queue_stop(struct blk_queue *queue)
 {
 	blk_uring_drain(&queue->uring);
@@ -263,24 +301,25 @@ void blk_queue_stop(struct blk_queue *queue)
 
 int blk_queue_init(struct blk_queue *queue, const struct blk_queue_config *config)
 {
-	static const struct blk_uring_ops ops = { request_done, batch_done };
+	struct blk_queue_memory *m = calloc(1, sizeof(*m));
 	int r, fd = -1;
 
-	queue->vdev = config->vdev;
-	queue->index = config->index;
-	queue->file = config->file;
-	queue->shared = config->shared;
-	queue->serial = config->serial;
-	queue->discard = config->discard;
-	/* A page a slot, of which the kernel gives only what is used: those at the stack's top. */
-	queue->slots = calloc(BLK_SLOTS, sizeof(*queue->slots));
-	queue->free_slots = calloc(BLK_SLOTS, sizeof(*queue->free_slots));
-	queue->ranges = calloc(BLK_SLOTS, sizeof(*queue->ranges));
-	if (!queue->slots || !queue->free_slots || !queue->ranges)
+	if (!m)
 		return err_sys(ERR_LIMIT, -ENOMEM, "queue %u", config->index);
-	for (unsigned i = BLK_SLOTS; i-- > 0;)
-		slot_free(queue, &queue->slots[i]);
-	r = blk_uring_init(&queue->uring, config->loop, config->file, BLK_QUEUE_SIZE, &ops);
+	for (unsigned i = BLK_QUEUE_SIZE; i-- > 0;)
+		m->free_slots[m->free_count++] = (uint16_t)i;
+	for (unsigned i = LARGE_REQUESTS; i-- > 0;)
+		m->free_large[m->large_count++] = (uint16_t)i;
+	*queue = (struct blk_queue){
+		.vdev = config->vdev,
+		.index = config->index,
+		.file = config->file,
+		.shared = config->shared,
+		.serial = config->serial,
+		.discard = config->discard,
+		.memory = m,
+	};
+	r = blk_uring_init(&queue->uring, config->loop, config->file, request_done);
 	if (r == 0 && config->index && blk_file_flushes(config->file))
 		fd = blk_file_reopen(config->file);
 	if (fd >= 0) {
@@ -296,10 +335,6 @@ void blk_queue_fini(struct blk_queue *queue)
 	if (queue->owns_fd)
 		close_fd(&queue->uring.fd);
 	queue->owns_fd = false;
-	free(queue->slots);
-	free(queue->free_slots);
-	free(queue->ranges);
-	queue->slots = NULL;
-	queue->free_slots = NULL;
-	queue->ranges = NULL;
+	free(queue->memory);
+	queue->memory = NULL;
 }

@@ -4,8 +4,8 @@
  * back as they end, in any order. It shares nothing with the disk's other queues but what is
  * constant. [virtio-1.2 5.2.6 Device Operation]
  *
- * A request has a slot from pop to push. There are as many as chains can be in flight, so that
- * nothing is allocated and no request is turned away.
+ * A request has a slot from pop to push. There are as many as chains can be in flight, so nothing
+ * is allocated and no request is turned away; but those of many buffers can be made to wait.
  */
 #ifndef DEVICES_BLK_QUEUE_H
 #define DEVICES_BLK_QUEUE_H
@@ -13,12 +13,13 @@
 #include <stdatomic.h>
 
 #include "devices/blk_uring.h"
+#include "devices/virtio_blk.h"
 
-#define BLK_QUEUE_SIZE 256u
+#define BLK_QUEUE_SIZE VIRTIO_BLK_QUEUE_SIZE
 #define BLK_SEG_MAX    (BLK_QUEUE_SIZE - 2) /* beside header and status */
 
 struct blk_file;
-struct blk_slot;
+struct blk_queue_memory;
 struct virtio_pci;
 
 /* What the queues of a disk share, and what changes while they run. */
@@ -53,10 +54,7 @@ struct blk_queue {
 	/* The loop's. */
 	struct blk_uring uring;
 	bool owns_fd; /* the ring's fd is not the file's */
-	struct blk_slot *slots;
-	struct blk_ranges *ranges; /* of each slot */
-	uint16_t *free_slots;      /* a stack: the last used is the warmest */
-	unsigned free_count;
+	struct blk_queue_memory *memory;
 };
 
 /* `queue` is zeroed; all that the configuration points to outlives it. -errno with the chain. */

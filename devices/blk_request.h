@@ -5,9 +5,10 @@
 
 #include <sys/uio.h>
 
-#include "core/util.h"
+#include "core/loop_uring.h"
 
 struct blk_bounce_job;
+struct blk_uring;
 
 enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_FALLOCATE };
 
@@ -22,6 +23,8 @@ struct blk_request {
 	int mode;     /* of BLK_FALLOCATE: FALLOC_FL_* */
 
 	/* The ring's. */
+	struct loop_io io;
+	struct blk_uring *uring;
 	unsigned retries;
 
 	/* blk_bounce's. */

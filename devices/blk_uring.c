@@ -1,30 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Disk I/O by io_uring; runs on the disk's loop. */
+/* Disk I/O by io_uring; runs on the queue's loop. */
 #include "devices/blk_uring.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <linux/fs.h>
-#include <time.h>
 
-#include "core/err.h"
 #include "devices/iov.h"
 
 /* The kernel asks to try again when it is short of memory; not for ever. */
 #define RETRIES_MAX 16u
 
+/* What one call of the kernel moves at most, in whole pages [Linux: MAX_RW_COUNT]. */
+#define TRANSFER_MAX 0x7ffff000u
+
+static void io_done(struct loop_io *io, int res);
+
+/* A single buffer's; a longer one is continued, as after any short transfer. */
+static unsigned one_len(const struct blk_request *req)
+{
+	return (unsigned)MIN(req->iov->iov_len, TRANSFER_MAX);
+}
+
 static void prepare(struct blk_uring *uring, struct blk_request *req)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+	struct io_uring_sqe *sqe = loop_uring_sqe(uring->loop);
 
-	assert(sqe); /* a request has one at most, and there are `depth` */
 	switch (req->op) {
 	case BLK_READ:
-		io_uring_prep_readv(sqe, uring->fd, req->iov, req->iov_count, req->offset);
+		/* One buffer needs no array, which the kernel would have to copy. */
+		if (req->iov_count == 1)
+			io_uring_prep_read(sqe, uring->fd, req->iov->iov_base, one_len(req),
+					   req->offset);
+		else
+			io_uring_prep_readv(sqe, uring->fd, req->iov, req->iov_count, req->offset);
 		break;
 	case BLK_WRITE:
-		io_uring_prep_writev2(sqe, uring->fd, req->iov, req->iov_count, req->offset,
-				      req->durable ? RWF_DSYNC : 0);
+		if (req->iov_count == 1)
+			io_uring_prep_write(sqe, uring->fd, req->iov->iov_base, one_len(req),
+					    req->offset);
+		else
+			io_uring_prep_writev(sqe, uring->fd, req->iov, req->iov_count, req->offset);
+		sqe->rw_flags = req->durable ? RWF_DSYNC : 0;
 		break;
 	case BLK_FLUSH:
 		io_uring_prep_fsync(sqe, uring->fd, IORING_FSYNC_DATASYNC);
@@ -33,7 +50,9 @@ static void prepare(struct blk_uring *uring, struct blk_request *req)
 		io_uring_prep_fallocate(sqe, uring->fd, req->mode, req->offset, req->len);
 		break;
 	}
-	io_uring_sqe_set_data(sqe, req);
+	req->uring = uring;
+	req->io.done = io_done;
+	loop_uring_own(sqe, &req->io);
 }
 
 void blk_uring_start(struct blk_uring *uring, struct blk_request *req)
@@ -55,7 +74,7 @@ static void finish(struct blk_uring *uring, struct blk_request *req, int error)
 	if (!req)
 		return;
 	uring->in_flight--;
-	uring->ops->done(uring, req, error);
+	uring->done(uring, req, error);
 }
 
 /* One completion: the request is done, or goes on with what is left of it. */
@@ -83,118 +102,32 @@ static void complete(struct blk_uring *uring, struct blk_request *req, int res)
 		finish(uring, req, 0);
 }
 
-static void submit(struct blk_uring *uring)
+static void io_done(struct loop_io *io, int res)
 {
-	const struct timespec pause = { .tv_nsec = 1000000 };
+	struct blk_request *req = container_of(io, struct blk_request, io);
 
-	while (io_uring_sq_ready(&uring->ring)) {
-		int r = io_uring_submit(&uring->ring);
-
-		if (r > 0)
-			continue;
-		/* The host is out of memory for a moment; nothing else can fail here. */
-		assert(r == 0 || r == -EAGAIN || r == -EBUSY || r == -EINTR || r == -ENOMEM);
-		nanosleep(&pause, NULL);
-	}
-}
-
-static void reap(struct blk_uring *uring)
-{
-	struct io_uring_cqe *cqe;
-	unsigned head, count = 0;
-
-	io_uring_for_each_cqe(&uring->ring, head, cqe)
-	{
-		complete(uring, io_uring_cqe_get_data(cqe), cqe->res);
-		count++;
-	}
-	io_uring_cq_advance(&uring->ring, count);
-	if (count)
-		uring->ops->batch_done(uring);
-	submit(uring);
-}
-
-void blk_uring_submit(struct blk_uring *uring)
-{
-	submit(uring);
-	reap(uring);
+	complete(req->uring, req, res);
 }
 
 void blk_uring_drain(struct blk_uring *uring)
 {
-	struct io_uring_cqe *cqe;
-
-	blk_uring_submit(uring);
-	while (uring->in_flight) {
-		/* Fails only by a signal, and then there is nothing to reap. */
-		(void)io_uring_wait_cqe(&uring->ring, &cqe);
-		reap(uring);
-	}
-}
-
-static void ring_readable(struct loop_source *source)
-{
-	reap(container_of(source, struct blk_uring, source));
-}
-
-/*
- * COOP_TASKRUN (Linux 5.19): completions need not interrupt the loop's thread while it runs, it
- * enters the kernel soon enough by itself.
- */
-static int open_ring(struct io_uring *ring, unsigned depth)
-{
-	int r = io_uring_queue_init(depth, ring, IORING_SETUP_COOP_TASKRUN);
-
-	return r == -EINVAL ? io_uring_queue_init(depth, ring, 0) : r;
+	while (uring->in_flight)
+		loop_pass(uring->loop);
 }
 
 int blk_uring_init(struct blk_uring *uring, struct loop *loop, const struct blk_file *file,
-		   unsigned depth, const struct blk_uring_ops *ops)
+		   blk_uring_done *done)
 {
-	int r = blk_bounce_init(&uring->bounce, uring, file);
-
-	if (r < 0)
-		return r;
-	r = open_ring(&uring->ring, depth);
-	if (r < 0) {
-		blk_bounce_fini(&uring->bounce);
-		err_sys(ERR_HOST, r, "set up io_uring");
-		if (r == -EPERM || r == -ENOSYS)
-			err_hint("this host forbids io_uring: see the sysctl "
-				 "kernel.io_uring_disabled, or the container's seccomp profile");
-		return r;
-	}
 	/*
 	 * The file is not registered with the ring: the kernel lets go of registered files only
 	 * some time after the ring is gone, and with the file its lock.
 	 */
-	uring->fd = file->fd;
-	uring->ops = ops;
-	uring->source = (struct loop_source){ .fd = uring->ring.ring_fd, .ready = ring_readable };
-	r = loop_add(loop, &uring->source);
-	if (r < 0) {
-		io_uring_queue_exit(&uring->ring);
-		blk_bounce_fini(&uring->bounce);
-		return r;
-	}
-	uring->loop = loop;
-	return 0;
-}
-
-static void leave_loop(void *arg)
-{
-	struct blk_uring *uring = arg;
-
-	loop_remove(uring->loop, &uring->source);
+	*uring = (struct blk_uring){ .loop = loop, .fd = file->fd, .done = done };
+	return blk_bounce_init(&uring->bounce, uring, file);
 }
 
 void blk_uring_fini(struct blk_uring *uring)
 {
-	if (!uring->loop)
-		return;
 	assert(!uring->in_flight);
-	loop_call(uring->loop, leave_loop, uring);
-	io_uring_queue_exit(&uring->ring);
 	blk_bounce_fini(&uring->bounce);
-	uring->loop = NULL;
 }

@@ -9,6 +9,8 @@
 
 /* As many as the transport has. */
 #define VIRTIO_BLK_QUEUES_MAX 64u
+#define VIRTIO_BLK_QUEUE_SIZE 256u /* requests of one at a time, at most */
+#define VIRTIO_BLK_SOURCES    1u   /* on a loop, beside one of each queue there */
 
 struct blk_file;
 struct loop;
@@ -21,7 +23,7 @@ struct virtio_blk_options {
 	const char *serial;
 	bool discard;    /* what the guest discards becomes a hole, if the host can make one */
 	unsigned queues; /* 1 .. VIRTIO_BLK_QUEUES_MAX */
-	/* Queue i runs on loops[i % loop_count], which may be shared with other devices. */
+	/* Queue i runs on loops[i % loop_count], all loops on io_uring, which may be shared. */
 	struct loop *loops;
 	unsigned loop_count;
 };

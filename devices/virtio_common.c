@@ -25,7 +25,10 @@ static void start_on_loop(void *arg)
 	virtqueue_set_features(&q->vq, q->vdev->driver_features);
 	q->running = true;
 	/* What the driver rang for too early was dropped: look once of our own accord. */
-	sys_eventfd_signal(q->doorbell.fd);
+	if (q->vdev->class->retarget)
+		sys_eventfd_signal(q->doorbell.fd);
+	else
+		loop_defer(q->loop, &q->serve);
 }
 
 static void stop_on_loop(void *arg)
@@ -37,7 +40,7 @@ static void stop_on_loop(void *arg)
 	q->running = false;
 	if (vdev->class->stop)
 		vdev->class->stop(vdev, queue);
-	virtio_pci_publish(vdev, queue);
+	virtio_publish(q);
 }
 
 /* On the loop of each queue that the driver uses, in turn. */

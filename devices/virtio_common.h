@@ -26,6 +26,10 @@ uint8_t virtio_isr_take(struct virtio_pci *vdev);
 /* Tells the driver that its configuration, or the status, has changed. Any thread. */
 void virtio_config_interrupt(struct virtio_pci *vdev);
 
+/* Shows the driver what was pushed to the queue, with one interrupt if it wants one. On its loop.
+ */
+void virtio_publish(struct virtio_queue *q);
+
 /* Ends what is in flight; nothing runs afterwards. */
 void virtio_common_stop(struct virtio_pci *vdev);
 

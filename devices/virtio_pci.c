@@ -24,9 +24,6 @@
 #define ISR_QUEUE  0x1u /* [virtio-1.2 4.1.4.5 ISR status capability] */
 #define ISR_CONFIG 0x2u
 
-/* How often a doorbell's handler looks again before other sources of the loop have their turn. */
-#define DOORBELL_ROUNDS 4
-
 /* --- interrupts --- */
 
 /* The line follows the ISR unless the driver has chosen MSI-X or switched INTx off. */
@@ -112,9 +109,9 @@ static void assert_on_loop(const struct loop *loop)
 	assert(!loop->running || pthread_equal(loop->thread, pthread_self()));
 }
 
-void virtio_pci_publish(struct virtio_pci *vdev, unsigned queue)
+void virtio_publish(struct virtio_queue *q)
 {
-	struct virtio_queue *q = &vdev->queues[queue];
+	struct virtio_pci *vdev = q->vdev;
 
 	assert_on_loop(q->loop);
 	if (virtqueue_publish(&q->vq))
@@ -151,26 +148,41 @@ void virtio_pci_interrupt(struct virtio_pci *vdev, unsigned queue)
 	interrupt(vdev, &vdev->queues[queue].vector, ISR_QUEUE);
 }
 
-/* --- doorbells --- */
+/* --- service --- */
+
+void virtio_pci_pushed(struct virtio_pci *vdev, unsigned queue)
+{
+	loop_defer(vdev->queues[queue].loop, &vdev->queues[queue].serve);
+}
 
 static void doorbell_rang(struct loop_source *source)
 {
 	struct virtio_queue *q = container_of(source, struct virtio_queue, doorbell);
-	struct virtio_pci *vdev = q->vdev;
-	unsigned queue = (unsigned)(q - vdev->queues);
 
-	sys_eventfd_drain(source->fd);
+	loop_defer(q->loop, &q->serve);
+}
+
+/*
+ * The doorbell stays off while there is much to do: who finds several requests looks again by
+ * itself when they have been started. Other queues of the loop have their turn in between.
+ */
+static void queue_serve(struct loop_work *work)
+{
+	struct virtio_queue *q = container_of(work, struct virtio_queue, serve);
+	struct virtio_pci *vdev = q->vdev;
+	uint16_t first;
+
 	if (!q->running)
 		return;
-	for (unsigned round = 0; round < DOORBELL_ROUNDS; round++) {
-		virtqueue_doorbell_off(&q->vq);
-		if (virtqueue_fetch(&q->vq))
-			vdev->class->notify(vdev, queue);
-		virtio_pci_publish(vdev, queue);
-		if (!virtqueue_doorbell_on(&q->vq))
-			return;
-	}
-	sys_eventfd_signal(source->fd);
+	/* What is done comes first: the guest goes on while the rest is started. */
+	virtio_publish(q);
+	virtqueue_doorbell_off(&q->vq);
+	first = q->vq.avail_next;
+	if (virtqueue_fetch(&q->vq))
+		vdev->class->notify(vdev, (unsigned)(q - vdev->queues));
+	virtio_publish(q);
+	if ((uint16_t)(q->vq.avail_next - first) > 1 || virtqueue_doorbell_on(&q->vq))
+		loop_defer(q->loop, &q->serve);
 }
 
 static uint64_t doorbell_gpa(const struct virtio_pci *vdev, unsigned queue)
@@ -322,7 +334,9 @@ int virtio_pci_init(struct virtio_pci *vdev, const struct board *board,
 	vdev->range = (struct bus_range){ .size = VIRTIO_BAR_SIZE, .ops = &bar_ops, .dev = vdev };
 	for (unsigned i = 0; i < setup->queues; i++) {
 		vdev->queues[i].vdev = vdev;
-		vdev->queues[i].doorbell = (struct loop_source){ .fd = -1, .ready = doorbell_rang };
+		vdev->queues[i].doorbell =
+			(struct loop_source){ .fd = -1, .edge = true, .ready = doorbell_rang };
+		vdev->queues[i].serve.fn = queue_serve;
 	}
 	virtio_common_reset(vdev);
 
@@ -348,6 +362,7 @@ static void leave_loop(void *arg)
 {
 	struct virtio_queue *q = arg;
 
+	loop_cancel(q->loop, &q->serve);
 	loop_remove(q->loop, &q->doorbell);
 }
 

@@ -52,7 +52,7 @@ struct virtio_class {
 
 	/*
 	 * There are chains to pop in vdev->queues[queue].vq. Pushes made before it returns are
-	 * published for it; later ones by virtio_pci_publish.
+	 * published for it; later ones by virtio_pci_pushed.
 	 */
 	void (*notify)(struct virtio_pci *vdev, unsigned queue);
 	/*
@@ -72,6 +72,7 @@ struct virtio_queue {
 
 	struct loop *loop;           /* NULL: it does not watch the doorbell */
 	struct loop_source doorbell; /* an eventfd that KVM or a trapped write signals */
+	struct loop_work serve;      /* queued when it rang, or something was pushed */
 	struct virtqueue vq;         /* the loop's while it runs */
 	bool running;                /* the loop's */
 };
@@ -139,9 +140,11 @@ void virtio_pci_reset(struct device *dev);
  */
 void virtio_pci_change_config(struct virtio_pci *vdev, size_t off, const void *data, size_t len);
 
-/* Shows the driver what was pushed to the queue, with one interrupt if it wants one. On its loop.
+/*
+ * Something was pushed outside of `notify`: it is published before the loop waits again, with all
+ * else that is pushed until then and with one interrupt if the driver wants one. On its loop.
  */
-void virtio_pci_publish(struct virtio_pci *vdev, unsigned queue);
+void virtio_pci_pushed(struct virtio_pci *vdev, unsigned queue);
 
 /* Asks the driver for a reset: the device cannot go on. Any thread, no lock needed. */
 void virtio_pci_fail(struct virtio_pci *vdev);

@@ -9,6 +9,7 @@
 
 #include "core/err.h"
 #include "core/log.h"
+#include "core/loop_uring.h"
 #include "devices/ich9_lpc.h"
 #include "devices/pci_bridge.h"
 #include "devices/q35_host.h"
@@ -289,12 +290,15 @@ static unsigned disk_threads(unsigned queues)
 	return MIN(MIN(queues, MACHINE_DISK_THREADS_MAX), MAX(cpus / 2, 1));
 }
 
-static int start_disk_loop(struct machine *machine, unsigned disk)
+static int start_disk_loop(struct machine *machine, unsigned disk, unsigned queues)
 {
 	const unsigned i = machine->disk_loop_counts[disk];
 	struct loop *loop = &machine->disk_loops[disk][i];
 	char name[32];
-	int r = loop_init(loop);
+	/* The connection to a daemon is no eventfd. */
+	int r = machine->disk_daemons[disk] ? loop_init(loop)
+					    : loop_init_uring(loop, queues * VIRTIO_BLK_QUEUE_SIZE,
+							      queues + VIRTIO_BLK_SOURCES);
 
 	if (r < 0)
 		return r;
@@ -324,7 +328,8 @@ static int add_disk(struct machine *machine, const struct options_disk *disk)
 	if (machine->disk_daemons[i])
 		config.loop_count = 1;
 	for (unsigned k = 0; k < config.loop_count && r == 0; k++)
-		r = start_disk_loop(machine, i);
+		r = start_disk_loop(machine, i,
+				    (queues + config.loop_count - 1) / config.loop_count);
 	if (r == 0 && machine->disk_daemons[i])
 		r = vhost_user_blk_create(&machine->board, config.loops,
 					  storage_daemon_backend(machine->disk_daemons[i]), queues,

@@ -11,6 +11,7 @@
 
 #include "cmocka_all.h"
 #include "core/log.h"
+#include "core/loop_uring.h"
 #include "devices/blk_file.h"
 #include "devices/virtio_blk.h"
 
@@ -194,7 +195,8 @@ int blk_guest_setup_bare(void **state)
 	close(fd);
 	virtio_guest_init(&f->guest);
 	for (unsigned i = 0; i < BLK_LOOPS; i++) {
-		if (loop_init(&f->loops[i]) < 0 || loop_start_thread(&f->loops[i], "disk") < 0)
+		if (loop_init_uring(&f->loops[i], 4 * BLK_QUEUE, 4) < 0 ||
+		    loop_start_thread(&f->loops[i], "disk") < 0)
 			return -1;
 	}
 	f->loop_count = f->queues = 1;

@@ -93,6 +93,45 @@ static void every_descriptor_in_flight(void **state)
 	close(fd);
 }
 
+/* More of them than can be in flight: the others wait in the ring. */
+static void many_requests_of_many_buffers(void **state)
+{
+	enum { REQUESTS = 100, PIECES = 20, TABLE = 16 * (PIECES + 2) };
+	struct blk_guest *f = *state;
+
+	blk_guest_drive(f, F_INDIRECT | F_EVENT_IDX);
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < REQUESTS; i++) {
+			const uint64_t data = BLK_DATA + (uint64_t)i * PIECES * BLK_SECTOR;
+			struct vring_buf bufs[PIECES + 2] = {
+				{ blk_guest_header_gpa(i), sizeof(struct virtio_blk_outhdr),
+				  false },
+			};
+
+			/* From the last piece to the first, so that none can be joined. */
+			for (unsigned k = 0; k < PIECES; k++)
+				bufs[1 + k] =
+					(struct vring_buf){ data + (uint64_t)(PIECES - 1 - k) *
+									    BLK_SECTOR,
+							    BLK_SECTOR, true };
+			bufs[1 + PIECES] = (struct vring_buf){ blk_guest_status_gpa(i), 1, true };
+			blk_guest_put_header(f, i, VIRTIO_BLK_T_IN, i);
+			vring_driver_add_indirect(&f->drv, 0x40000 + TABLE * i, bufs, PIECES + 2);
+		}
+		blk_guest_ring(f);
+		take_all(f, REQUESTS);
+		for (unsigned i = 0; i < REQUESTS; i++) {
+			const uint64_t data = BLK_DATA + (uint64_t)i * PIECES * BLK_SECTOR;
+
+			assert_int_equal(blk_guest_status(f, i), VIRTIO_BLK_S_OK);
+			for (unsigned k = 0; k < PIECES; k++)
+				assert_memory_equal(blk_guest_ram(f, data + (PIECES - 1 - k) *
+										     BLK_SECTOR),
+						    f->image + (i + k) * BLK_SECTOR, BLK_SECTOR);
+		}
+	}
+}
+
 /* Three reads in flight that wait until something is written to the fd returned. */
 static int start_waiting_reads(struct blk_guest *f)
 {
@@ -281,6 +320,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(full_queue_of_requests),
 		TEST(every_descriptor_in_flight),
+		TEST(many_requests_of_many_buffers),
 		TEST(reset_drains_inflight),
 		TEST(destroying_drains_inflight),
 		TEST(machine_reset_with_requests_in_flight),
