@@ -207,7 +207,7 @@ int blk_file_open(struct blk_file *file, const char *path, bool read_only, enum 
 		.direct = { .offset = 1, .memory = 1 },
 		.path_hash = hash_path(path),
 	};
-	blk_topology_read(fd, size, cache != BLK_CACHE_DIRECT, &new.topology);
+	blk_topology_read(fd, &st, size, cache != BLK_CACHE_DIRECT, &new.topology);
 	if (cache == BLK_CACHE_DIRECT) {
 		r = use_directly(&new, path);
 		if (r < 0)

@@ -43,23 +43,21 @@ static uint32_t ask(int fd, unsigned long request, uint32_t otherwise)
 	return sys_ioctl(fd, request, &val) < 0 ? otherwise : val;
 }
 
-/* A GPT's header is the second block of its disk [UEFI 5.3.2 GPT Header]. */
-static bool has_gpt(int fd, uint32_t logical)
-{
-	static const char signature[8] = { 'E', 'F', 'I', ' ', 'P', 'A', 'R', 'T' };
-	char start[sizeof(signature)];
-
-	return sys_pread_full(fd, start, sizeof(start), logical) == 0 &&
-	       memcmp(start, signature, sizeof(start)) == 0;
-}
-
+/* The block size in whose second block a GPT's header is [UEFI 5.3.2 GPT Header], or the host's. */
 static uint32_t logical_block(int fd, uint64_t size, uint32_t host)
 {
+	static const char signature[8] = { 'E', 'F', 'I', ' ', 'P', 'A', 'R', 'T' };
 	/* The host's first: where both are there, one is a remainder. */
 	const uint32_t candidates[] = { host, SECTOR, LOGICAL_MAX };
+	char start[LOGICAL_MAX + sizeof(signature)];
+	const size_t len = MIN(size, sizeof(start));
 
+	if (sys_pread_full(fd, start, len, 0) < 0)
+		return host;
 	for (unsigned i = 0; i < ARRAY_SIZE(candidates); i++) {
-		if (size % candidates[i] == 0 && has_gpt(fd, candidates[i]))
+		if (size % candidates[i] == 0 &&
+		    range_fits(candidates[i], sizeof(signature), len) &&
+		    memcmp(start + candidates[i], signature, sizeof(signature)) == 0)
 			return candidates[i];
 	}
 	return host;
@@ -74,10 +72,9 @@ static void read_device(int fd, struct blk_topology *t)
 	t->io_opt = ask(fd, BLKIOOPT, 0);
 }
 
-static void read_file(int fd, struct blk_topology *t)
+static void read_file(int fd, const struct stat *st, struct blk_topology *t)
 {
 	struct statvfs fs;
-	struct stat st;
 
 	t->logical = SECTOR;
 	t->physical = PAGE_CACHE;
@@ -87,19 +84,19 @@ static void read_file(int fd, struct blk_topology *t)
 	t->io_min = t->physical;
 	t->io_opt = 0;
 	/* Of a network file system or a stripe, more than a block. */
-	if (fstat(fd, &st) == 0 && st.st_blksize > t->physical &&
-	    st.st_blksize <= (long)OPTIMAL_MAX)
-		t->io_opt = (uint32_t)st.st_blksize;
+	if (st->st_blksize > t->physical && st->st_blksize <= (long)OPTIMAL_MAX)
+		t->io_opt = (uint32_t)st->st_blksize;
 }
 
-void blk_topology_read(int fd, uint64_t size, bool cached, struct blk_topology *ret_topology)
+void blk_topology_read(int fd, const struct stat *st, uint64_t size, bool cached,
+		       struct blk_topology *ret_topology)
 {
 	struct blk_topology t;
 
-	if (is_block(fd))
+	if (S_ISBLK(st->st_mode))
 		read_device(fd, &t);
 	else
-		read_file(fd, &t);
+		read_file(fd, st, &t);
 
 	if (!is_size(t.logical, SECTOR, LOGICAL_MAX))
 		t.logical = SECTOR;

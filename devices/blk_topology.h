@@ -11,6 +11,8 @@
 #ifndef DEVICES_BLK_TOPOLOGY_H
 #define DEVICES_BLK_TOPOLOGY_H
 
+#include <sys/stat.h>
+
 #include "core/util.h"
 
 /* All in bytes. */
@@ -29,10 +31,11 @@ struct blk_direct {
 };
 
 /*
- * For a file or a block device of `size` bytes, open for reading through the page cache. Cannot
- * fail: what the host does not tell is as it is on most disks.
+ * For a file or a block device of `size` bytes, open for reading through the page cache; `st` is
+ * what fstat says of it. Cannot fail: what the host does not tell is as it is on most disks.
  */
-void blk_topology_read(int fd, uint64_t size, bool cached, struct blk_topology *ret_topology);
+void blk_topology_read(int fd, const struct stat *st, uint64_t size, bool cached,
+		       struct blk_topology *ret_topology);
 
 /* -EINVAL if this file takes no direct I/O. */
 int MUST_CHECK blk_topology_direct(int fd, struct blk_direct *ret_direct);
