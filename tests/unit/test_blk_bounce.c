@@ -2,6 +2,7 @@
 /* Requests that direct I/O does not take as they are, on a real ring. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -197,6 +198,34 @@ static void whole_blocks_wait_for_parts(void **state)
 	assert_int_equal(f->done, 4);
 }
 
+static void zeroes_wait_for_parts(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t *part = f->memory + 1;
+
+	for (unsigned order = 0; order < 2; order++) {
+		memset(part, 0x71 + (int)order, BLK_SECTOR);
+		memset(f->image, 0, 2 * BLOCK);
+		if (order)
+			memcpy(f->image + BLOCK, part, BLK_SECTOR);
+		else
+			queue(f, 0, BLK_WRITE, 8, 1, part);
+		f->reqs[1] = (struct blk_request){
+			.op = BLK_FALLOCATE,
+			.mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			.len = 2 * BLOCK,
+		};
+		blk_uring_queue(&f->uring, &f->reqs[1]);
+		if (order)
+			queue(f, 2, BLK_WRITE, 8, 1, part);
+		blk_uring_drain(&f->uring);
+		if (f->errors[1] == -EOPNOTSUPP)
+			skip(); /* /tmp has no holes here */
+		assert_file(f);
+	}
+	assert_int_equal(f->done, 4);
+}
+
 /* Many at a time, no two of the same sector, most of them in blocks of others. */
 static void random_requests(void **state)
 {
@@ -283,6 +312,7 @@ int main(void)
 		TEST(unaligned_memory_goes_through_a_buffer),
 		TEST(writes_in_one_block_keep_each_other),
 		TEST(whole_blocks_wait_for_parts),
+		TEST(zeroes_wait_for_parts),
 		TEST(random_requests),
 		TEST(error_of_a_piece_is_the_requests),
 		TEST(requests_wait_for_a_buffer),
