@@ -67,9 +67,10 @@ int vfio_iommu_check_range(const struct vfio_iommu_limits *limits, const struct 
 }
 
 /* How many slices of `size` all banks make; slices begin at multiples of their size. */
+/* At most: the end of a part cuts a slice in two. */
 static uint64_t count_slices(const struct guest_mem *mem, uint64_t size)
 {
-	uint64_t count = 0;
+	uint64_t count = mem->part_count;
 
 	for (unsigned i = 0; i < mem->count; i++) {
 		const struct mem_bank *bank = &mem->banks[i];
@@ -86,10 +87,10 @@ static int check_limits(struct vfio_iommu *iommu, const struct guest_mem *mem)
 
 	if (r < 0)
 		return r;
-	if (mem->count > limits.maps_left)
+	if (mem->count + mem->part_count > limits.maps_left)
 		return err_set(ERR_LIMIT, -ENOSPC,
 			       "guest memory takes %u DMA mappings, and the IOMMU allows %u more",
-			       mem->count, limits.maps_left);
+			       mem->count + mem->part_count, limits.maps_left);
 	for (unsigned i = 0; i < mem->count; i++) {
 		const struct mem_bank *bank = &mem->banks[i];
 		const uint64_t page = limits.page_sizes & -limits.page_sizes;

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <linux/mman.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "core/err.h"
 #include "core/mem.h"
@@ -181,6 +183,42 @@ static void reserved_pages_that_are_gone_are_an_error(void **state)
 	guest_mem_fini(&mem);
 }
 
+static int policy_at(const uint8_t *p)
+{
+	int mode = -1;
+
+	return syscall(SYS_get_mempolicy, &mode, NULL, 0, p, MPOL_F_ADDR) < 0 ? -errno : mode;
+}
+
+static void parts_are_bound_to_their_nodes(void **state)
+{
+	static const struct mem_part parts[] = {
+		{ 0, 2 * MiB, 0, true, NULL },
+		{ 2 * MiB, HIGH_BASE, 0, false, NULL }, /* over the end of the bank */
+		{ HIGH_BASE + 2 * MiB, 2 * MiB, -1, false, NULL },
+	};
+	struct guest_mem mem;
+
+	guest_mem_init(&mem);
+	if (policy_at((uint8_t *)&mem) == -ENOSYS) {
+		print_message("this kernel has no NUMA\n");
+		skip();
+	}
+	memcpy(mem.parts, parts, sizeof(parts));
+	mem.part_count = ARRAY_SIZE(parts);
+	assert_int_equal(guest_mem_add(&mem, 0, LOW_SIZE), 0);
+	assert_int_equal(guest_mem_add(&mem, HIGH_BASE, 4 * MiB), 0);
+	assert_int_equal(policy_at(mem.banks[0].hva), MPOL_BIND);
+	assert_int_equal(policy_at(mem.banks[0].hva + 2 * MiB - 1), MPOL_BIND);
+	assert_int_equal(policy_at(mem.banks[0].hva + 2 * MiB), MPOL_PREFERRED);
+	assert_int_equal(policy_at(mem.banks[1].hva), MPOL_PREFERRED);
+	assert_int_equal(policy_at(mem.banks[1].hva + 2 * MiB), MPOL_DEFAULT);
+	assert_ptr_equal(mem_part_of(&mem, 2 * MiB), &mem.parts[1]);
+	assert_ptr_equal(mem_part_of(&mem, HIGH_BASE + 4 * MiB - 1), &mem.parts[2]);
+	assert_null(mem_part_of(&mem, HIGH_BASE + 4 * MiB));
+	guest_mem_fini(&mem);
+}
+
 /* What the other process of the file does to it is ours too; what would pull it away fails. */
 static void shared_memory_is_one_with_its_file(void **state)
 {
@@ -231,6 +269,7 @@ int main(void)
 		cmocka_unit_test(populating_works_on_older_kernels),
 		cmocka_unit_test(reserved_pages_are_mapped_shared_and_aligned),
 		cmocka_unit_test(reserved_pages_that_are_gone_are_an_error),
+		cmocka_unit_test(parts_are_bound_to_their_nodes),
 		cmocka_unit_test(shared_memory_is_one_with_its_file),
 		cmocka_unit_test(memory_of_one_process_has_no_file),
 	};

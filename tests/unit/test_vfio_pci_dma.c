@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "cmocka_all.h"
+#include "core/cpu_set.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
@@ -194,6 +195,31 @@ static void all_of_each_bank_is_mapped_in_order(void **state)
 	assert_string_equal(log_text, "");
 }
 
+/* Each part is fetched by threads of its own, and no slice is of two. */
+static void slices_end_where_parts_end(void **state)
+{
+	struct vfio_guest *f = *state;
+	struct cpu_set cpus;
+
+	create_early(f);
+	assert_int_equal(cpu_set_allowed(&cpus), 0);
+	f->m.mem.parts[0] = (struct mem_part){ 0, 2 * MiB, -1, false, &cpus };
+	f->m.mem.parts[1] = (struct mem_part){ 2 * MiB, 2 * MiB, -1, false, NULL };
+	f->m.mem.part_count = 2;
+	assert_int_equal(guest_mem_add(&f->m.mem, 0, 4 * MiB), 0);
+	fake.maps_left = 2;
+	assert_int_equal(vfio_iommu_check_ram(f->iommu, &f->m.mem), -ENOSPC);
+	fake.maps_left = 3;
+	assert_int_equal(vfio_iommu_check_ram(f->iommu, &f->m.mem), 0);
+	run.done_fd = sys_eventfd();
+	assert_int_equal(vfio_pin_start(f->iommu, &f->m.mem, run.done_fd, &run.pin), 0);
+	assert_true(done(DEADLINE_MS));
+	vfio_pin_stop(run.pin);
+	close(run.done_fd);
+	assert_string_equal(fake.log, "dma+0x0/0x200000 dma+0x200000/0x200000");
+	assert_int_equal(f->iommu->mapped_count, 1);
+}
+
 static void small_banks_are_one_mapping_each(void **state)
 {
 	struct vfio_guest *f = *state;
@@ -356,6 +382,7 @@ int main(void)
 		TEST(device_that_is_a_bus_master_by_itself_is_none_before_the_start),
 		TEST(all_of_each_bank_is_mapped_in_order),
 		TEST(small_banks_are_one_mapping_each),
+		TEST(slices_end_where_parts_end),
 		TEST(slices_grow_where_mappings_are_few),
 		TEST(pages_are_there_before_they_are_mapped),
 		TEST(stop_waits_for_one_mapping_and_no_more),
