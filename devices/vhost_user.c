@@ -11,8 +11,8 @@
 #include <linux/vhost_types.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/mem.h"
 
@@ -76,26 +76,18 @@ static_assert(GUEST_MEM_BANKS_MAX <= VHOST_USER_MEM_REGIONS_MAX, "RAM fits into 
 
 /* --- bytes --- */
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* Until the connection can be read or written, or `end` has come. */
 static int wait_for(const struct vhost_user *vu, short events, uint64_t end)
 {
 	struct pollfd p = { .fd = vu->fd, .events = events };
 
 	for (;;) {
-		const uint64_t now = now_ms();
+		const uint64_t now = clock_ms();
 		int n = poll(&p, 1, now < end ? (int)(end - now) : 0);
 
 		if (n > 0)
 			return 0;
-		if (n == 0 && now_ms() >= end)
+		if (n == 0 && clock_ms() >= end)
 			return -ETIMEDOUT;
 		if (n < 0 && errno != EINTR)
 			return -errno;
@@ -200,7 +192,7 @@ static bool uses(const struct vhost_user *vu, unsigned protocol_feature)
 static int exchange(const struct vhost_user *vu, struct vhost_user_msg *msg, const int fds[],
 		    unsigned count, unsigned reply)
 {
-	const uint64_t end = now_ms() + vu->timeout_ms;
+	const uint64_t end = clock_ms() + vu->timeout_ms;
 	const uint32_t request = msg->request;
 	const bool ack = !reply && uses(vu, VHOST_USER_PROTOCOL_F_REPLY_ACK);
 	struct vhost_user_msg answer;

@@ -9,9 +9,8 @@
 #include <errno.h>
 
 #include "core/err.h"
-
-#define VENDOR_NVIDIA 0x10deu
-#define CLASS_DISPLAY 0x03u
+#include "vfio/pci_class.h"
+#include "vfio/pci_msi.h"
 
 /* The capability: vendor specific, "P2P", version 0 in bits 2:0 of the word behind it. */
 #define CLIQUE_CAP_LEN  8u
@@ -46,9 +45,7 @@ static unsigned cap_len(const struct vfio_config *cfg, unsigned cap)
 	case PCI_CAP_ID_PM:
 		return PCI_PM_SIZEOF;
 	case PCI_CAP_ID_MSI:
-		if (flags & PCI_MSI_FLAGS_MASKBIT)
-			return flags & PCI_MSI_FLAGS_64BIT ? 24 : 20;
-		return flags & PCI_MSI_FLAGS_64BIT ? 16 : 12;
+		return (unsigned)align_up(pci_msi_len(flags), 4);
 	case PCI_CAP_ID_VNDR:
 		return MAX(flags & 0xff, 4u);
 	case PCI_CAP_ID_EXP:
@@ -109,8 +106,8 @@ int vfio_clique_add(struct vfio_config *cfg, unsigned id)
 	unsigned cap, link = PCI_CAPABILITY_LIST;
 
 	/* Only a mediated device was not asked before, see vfio_clique_check. */
-	if (load_le(config + PCI_VENDOR_ID, 2) != VENDOR_NVIDIA ||
-	    config[PCI_CLASS_DEVICE + 1] != CLASS_DISPLAY) {
+	if (load_le(config + PCI_VENDOR_ID, 2) != PCI_VENDOR_NVIDIA ||
+	    config[PCI_CLASS_DEVICE + 1] != PCI_CLASS_DISPLAY) {
 		err_set(ERR_DEVICE, -EINVAL, "clique is for GPUs of NVIDIA");
 		err_hint("leave it away");
 		return -EINVAL;

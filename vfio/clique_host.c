@@ -18,9 +18,7 @@
 #include "vfio/clique.h"
 #include "vfio/host_sysfs.h"
 
-#define VENDOR_INTEL  0x8086u
-#define VENDOR_NVIDIA 0x10deu
-#define CLASS_DISPLAY 0x03u
+#define VENDOR_INTEL 0x8086u
 
 /* Of AMD's first that counts, and of Hygon's after it. */
 #define ZEN_FAMILY 0x17u
@@ -59,9 +57,10 @@ static bool find_place(const char *root, struct pci_addr addr, struct place *ret
 
 static bool is_gpu(const char *root, struct pci_addr addr)
 {
-	return host_sysfs_number(host_sysfs_device(root, addr, "vendor").s, 0) == VENDOR_NVIDIA &&
+	return host_sysfs_number(host_sysfs_device(root, addr, "vendor").s, 0) ==
+		       PCI_VENDOR_NVIDIA &&
 	       host_sysfs_number(host_sysfs_device(root, addr, "class").s, 0) >> 16 ==
-		       CLASS_DISPLAY;
+		       PCI_CLASS_DISPLAY;
 }
 
 /* Egress control may forbid what routing allows; false also where root alone may look. */

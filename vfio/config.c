@@ -6,6 +6,7 @@
 #include "vfio/config.h"
 
 #include "core/log.h"
+#include "vfio/pci_msi.h"
 
 /* Capabilities lie on multiples of 4 behind the header, so that a chain cannot be longer. */
 #define STD_CAPS_MAX ((256u - PCI_STD_HEADER_SIZEOF) / 4)
@@ -188,14 +189,6 @@ static void found_af(struct vfio_config *cfg, unsigned cap)
 		cfg->dev->has_flr = true;
 }
 
-static unsigned msi_len(uint32_t flags)
-{
-	unsigned len = flags & PCI_MSI_FLAGS_64BIT ? PCI_MSI_DATA_64 + 2 : PCI_MSI_DATA_32 + 2;
-
-	/* The mask and pending registers begin 2 bytes behind the data. */
-	return flags & PCI_MSI_FLAGS_MASKBIT ? len + 10 : len;
-}
-
 static void found_cap(struct vfio_config *cfg, unsigned cap)
 {
 	const uint32_t head = vfio_config_raw_read(cfg->dev, cap, 4);
@@ -213,7 +206,7 @@ static void found_cap(struct vfio_config *cfg, unsigned cap)
 		break;
 	case PCI_CAP_ID_MSI:
 		/* Addresses and data are the guest's, and the enable bit means an ioctl. */
-		len = msi_len(head >> 16);
+		len = pci_msi_len(head >> 16);
 		if (range_fits(cap, len, PCI_CFG_SPACE_SIZE)) {
 			cfg->msi = cap;
 			vfio_config_emulate(cfg, cap + PCI_MSI_FLAGS, len - PCI_MSI_FLAGS);

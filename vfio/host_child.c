@@ -10,35 +10,26 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 
+#include "core/clock.h"
 #include "core/sys.h"
 
 #define STEP_FIRST_NS (100 * 1000l)
 #define STEP_LAST_NS  (20 * 1000 * 1000l)
-#define NS_PER_MS     1000000l
-#define NS_PER_S      1000000000l
 #define STATUS_NO_RUN 127 /* what a shell says of a program that cannot be run */
 
 void host_child_wait_init(struct host_child_wait *wait, unsigned limit_ms)
 {
-	clock_gettime(CLOCK_MONOTONIC, &wait->end);
-	wait->end.tv_sec += limit_ms / 1000;
-	wait->end.tv_nsec += (long)(limit_ms % 1000) * NS_PER_MS;
-	if (wait->end.tv_nsec >= NS_PER_S) {
-		wait->end.tv_nsec -= NS_PER_S;
-		wait->end.tv_sec++;
-	}
+	wait->end_ns = clock_ns() + limit_ms * NS_PER_MS;
 	wait->step_ns = STEP_FIRST_NS;
 }
 
 bool host_child_wait_step(struct host_child_wait *wait)
 {
 	const struct timespec step = { .tv_nsec = wait->step_ns };
-	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (now.tv_sec > wait->end.tv_sec ||
-	    (now.tv_sec == wait->end.tv_sec && now.tv_nsec >= wait->end.tv_nsec))
+	if (clock_ns() >= wait->end_ns)
 		return false;
 	nanosleep(&step, NULL);
 	wait->step_ns = MIN(wait->step_ns * 2, STEP_LAST_NS);

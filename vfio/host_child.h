@@ -6,13 +6,11 @@
 #ifndef VFIO_HOST_CHILD_H
 #define VFIO_HOST_CHILD_H
 
-#include <time.h>
-
 #include "core/util.h"
 
 /* A wait with a limit, in steps that grow from short to a few hundredths of a second. */
 struct host_child_wait {
-	struct timespec end;
+	uint64_t end_ns;
 	long step_ns;
 };
 

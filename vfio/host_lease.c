@@ -11,8 +11,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
@@ -215,14 +215,6 @@ int host_lease_try(struct vfio_host *host)
 	return r < 0 ? r : take_all(host, leases, list_leases(host, leases), &busy, &user);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* True if a signal ended it. */
 static bool pause_for_signal(const struct vfio_host *host, unsigned ms)
 {
@@ -239,7 +231,7 @@ int host_lease_take(struct vfio_host *host)
 {
 	struct lease leases[LEASES_MAX];
 	const unsigned count = list_leases(host, leases);
-	const uint64_t start = now_ms();
+	const uint64_t start = clock_ms();
 	bool told = false;
 	int r = make_state_dir(host);
 
@@ -251,7 +243,7 @@ int host_lease_take(struct vfio_host *host)
 		r = take_all(host, leases, count, &busy, &user);
 		if (r != -EBUSY)
 			return r;
-		waited = now_ms() - start;
+		waited = clock_ms() - start;
 		limit = user.brief ? host->limit_ms + host->bind_limit_ms : MOMENT_MS;
 		limit = MAX(limit, (uint64_t)host->wait_ms);
 		if (waited >= limit)

@@ -8,6 +8,7 @@
 
 #include "core/util.h"
 #include "vfio/host.h"
+#include "vfio/pci_class.h"
 
 /* A path by value. One that does not fit is cut, and then names nothing. */
 struct host_sysfs_path {
@@ -47,13 +48,7 @@ int MUST_CHECK host_sysfs_group(const char *root, struct pci_addr addr, unsigned
 /* An attribute that holds one number, decimal or 0x...; `missing` if it cannot be read. */
 uint64_t host_sysfs_number(const char *path, uint64_t missing);
 
-/* Base classes [PCI-CCAS 1 Class Codes]. */
-enum pci_base_class {
-	PCI_CLASS_DISPLAY = 0x03,
-	PCI_CLASS_BRIDGE = 0x06,
-	PCI_CLASS_ACCELERATOR = 0x12,
-	PCI_CLASS_NONE = 0xff, /* of no class, or not to be read */
-};
+/* One of enum pci_base_class. */
 unsigned host_sysfs_base_class(const char *root, struct pci_addr addr);
 
 /* Displays, 3D controllers and accelerators. */

@@ -6,6 +6,7 @@
  */
 #include "core/log.h"
 #include "vfio/irq_parts.h"
+#include "vfio/pci_msi.h"
 
 #define MSI_LOG2_VECTORS_MAX 5u /* VFIO_MSI_VECTORS_MAX */
 
@@ -23,15 +24,6 @@ static unsigned msi_mask_off(const struct vfio_irq *irq)
 static unsigned msi_pending_off(const struct vfio_irq *irq)
 {
 	return msi_mask_off(irq) + 4;
-}
-
-static unsigned msi_len(const struct vfio_irq *irq)
-{
-	const unsigned flags = msi_flags(irq);
-
-	if (flags & PCI_MSI_FLAGS_MASKBIT)
-		return msi_pending_off(irq) + 4 - irq->msi_cap;
-	return (flags & PCI_MSI_FLAGS_64BIT ? PCI_MSI_DATA_64 : PCI_MSI_DATA_32) + 2;
 }
 
 static bool msi_masked(const struct vfio_irq *irq, unsigned i)
@@ -132,7 +124,7 @@ void vfio_irq_msi_written(struct vfio_irq *irq, unsigned off, unsigned len)
 	 */
 	if (irq->mode == VFIO_IRQ_MSIX)
 		return;
-	if (!pci_access_hits(off, len, irq->msi_cap, msi_len(irq)) &&
+	if (!pci_access_hits(off, len, irq->msi_cap, pci_msi_len(msi_flags(irq))) &&
 	    !(on && irq->mode == VFIO_IRQ_NONE))
 		return;
 	if (on && irq->mode == VFIO_IRQ_MSI)
@@ -159,7 +151,7 @@ void vfio_irq_msi_init(struct vfio_irq *irq, struct vfio_config *cfg)
 
 	irq->msi_cap = cap;
 	if (!irq->dev->irq_counts[VFIO_PCI_MSI_IRQ_INDEX]) {
-		vfio_config_hide_cap(cfg, cap, msi_len(irq));
+		vfio_config_hide_cap(cfg, cap, pci_msi_len(msi_flags(irq)));
 		irq->msi_cap = 0;
 		return;
 	}

@@ -9,17 +9,16 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "devices/pci.h"
 #include "vfio/device.h"
 #include "vfio/iommu.h"
+#include "vfio/pci_class.h"
 
 /* Base classes [PCI-CCAS 1 Class Codes]. */
-#define CLASS_DISPLAY     0x03
-#define CLASS_ACCELERATOR 0x12
 
 struct vfio_p2p {
 	struct vfio_iommu *iommu;
@@ -33,7 +32,7 @@ static bool is_gpu(const struct pci_dev *dev)
 {
 	const uint8_t class = dev->config[PCI_CLASS_DEVICE + 1];
 
-	if (class != CLASS_DISPLAY && class != CLASS_ACCELERATOR)
+	if (class != PCI_CLASS_DISPLAY && class != PCI_CLASS_ACCELERATOR)
 		return false;
 	for (unsigned n = 0; n < PCI_BARS; n++) {
 		if (dev->bars[n].kind == PCI_BAR_MEM64 && dev->bars[n].prefetch)
@@ -82,17 +81,9 @@ void vfio_p2p_destroy(struct vfio_p2p *p2p)
 	free(p2p);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static void map(struct vfio_p2p *p2p, struct vfio_p2p_range *range)
 {
-	const uint64_t last = range->iova + (range->size - 1), start = now_ms();
+	const uint64_t last = range->iova + (range->size - 1), start = clock_ms();
 	int r = p2p->iommu->ops->map(p2p->iommu, range->iova, range->size, range->hva);
 
 	range->mapped = r >= 0;
@@ -102,7 +93,7 @@ static void map(struct vfio_p2p *p2p, struct vfio_p2p_range *range)
 		log_limited(LOG_DEBUG,
 			    "%s: the other devices can reach 0x%" PRIx64 "-0x%" PRIx64
 			    " (mapped in %" PRIu64 " ms)",
-			    range->dev->bdf, range->iova, last, now_ms() - start);
+			    range->dev->bdf, range->iova, last, clock_ms() - start);
 	else
 		log_limited(p2p->asked_for ? LOG_WARN : LOG_DEBUG,
 			    "%s: the other devices cannot reach 0x%" PRIx64 "-0x%" PRIx64 ": %s",

@@ -9,8 +9,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/cpu_set.h"
 #include "core/err.h"
 #include "core/log.h"
@@ -66,10 +66,7 @@ struct vfio_pin {
 
 static double now_s(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	return (double)clock_ns() / (double)NS_PER_S;
 }
 
 /* --- helpers --- */

@@ -16,6 +16,7 @@
 #include "core/sys.h"
 #include "vfio/device.h"
 #include "vfio/iommufd_uapi.h"
+#include "vfio/pci_class.h"
 
 /* A bus has 256 functions, and a hot reset may take those of the buses below along. */
 #define HOT_RESET_DEVICES_MAX 1024u
@@ -25,8 +26,6 @@
 /* The kernel waits for a device after a reset; this is for what comes later than config space. */
 #define ANSWER_TRIES    10u
 #define ANSWER_PAUSE_NS 50000000
-
-#define PCI_BASE_CLASS_DISPLAY 0x03 /* [PCI-CCAS 1 Class Codes] */
 
 /*
  * The kernel only tries to lock the devices concerned: somebody who reads their config space
@@ -212,7 +211,8 @@ static const struct {
 	unsigned region;
 	uint64_t off;
 } vital_registers[] = {
-	{ 0x10de, PCI_BASE_CLASS_DISPLAY, 0, 0 }, /* PMC_BOOT_0 of NVIDIA's GPUs: which chip */
+	{ PCI_VENDOR_NVIDIA, PCI_CLASS_DISPLAY, 0,
+	  0 }, /* PMC_BOOT_0 of NVIDIA's GPUs: which chip */
 };
 
 static uint32_t read_config(const struct vfio_device *dev, unsigned off, unsigned len)

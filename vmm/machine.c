@@ -7,9 +7,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
-#include <time.h>
 
 #include "core/arch.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
@@ -289,10 +289,7 @@ static int machine_check_signals(struct machine *machine)
 
 static double now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+	return (double)clock_ns() / (double)NS_PER_MS;
 }
 
 static void machine_undo(struct machine *machine)

@@ -9,10 +9,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-#define NS_PER_US 1000
-#define US_PER_S  1000000
+#include "core/clock.h"
 
 /* How deep phases of one thread may nest, and the place of one that is not recorded. */
 #define OPEN_MAX 8
@@ -38,10 +36,7 @@ static _Thread_local unsigned open_phases[OPEN_MAX], open_count;
 
 static uint64_t now_us(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * US_PER_S + (uint64_t)t.tv_nsec / NS_PER_US - start_us;
+	return clock_ns() / NS_PER_US - start_us;
 }
 
 void timings_start(void)
