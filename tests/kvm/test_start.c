@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 
 /* Beside those of a program that does nothing (its loader), which depend on the C library. */
-#define CALLS_MAX      80u
+#define CALLS_MAX      90u
 #define CALLS_VCPU_MAX 15u /* of each further vCPU */
 #define CALLS_DISK_MAX 60u
 #define PRIVATE_MAX    MiB
