@@ -348,12 +348,14 @@ int virtio_pci_init(struct virtio_pci *vdev, const struct board *board,
 		struct loop_source *doorbell = &vdev->queues[i].doorbell;
 
 		doorbell->fd = sys_eventfd();
-		if (doorbell->fd < 0)
+		if (doorbell->fd < 0) {
 			r = err_sys(ERR_LIMIT, doorbell->fd, "make a doorbell");
-		else if (!class->retarget)
+			break;
+		}
+		/* From the next line on the loop looks at the queue. */
+		vdev->queues[i].loop = loop;
+		if (!class->retarget)
 			r = loop_add(loop, doorbell);
-		if (r == 0)
-			vdev->queues[i].loop = loop;
 	}
 	return r < 0 ? err_wrap(r, "%s", class->name) : 0;
 }
