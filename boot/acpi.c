@@ -241,7 +241,7 @@ static size_t build_madt(struct buf *b, const struct acpi_machine *m)
 	size_t start = table_begin(b, "APIC", MADT_REVISION);
 
 	buf_le(b, 4, m->lapic_base);
-	buf_le(b, 4, MADT_PCAT_COMPAT);
+	buf_le(b, 4, m->no_isa ? 0 : MADT_PCAT_COMPAT);
 	for (unsigned i = 0; i < m->vcpus; i++)
 		madt_vcpu(b, i, m->apic_ids[i]);
 
@@ -251,7 +251,8 @@ static size_t build_madt(struct buf *b, const struct acpi_machine *m)
 	buf_le(b, 4, m->ioapic_base);
 	buf_le(b, 4, 0); /* first GSI */
 
-	madt_override(b, ISA_IRQ_TIMER, GSI_TIMER, 0);
+	if (!m->no_isa)
+		madt_override(b, ISA_IRQ_TIMER, GSI_TIMER, 0);
 	madt_override(b, m->sci_gsi, m->sci_gsi, MADT_ACTIVE_HIGH | MADT_LEVEL);
 
 	/* NMIs of all processors arrive at LINT1, edge and active high as the bus has them. */

@@ -50,6 +50,7 @@ struct acpi_memory {
 struct acpi_machine {
 	const uint32_t *apic_ids; /* of each vCPU, ascending */
 	unsigned vcpus;           /* 1..ACPI_VCPUS_MAX */
+	bool no_isa; /* there is no PIC and no PIT: nothing but local APICs and the IOAPIC */
 	uint32_t lapic_base;
 	uint32_t ioapic_base;
 	uint64_t ecam_base; /* below 4 GiB, for bus 0 */

@@ -46,7 +46,7 @@ static int machine_reset(struct machine *machine)
 			dev->ops->reset(dev);
 	}
 	pci_root_reset(&machine->pci);
-	arch_vm_reset(&machine->vm);
+	arch_irqs_reset(&machine->vm, machine->cpu);
 	r = vcpus_reset(&machine->vcpus);
 	if (r < 0)
 		return r;
@@ -196,14 +196,14 @@ static void fini_vm(struct machine *machine)
  */
 static int init_chips(struct machine *machine)
 {
-	int r = arch_vm_init(&machine->vm);
+	int r = arch_vm_init(&machine->vm, machine->cpu);
 
-	return r < 0 ? r : irq_init(&machine->irq, machine->vm.vm_fd);
+	return r < 0 ? r : arch_irqs_init(&machine->board, machine->cpu);
 }
 
 static void fini_chips(struct machine *machine)
 {
-	irq_fini(&machine->irq);
+	arch_irqs_fini(&machine->board, machine->cpu);
 }
 
 static int init_console(struct machine *machine)

@@ -44,6 +44,7 @@ static int check_host_cpus(unsigned count)
 int machine_describe_cpus(struct machine *machine)
 {
 	const struct options *options = machine->options;
+	int r;
 
 	machine->cpu_config = (struct arch_cpu_config){
 		.topology = topology_of(machine),
@@ -52,8 +53,7 @@ int machine_describe_cpus(struct machine *machine)
 		.dedicated = options->dedicated,
 	};
 	if (options->dedicated) {
-		int r = check_host_cpus(options->cpus);
-
+		r = check_host_cpus(options->cpus);
 		if (r < 0)
 			return r;
 	}
@@ -61,7 +61,12 @@ int machine_describe_cpus(struct machine *machine)
 		machine->cpu_config.features = options->cpu_features;
 	if (options->hypervisor_vendor[0])
 		machine->cpu_config.hypervisor_vendor = options->hypervisor_vendor;
-	return arch_cpu_create(&machine->vm, &machine->cpu_config, &machine->cpu);
+	r = arch_cpu_create(&machine->vm, &machine->cpu_config, &machine->cpu);
+	if (r < 0 || !arch_cpu_is_large(machine->cpu) || machine_is_direct(machine))
+		return r;
+	err_set(ERR_USAGE, -EINVAL, "--cpus: firmware starts no machine with APIC IDs above 254");
+	err_hint("start a kernel without it, by --kernel FILE, or give fewer CPUs");
+	return -EINVAL;
 }
 
 int machine_init_cpus(struct machine *machine)

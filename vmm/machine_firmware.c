@@ -177,6 +177,7 @@ int machine_build_acpi(struct machine *machine, struct acpi_tables *ret_tables)
 	struct acpi_machine acpi = {
 		.apic_ids = apic_ids,
 		.vcpus = machine->options->cpus,
+		.no_isa = arch_cpu_is_large(machine->cpu),
 		.lapic_base = LAPIC_BASE,
 		.ioapic_base = IOAPIC_BASE,
 		.ecam_base = ecam_base ? ecam_base : ECAM_BASE_OVMF,

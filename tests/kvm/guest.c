@@ -118,11 +118,11 @@ void guest_init(struct guest *guest, const uint8_t *image, unsigned cpus)
 	check(arch_cpu_create(&guest->vm, &guest->cpu, &guest->arch_cpu));
 	arch_cpu_set_phys_bits(guest->arch_cpu,
 			       guest->phys_bits ? guest->phys_bits : GUEST_PHYS_BITS);
-	check(arch_vm_init(&guest->vm));
-	check(irq_init(&guest->irq, guest->vm.vm_fd));
-	guest->has_irq = true;
+	check(arch_vm_init(&guest->vm, guest->arch_cpu));
 	guest->board =
 		(struct board){ &guest->vm, &guest->mem, &guest->irq, &guest->pio, &guest->mmio };
+	check(arch_irqs_init(&guest->board, guest->arch_cpu));
+	guest->has_irq = true;
 	guest->report_port = (struct bus_range){ PORT_REPORT, 4, &report_ops, guest, false };
 	guest->irq_port = (struct bus_range){ PORT_IRQ, 4, &irq_ops, guest, false };
 	check(bus_add(&guest->pio, &guest->report_port));
@@ -138,7 +138,7 @@ int guest_teardown(void **state)
 	if (guest->has_vcpus)
 		vcpus_fini(&guest->vcpus);
 	if (guest->has_irq)
-		irq_fini(&guest->irq);
+		arch_irqs_fini(&guest->board, guest->arch_cpu);
 	arch_cpu_destroy(guest->arch_cpu);
 	if (guest->has_vm) {
 		vm_fini(&guest->vm);

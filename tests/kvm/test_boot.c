@@ -108,7 +108,7 @@ static void run_both(struct guest *guest, enum arch_boot_mode first, enum arch_b
 	boot_all(guest, first);
 	guest_start(guest);
 	assert_began(guest, first);
-	arch_vm_reset(&guest->vm);
+	arch_irqs_reset(&guest->vm, guest->arch_cpu);
 	assert_int_equal(vcpus_reset(&guest->vcpus), 0);
 	for (unsigned i = 0; i < CPUS; i++)
 		assert_int_equal(get_msr(&guest->vcpus.vcpus[i], MSR_MTRR_DEF_TYPE), 0);

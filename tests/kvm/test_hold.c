@@ -125,7 +125,7 @@ static void reset_ends_a_hold_and_the_next_one_holds_again(void **state)
 	agent_init(guest);
 	begin_hold(guest, 1);
 	guest_pause(guest);
-	arch_vm_reset(&guest->vm);
+	arch_irqs_reset(&guest->vm, guest->arch_cpu);
 	assert_int_equal(vcpus_reset(&guest->vcpus), 0);
 	guest_set_ram(guest, GUEST_MAILBOX + MAILBOX_READY, 0);
 	guest_set_ram(guest, GUEST_MAILBOX + MAILBOX_OP, 0);

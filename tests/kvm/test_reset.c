@@ -102,7 +102,7 @@ static void assert_same_state(const struct snapshot *a, const struct snapshot *b
 static void reset(struct guest *guest)
 {
 	guest_pause(guest);
-	arch_vm_reset(&guest->vm);
+	arch_irqs_reset(&guest->vm, guest->arch_cpu);
 	assert_int_equal(vcpus_reset(&guest->vcpus), 0);
 	guest_set_ram(guest, GUEST_MAILBOX + MAILBOX_READY, 0);
 }

@@ -219,6 +219,33 @@ static void cpuid_and_ids_of_two_sockets_with_gaps(void **state)
 	assert_int_equal(guest_ram(guest, CPU_TICKS(6)), 0);
 }
 
+/* 125 of them are enough: the last one's APIC ID is 292. */
+static void vcpus_with_ids_above_255_start_and_are_reset(void **state)
+{
+	const struct arch_topology t = { 5, 5, 5 };
+	const unsigned count = arch_topology_count(&t);
+	struct guest *guest = *state;
+	uint32_t id = 0;
+
+	guest->cpu.topology = t;
+	guest_init(guest, guest_image_smp, count);
+	guest_start(guest);
+	for (unsigned i = 0; i < count; i++) {
+		id = arch_cpu_id(&t, i);
+		guest_wait_ram(guest, CPU_TICKS(id), 1);
+		assert_int_equal(guest_ram(guest, CPU_ENTRY(id)), id & 0xff);
+		assert_int_equal(guest_ram(guest, CPU_ENTRY(id) + 4), id);
+		assert_int_equal(guest_ram(guest, CPU_ENTRY(id) + 8), id & 0xff);
+	}
+	assert_true(id > 255);
+	guest_pause(guest);
+	arch_irqs_reset(&guest->vm, guest->arch_cpu);
+	assert_int_equal(vcpus_reset(&guest->vcpus), 0);
+	guest_set_ram(guest, CPU_TICKS(id), 0);
+	guest_resume(guest);
+	guest_wait_ram(guest, CPU_TICKS(id), 1);
+}
+
 static void cpuid_lacks_what_is_left_out(void **state)
 {
 	struct guest *guest = *state;
@@ -373,6 +400,7 @@ int main(void)
 		GUEST_TEST(cpuid_has_the_address_width_of_the_configuration),
 		GUEST_TEST(cpuid_describes_one_socket_of_cores),
 		GUEST_TEST(cpuid_and_ids_of_two_sockets_with_gaps),
+		GUEST_TEST(vcpus_with_ids_above_255_start_and_are_reset),
 		GUEST_TEST(cpuid_lacks_what_is_left_out),
 		GUEST_TEST(cpuid_tells_of_kvm),
 		GUEST_TEST(cpuid_hides_the_hypervisor),

@@ -233,6 +233,14 @@ static void many_processors_are_x2apics(void **state)
 	assert_memory_equal(madt + 44 + 255 * 8, "\x09\x10\0\0\xff\0\0\0\x01\0\0\0\xff\0\0\0", 16);
 	acpi_image_fini(&image);
 
+	m.no_isa = true;
+	image = image_of(&m);
+	madt = listed(&image, 1, "APIC");
+	count_madt(madt, counts);
+	assert_int_equal(load_le(madt + 40, 4), 0); /* no PIC */
+	assert_int_equal(counts[2], 1);             /* the SCI; there is no timer at GSI 2 */
+	acpi_image_fini(&image);
+
 	m = machine(ACPI_VCPUS_MAX);
 	image = image_of(&m);
 	count_madt(listed(&image, 1, "APIC"), counts);

@@ -16,7 +16,7 @@
 
 static struct {
 	const struct fake_cpu *cpu;
-	int max_vcpus, disable_exits, hyperv, deadline;
+	int max_vcpus, max_id, x2apic, disable_exits, hyperv, deadline;
 	uint64_t disabled;             /* the exits that were */
 	bool synic;                    /* was switched on for the vCPU */
 	struct kvm_cpuid2 *vcpu_cpuid; /* what it got */
@@ -27,6 +27,12 @@ static int check_extension(unsigned cap)
 	switch (cap) {
 	case KVM_CAP_MAX_VCPUS:
 		return kvm.max_vcpus;
+	case KVM_CAP_MAX_VCPU_ID:
+		return kvm.max_id;
+	case KVM_CAP_X2APIC_API:
+		return kvm.x2apic;
+	case KVM_CAP_SPLIT_IRQCHIP:
+		return 1;
 	case KVM_CAP_X86_DISABLE_EXITS:
 		return kvm.disable_exits;
 	case KVM_CAP_SYS_HYPERV_CPUID:
@@ -162,15 +168,58 @@ static void more_than_kvm_allows_is_told(void **state)
 	refused(&config, -EINVAL, "KVM on this host allows 64 vCPUs, not 65");
 }
 
-static void gaps_that_lead_above_the_last_id_are_told(void **state)
+static void large(void)
 {
-	const struct arch_cpu_config config = { .topology = { 3, 33, 2 } };
+	kvm.max_id = 4096;
+	kvm.x2apic = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
+	kvm.deadline = 1;
+}
 
+static void ids_above_8_bits_make_a_large_machine(void **state)
+{
+	/* 198 vCPUs, but gaps. */
+	const struct arch_cpu_config gaps = { .topology = { 3, 33, 2 } };
+	const struct arch_cpu_config full = { .topology = { 1, 255, 1 } };
+	struct vcpu vcpu = { .fd = VCPU_FD };
+	struct arch_cpu *cpu;
+
+	large();
+	cpu = create(&full);
+	assert_false(arch_cpu_is_large(cpu));
+	assert_int_equal(arch_vcpu_init(&vcpu, cpu), 0);
+	assert_int_equal(cpuid_find(kvm.vcpu_cpuid, 0x40000001, 0)->eax, 0x01007efb);
+	arch_cpu_destroy(cpu);
+	cpu = create(&gaps);
+	assert_true(arch_cpu_is_large(cpu));
+	assert_int_equal(arch_vcpu_init(&vcpu, cpu), 0);
+	/* MSIs have room for the ID. */
+	assert_int_equal(cpuid_find(kvm.vcpu_cpuid, 0x40000001, 0)->eax, 0x0100fefb);
+	arch_cpu_destroy(cpu);
+}
+
+static void what_a_large_machine_lacks_is_told(void **state)
+{
+	struct arch_cpu_config config = { .topology = { 3, 33, 2 } };
+
+	large();
+	kvm.max_id = 256;
 	refused(&config, -EINVAL,
-		"--cpus: the last vCPU of 3 sockets, 33 cores, 2 threads has the APIC ID 321; the "
-		"highest is 254");
+		"--cpus: the last vCPU of 3 sockets, 33 cores, 2 threads has the APIC ID 321; KVM "
+		"on this host ends at 255");
 	assert_string_equal(err_hint_text(),
 			    "numbers of cores and threads that are powers of two leave no gaps");
+	large();
+	kvm.x2apic = 0;
+	refused(&config, -ENOTSUP,
+		"--cpus: KVM on this host has no interrupts for the APIC ID 321");
+	large();
+	kvm.deadline = 0;
+	refused(&config, -ENOTSUP,
+		"--cpus: KVM on this host has no interrupts for the APIC ID 321");
+	large();
+	config.hide_hypervisor = true;
+	refused(&config, -EINVAL,
+		"--hide-hypervisor: interrupts end at the APIC ID 254, and --cpus needs 321");
 }
 
 static void dedicated_leaves_what_kvm_can_leave(void **state)
@@ -232,7 +281,8 @@ int main(void)
 		cmocka_unit_test_setup(what_kvm_emulates_is_announced, setup),
 		cmocka_unit_test_setup(the_address_width_is_the_host_s_until_it_is_set, setup),
 		cmocka_unit_test_setup(more_than_kvm_allows_is_told, setup),
-		cmocka_unit_test_setup(gaps_that_lead_above_the_last_id_are_told, setup),
+		cmocka_unit_test_setup(ids_above_8_bits_make_a_large_machine, setup),
+		cmocka_unit_test_setup(what_a_large_machine_lacks_is_told, setup),
 		cmocka_unit_test_setup(dedicated_leaves_what_kvm_can_leave, setup),
 		cmocka_unit_test_setup(dedicated_is_a_hint_where_kvm_can_leave_nothing, setup),
 		cmocka_unit_test_setup(hyperv_switches_on_its_interrupts, setup),

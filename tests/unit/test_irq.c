@@ -92,6 +92,63 @@ static const struct kvm_irq_routing_entry *msi_route(unsigned gsi)
 	return found;
 }
 
+static struct {
+	unsigned gsi, calls;
+	bool level;
+} pin;
+
+static void pin_set(void *opaque, unsigned gsi, bool level)
+{
+	assert_ptr_equal(opaque, &pin);
+	pin.gsi = gsi;
+	pin.level = level;
+	pin.calls++;
+}
+
+static int setup_pins(void **state)
+{
+	memset(&kvm, 0, sizeof(kvm));
+	memset(&pin, 0, sizeof(pin));
+	return irq_init_pins(&irq, VM_FD, pin_set, &pin);
+}
+
+static void lines_go_to_who_has_the_pins(void **state)
+{
+	struct irq_line a, b;
+
+	for (unsigned i = 0; i < kvm.nr; i++)
+		assert_int_equal(kvm.routes[i].type, KVM_IRQ_ROUTING_MSI);
+	irq_line_init(&a, &irq, 17);
+	irq_line_init(&b, &irq, 17);
+	irq_line_set(&a, true);
+	irq_line_set(&b, true);
+	irq_line_set(&a, false);
+	assert_int_equal(pin.calls, 1);
+	assert_int_equal(pin.gsi, 17);
+	assert_true(pin.level);
+	irq_line_set(&b, false);
+	assert_int_equal(pin.calls, 2);
+	assert_false(pin.level);
+	assert_int_equal(kvm.level_calls, 0);
+	assert_int_equal(irq_resample_attach(&irq, 17, 5, 6), -ENOTSUP);
+}
+
+static void wide_destinations_go_where_kvm_wants_them(void **state)
+{
+	struct msi_vec vec;
+
+	msi_vec_init(&vec, &irq);
+	/* ID 0x1234: its low byte in bits 19:12, the rest in bits 11:5; garbage above. */
+	msi_vec_route(&vec, 0xdeadbeeffee34000 | 0x12 << 5, 0x41);
+	assert_int_equal(msi_vec_unmask(&vec), 0);
+	assert_int_equal(msi_route((unsigned)vec.gsi)->u.msi.address_lo, 0xfee34000);
+	assert_int_equal(msi_route((unsigned)vec.gsi)->u.msi.address_hi, 0x1200);
+	assert_int_equal(irq_route_pin(&irq, 4, 0xfee01000 | 1 << 5, 0x51), 0);
+	assert_int_equal(msi_route(4)->u.msi.address_lo, 0xfee01000);
+	assert_int_equal(msi_route(4)->u.msi.address_hi, 0x100);
+	msi_vec_fini(&vec);
+}
+
 static void lines_are_wired_as_on_a_pc(void **state)
 {
 	assert_int_equal(kvm.commits, 1);
@@ -324,6 +381,9 @@ int main(void)
 		IRQ_TEST(failed_commit_is_tried_again),
 		IRQ_TEST(gsis_run_out_before_kvms_table_does),
 		IRQ_TEST(resample_line_has_both_fds),
+		cmocka_unit_test_setup_teardown(lines_go_to_who_has_the_pins, setup_pins, teardown),
+		cmocka_unit_test_setup_teardown(wide_destinations_go_where_kvm_wants_them,
+						setup_pins, teardown),
 		IRQ_TEST(half_built_vector_can_end),
 	};
 

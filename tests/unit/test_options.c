@@ -220,7 +220,7 @@ static const struct golden good[] = {
 	{ "--cmdline=ro --initrd i --kernel k", "2 cpus, 4096M; kernel 'k' 'ro' initrd 'i'" },
 
 	{ "--cpus 1 --disk d", "disk 'd'; 1 cpus, 4096M" },
-	{ "--cpus 255 --disk d", "disk 'd'; 255 cpus, 4096M" },
+	{ "--cpus 1024 --disk d", "disk 'd'; 1024 cpus, 4096M" },
 	{ "--cpu -avx512f,+aes --disk d", "disk 'd'; 2 cpus, 4096M; cpu -avx512f,+aes" },
 	{ "--hyperv --dedicated --hypervisor-vendor Acme --disk d",
 	  "disk 'd'; 2 cpus, 4096M; dedicated; hyperv; vendor 'Acme'" },
@@ -524,19 +524,19 @@ static const struct golden bad[] = {
 	  "--disk: more than 12 disks" },
 
 	{ "--cpus 0", "--cpus 0: '0' is not understood; write it as N or "
-		      "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
-	{ "--cpus 256", "--cpus 256: '256' is not understood; write it as N or "
-			"[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+		      "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 1024" },
+	{ "--cpus 1025", "--cpus 1025: '1025' is not understood; write it as N or "
+			"[N,]sockets=N,cores=N,threads=N, each once and from 1 to 1024" },
 	{ "--cpus 12,cores=5", "--cpus 12,cores=5: 12 is not 1 sockets x 5 cores x 1 threads" },
 	{ "--cpus 8,sockets=2,cores=2,threads=1",
 	  "--cpus 8,sockets=2,cores=2,threads=1: 8 is not 2 sockets x 2 cores x 1 threads" },
-	{ "--cpus sockets=2,cores=128", "--cpus sockets=2,cores=128: the most is 255 in all" },
+	{ "--cpus sockets=2,cores=1000", "--cpus sockets=2,cores=1000: the most is 1024 in all" },
 	{ "--cpus 8,cores=0", "--cpus 8,cores=0: 'cores=0' is not understood; write it as N or "
-			      "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+			      "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 1024" },
 	{ "--cpus 8,8", "--cpus 8,8: '8' is not understood; write it as N or "
-			"[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+			"[N,]sockets=N,cores=N,threads=N, each once and from 1 to 1024" },
 	{ "--cpus 8,dies=2", "--cpus 8,dies=2: 'dies=2' is not understood; write it as N or "
-			     "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+			     "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 1024" },
 	{ "--cpu avx", "--cpu: 'avx' is not understood; write -NAME for a feature that the guest "
 		       "shall not have, +NAME for one that it must have" },
 	{ "--cpu -avx,", "--cpu: '' is not understood; write -NAME for a feature that the guest "
@@ -545,14 +545,14 @@ static const struct golden bad[] = {
 		     "not have, +NAME for one that it must have" },
 	{ "--hyperv --hide-hypervisor", "--hide-hypervisor and --hyperv exclude each other" },
 	{ "--cpus -1", "--cpus -1: '-1' is not understood; write it as N or "
-		       "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+		       "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 1024" },
 	{ "--cpus 0x4", "--cpus 0x4: '0x4' is not understood; write it as N or "
-			"[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+			"[N,]sockets=N,cores=N,threads=N, each once and from 1 to 1024" },
 	{ "--cpus 2x", "--cpus 2x: '2x' is not understood; write it as N or "
-		       "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+		       "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 1024" },
 	{ "--cpus 18446744073709551617",
 	  "--cpus 18446744073709551617: '18446744073709551617' is not understood; write it as N or "
-	  "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 255" },
+	  "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 1024" },
 
 	{ "--memory 4", "--memory: '4' is not a size; write it as 512M or 16G; the units are K, M, "
 			"G and T, powers of 1024" },

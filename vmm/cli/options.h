@@ -27,8 +27,8 @@
 #define OPTIONS_DISKS_MAX       12
 #define OPTIONS_DISK_QUEUES_MAX 64
 
-/* One APIC ID each, of 8 bits, without the broadcast ID. */
-#define OPTIONS_CPUS_MAX     255
+/* What KVM allows unless its kernel was built for more; it says when it allows fewer. */
+#define OPTIONS_CPUS_MAX     1024
 #define OPTIONS_CPUS_DEFAULT 2
 
 /* CPUs that --pin may name: one for each vCPU, and some for the other threads. */

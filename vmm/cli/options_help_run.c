@@ -61,7 +61,7 @@ static const char disk_page[] =
 "The guest sees them in this order. A comma in a file name is written ',,'.\n";
 
 static const char cpus_page[] =
-"--cpus N                          virtual CPUs, 1 to 255 (default 2): the cores\n"
+"--cpus N                          virtual CPUs, up to 1024 (default 2): cores\n"
 "                                  of one socket\n"
 "--cpus [N,]sockets=N,cores=N,threads=N\n"
 "                                  ... or grouped like this: cores of each\n"

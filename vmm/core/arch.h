@@ -8,6 +8,7 @@
 
 #include "core/util.h"
 
+struct board;
 struct vcpu;
 struct vcpus;
 struct vm;
@@ -70,10 +71,19 @@ struct arch_host arch_cpu_host(const struct arch_cpu *cpu);
 /* How wide addresses the guest sees, at most the host's: before the first vCPU is made. */
 void arch_cpu_set_phys_bits(struct arch_cpu *cpu, unsigned phys_bits);
 
+/*
+ * Whether there are more vCPUs than KVM's interrupt controllers reach: the guest has a local APIC
+ * each and an IOAPIC, and none of what came before these, so that firmware cannot start it.
+ */
+bool arch_cpu_is_large(const struct arch_cpu *cpu);
+
 /* The interrupt controllers and timers that KVM emulates. Before any vCPU exists. */
-int MUST_CHECK arch_vm_init(struct vm *vm);
-/* Power-on state of those; all vCPUs paused. */
-void arch_vm_reset(struct vm *vm);
+int MUST_CHECK arch_vm_init(struct vm *vm, const struct arch_cpu *cpu);
+/* The board's interrupts, on those or on our own. */
+int MUST_CHECK arch_irqs_init(const struct board *board, struct arch_cpu *cpu);
+void arch_irqs_fini(const struct board *board, struct arch_cpu *cpu);
+/* Power-on state of all those; all vCPUs paused. */
+void arch_irqs_reset(struct vm *vm, struct arch_cpu *cpu);
 
 /* Gives the fresh vCPU its features. */
 int MUST_CHECK arch_vcpu_init(struct vcpu *vcpu, struct arch_cpu *cpu);

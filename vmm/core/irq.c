@@ -19,6 +19,10 @@
 #define PIC_PINS    8u
 #define PIC_CASCADE 2u
 
+/* Of an MSI's address: bits 14:8 of the destination, which KVM takes 32 + 3 bits higher. */
+#define MSI_EXT_DEST_MASK 0xfe0u
+#define MSI_EXT_DEST_UP   3
+
 static struct kvm_irq_routing_entry *irq_new_entry(struct irq *irq)
 {
 	struct kvm_irq_routing_entry *e = &irq->table->entries[irq->table->nr++];
@@ -52,20 +56,50 @@ static void irq_add_lines(struct irq *irq)
 	}
 }
 
-int irq_init(struct irq *irq, int vm_fd)
+/* Without lines. */
+static int irq_init_table(struct irq *irq, int vm_fd)
 {
 	*irq = (struct irq){ .vm_fd = vm_fd };
 	pthread_mutex_init(&irq->lock, NULL);
+	pthread_mutex_init(&irq->line_lock, NULL);
 	/* Entries beyond nr cost only address space. */
 	irq->table = calloc(1, sizeof(*irq->table) + IRQ_GSIS_MAX * sizeof(irq->table->entries[0]));
 	if (!irq->table)
 		return err_sys(ERR_LIMIT, -ENOMEM, "interrupt routing table");
 	irq->gsi_used[0] = (1ull << IRQ_LINES) - 1;
+	irq->dirty = true;
+	return 0;
+}
+
+int irq_init(struct irq *irq, int vm_fd)
+{
+	int r = irq_init_table(irq, vm_fd);
+
+	if (r < 0)
+		return r;
 	irq_add_lines(irq);
 	/* KVM bounds entries, not GSIs: as many GSIs are given up as lines have second entries. */
 	for (unsigned gsi = IRQ_GSIS_MAX - (irq->table->nr - IRQ_LINES); gsi < IRQ_GSIS_MAX; gsi++)
 		irq->gsi_used[gsi / 64] |= 1ull << (gsi % 64);
-	irq->dirty = true;
+	return irq_commit(irq);
+}
+
+/* The first entry of the table is nobody's, as with lines: msi_entry has 0 for "nowhere". */
+int irq_init_pins(struct irq *irq, int vm_fd,
+		  void (*set_pin)(void *opaque, unsigned gsi, bool level), void *opaque)
+{
+	const unsigned nobody = IRQ_GSIS_MAX - 1;
+	struct kvm_irq_routing_entry *e;
+	int r = irq_init_table(irq, vm_fd);
+
+	if (r < 0)
+		return r;
+	irq->set_pin = set_pin;
+	irq->set_pin_opaque = opaque;
+	irq->gsi_used[nobody / 64] |= 1ull << (nobody % 64);
+	e = irq_new_entry(irq);
+	e->gsi = nobody;
+	e->type = KVM_IRQ_ROUTING_MSI;
 	return irq_commit(irq);
 }
 
@@ -73,6 +107,7 @@ void irq_fini(struct irq *irq)
 {
 	free(irq->table);
 	irq->table = NULL;
+	pthread_mutex_destroy(&irq->line_lock);
 	pthread_mutex_destroy(&irq->lock);
 }
 
@@ -110,22 +145,31 @@ void irq_line_init(struct irq_line *line, struct irq *irq, unsigned gsi)
 	*line = (struct irq_line){ .irq = irq, .gsi = gsi };
 }
 
+static void irq_set_pin(struct irq *irq, unsigned gsi, bool level)
+{
+	struct kvm_irq_level arg = { .irq = gsi, .level = level };
+
+	if (irq->set_pin)
+		irq->set_pin(irq->set_pin_opaque, gsi, level);
+	else if (sys_ioctl(irq->vm_fd, KVM_IRQ_LINE, &arg) < 0)
+		log_error("interrupt line %u: KVM refused level %d", gsi, level);
+}
+
 void irq_line_set(struct irq_line *line, bool level)
 {
 	struct irq *irq = line->irq;
-	struct kvm_irq_level arg = { .irq = line->gsi, .level = level };
 	uint8_t *sources;
 
-	pthread_mutex_lock(&irq->lock);
+	pthread_mutex_lock(&irq->line_lock);
 	sources = &irq->line_sources[line->gsi];
 	if (line->level != level) {
 		line->level = level;
 		*sources += level ? 1 : -1;
 		/* The GSI changes with its first source and with its last. */
-		if (*sources == (level ? 1 : 0) && sys_ioctl(irq->vm_fd, KVM_IRQ_LINE, &arg) < 0)
-			log_error("interrupt line %u: KVM refused level %d", line->gsi, level);
+		if (*sources == (level ? 1 : 0))
+			irq_set_pin(irq, line->gsi, level);
 	}
-	pthread_mutex_unlock(&irq->lock);
+	pthread_mutex_unlock(&irq->line_lock);
 }
 
 static int irq_fd(struct irq *irq, unsigned gsi, int fd, int resample_fd, unsigned flags)
@@ -142,8 +186,13 @@ static int irq_fd(struct irq *irq, unsigned gsi, int fd, int resample_fd, unsign
 
 int irq_resample_attach(struct irq *irq, unsigned gsi, int trigger_fd, int resample_fd)
 {
-	int r = irq_fd(irq, gsi, trigger_fd, resample_fd, KVM_IRQFD_FLAG_RESAMPLE);
+	int r;
 
+	if (irq->set_pin)
+		return err_set(ERR_HOST, -ENOTSUP,
+			       "a passed-through device's interrupt line takes KVM's interrupt "
+			       "controllers, which end at 255 vCPUs");
+	r = irq_fd(irq, gsi, trigger_fd, resample_fd, KVM_IRQFD_FLAG_RESAMPLE);
 	return r < 0 ? err_sys(ERR_HOST, r, "attach interrupt line %u", gsi) : 0;
 }
 
@@ -244,10 +293,69 @@ int msi_vec_prepare(struct msi_vec *vec)
 	return 0;
 }
 
+/*
+ * How KVM wants to have it. Where IDs have 32 bits, the high word has the upper 24: the guest's 7,
+ * and nothing of what it may have written there. [KVM API: KVM_CAP_X2APIC_API]
+ */
+static struct kvm_irq_routing_msi irq_msi(const struct irq *irq, uint64_t addr, uint32_t data)
+{
+	struct kvm_irq_routing_msi msi = {
+		.address_lo = (uint32_t)addr,
+		.address_hi = (uint32_t)(addr >> 32),
+		.data = data,
+	};
+
+	if (irq->set_pin) {
+		msi.address_lo &= ~MSI_EXT_DEST_MASK;
+		msi.address_hi = ((uint32_t)addr & MSI_EXT_DEST_MASK) << MSI_EXT_DEST_UP;
+	}
+	return msi;
+}
+
+/* With the lock held. */
+static void irq_set_msi(struct irq *irq, unsigned gsi, uint64_t addr, uint32_t data)
+{
+	const struct kvm_irq_routing_msi msi = irq_msi(irq, addr, data);
+	struct kvm_irq_routing_entry *e = irq_find_msi(irq, gsi);
+
+	if (!e)
+		e = irq_add_msi(irq, gsi);
+	if (e->u.msi.address_lo != msi.address_lo || e->u.msi.address_hi != msi.address_hi ||
+	    e->u.msi.data != data) {
+		e->u.msi = msi;
+		irq->dirty = true;
+	}
+}
+
+int irq_route_pin(struct irq *irq, unsigned gsi, uint64_t addr, uint32_t data)
+{
+	int r;
+
+	assert(irq->set_pin && gsi < IRQ_LINES);
+	pthread_mutex_lock(&irq->lock);
+	irq_set_msi(irq, gsi, addr, data);
+	r = irq_commit_locked(irq);
+	pthread_mutex_unlock(&irq->lock);
+	return r;
+}
+
+void irq_signal(struct irq *irq, uint64_t addr, uint32_t data)
+{
+	const struct kvm_irq_routing_msi to = irq_msi(irq, addr, data);
+	struct kvm_msi msi = {
+		.address_lo = to.address_lo,
+		.address_hi = to.address_hi,
+		.data = data,
+	};
+
+	/* A destination that does not exist is the guest's affair. */
+	if (sys_ioctl(irq->vm_fd, KVM_SIGNAL_MSI, &msi) < 0)
+		log_guest("interrupt 0x%x: nobody at 0x%llx", data, (unsigned long long)addr);
+}
+
 void msi_vec_route(struct msi_vec *vec, uint64_t addr, uint32_t data)
 {
 	struct irq *irq = vec->irq;
-	struct kvm_irq_routing_entry *e;
 
 	vec->addr = addr;
 	vec->data = data;
@@ -255,16 +363,7 @@ void msi_vec_route(struct msi_vec *vec, uint64_t addr, uint32_t data)
 		return; /* msi_vec_prepare comes back */
 
 	pthread_mutex_lock(&irq->lock);
-	e = irq_find_msi(irq, (unsigned)vec->gsi);
-	if (!e)
-		e = irq_add_msi(irq, (unsigned)vec->gsi);
-	if (e->u.msi.address_lo != (uint32_t)addr || e->u.msi.address_hi != addr >> 32 ||
-	    e->u.msi.data != data) {
-		e->u.msi.address_lo = (uint32_t)addr;
-		e->u.msi.address_hi = (uint32_t)(addr >> 32);
-		e->u.msi.data = data;
-		irq->dirty = true;
-	}
+	irq_set_msi(irq, (unsigned)vec->gsi, addr, data);
 	pthread_mutex_unlock(&irq->lock);
 }
 

@@ -18,6 +18,10 @@ struct kvm_irq_routing;
 
 struct irq {
 	int vm_fd; /* borrowed */
+	/* Where KVM has no pins: who has them, fixed after start; NULL: KVM. */
+	void (*set_pin)(void *opaque, unsigned gsi, bool level);
+	void *set_pin_opaque;
+	pthread_mutex_t line_lock; /* guards line_sources and the lines; before `lock` */
 	pthread_mutex_t lock;
 	struct kvm_irq_routing *table;    /* what KVM has after the next commit */
 	uint16_t msi_entry[IRQ_GSIS_MAX]; /* where in the table each MSI's GSI is; 0: nowhere */
@@ -29,7 +33,18 @@ struct irq {
 
 /* `vm_fd` must have its irqchip. The lines are routed to PIC and IOAPIC as on a PC. */
 int MUST_CHECK irq_init(struct irq *irq, int vm_fd);
+/*
+ * The same for a VM without interrupt controllers of KVM's but the local APICs, whose IDs are of 32
+ * bits: a change of a line goes to `set_pin`, one at a time. Addresses of MSIs have 7 more bits of
+ * the destination, 11:5. [Linux arch/x86/include/asm/msi.h, x86_msi_addr_lo]
+ */
+int MUST_CHECK irq_init_pins(struct irq *irq, int vm_fd,
+			     void (*set_pin)(void *opaque, unsigned gsi, bool level), void *opaque);
 void irq_fini(struct irq *irq);
+/* For who has the pins: where a pin's interrupts go, told to KVM at once; and one such interrupt.
+ */
+int MUST_CHECK irq_route_pin(struct irq *irq, unsigned gsi, uint64_t addr, uint32_t data);
+void irq_signal(struct irq *irq, uint64_t addr, uint32_t data);
 void irq_end(struct irq *irq); /* like vm_end: irqfds go with the VM */
 
 /*
@@ -39,7 +54,7 @@ void irq_end(struct irq *irq); /* like vm_end: irqfds go with the VM */
 struct irq_line {
 	struct irq *irq;
 	unsigned gsi; /* 0..23 */
-	bool level;   /* irq's lock */
+	bool level;   /* irq's line_lock */
 };
 
 void irq_line_init(struct irq_line *line, struct irq *irq, unsigned gsi);

@@ -38,8 +38,12 @@
 
 /* The highest ID of a local APIC that is no x2APIC; 255 means all. [Intel-SDM 3A 11.4.6] */
 #define APIC_ID_MAX 254u
+/* The highest of an x2APIC that an MSI with an extended destination reaches: 15 bits. */
+#define EXT_APIC_ID_MAX 0x7ffeu
 
 struct arch_cpu {
+	bool large; /* has IDs above APIC_ID_MAX */
+	struct ioapic ioapic;
 	const struct arch_cpu_config *config;
 	struct arch_host host;
 	struct kvm_cpuid2 *cpuid;
@@ -190,6 +194,8 @@ static int set_hypervisor(struct arch_cpu *cpu, const struct vm *vm)
 
 	if (r < 0)
 		return r;
+	if (cpu->large)
+		cpuid_set_ext_dest(cpu->cpuid);
 	if (config->hyperv)
 		return set_hyperv(cpu, vm);
 	if (config->hide_hypervisor)
@@ -217,8 +223,35 @@ static int choose_features(struct arch_cpu *cpu)
 	return r;
 }
 
-static int check_count(const struct vm *vm, const struct arch_topology *t)
+/*
+ * Linux starts CPUs with IDs of more than 8 bits where interrupts reach them: an IOMMU that
+ * translates interrupts, or KVM's word that MSIs have room for 15 bits. Nothing but the timer of
+ * the local APIC ticks then.
+ */
+static int check_large(const struct vm *vm, const struct arch_cpu_config *config, uint32_t last)
 {
+	const int ids = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
+
+	if (config->hyperv || config->hide_hypervisor) {
+		err_set(ERR_USAGE, -EINVAL,
+			"%s: interrupts end at the APIC ID %u, and --cpus needs %u",
+			config->hyperv ? "--hyperv" : "--hide-hypervisor", APIC_ID_MAX, last);
+		err_hint("only a guest that knows KVM reaches more");
+		return -EINVAL;
+	}
+	if ((vm_check_extension(vm, KVM_CAP_X2APIC_API) & ids) == ids &&
+	    vm_check_extension(vm, KVM_CAP_SPLIT_IRQCHIP) > 0 &&
+	    vm_check_extension(vm, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
+		return 0;
+	err_set(ERR_HOST, -ENOTSUP, "--cpus: KVM on this host has no interrupts for the APIC ID %u",
+		last);
+	err_hint("the highest that it has is %u", APIC_ID_MAX);
+	return -ENOTSUP;
+}
+
+static int check_count(const struct vm *vm, const struct arch_cpu_config *config)
+{
+	const struct arch_topology *t = &config->topology;
 	const unsigned count = arch_topology_count(t);
 	const uint32_t last = arch_cpu_id(t, count - 1);
 	int max = vm_check_extension(vm, KVM_CAP_MAX_VCPUS);
@@ -226,21 +259,24 @@ static int check_count(const struct vm *vm, const struct arch_topology *t)
 	if (max > 0 && count > (unsigned)max)
 		return err_set(ERR_LIMIT, -EINVAL, "KVM on this host allows %d vCPUs, not %u", max,
 			       count);
-	if (last > APIC_ID_MAX) {
-		err_set(ERR_USAGE, -EINVAL,
+	if (last <= APIC_ID_MAX)
+		return 0;
+	max = vm_check_extension(vm, KVM_CAP_MAX_VCPU_ID);
+	if (last >= (unsigned)max || last > EXT_APIC_ID_MAX) {
+		err_set(ERR_LIMIT, -EINVAL,
 			"--cpus: the last vCPU of %u sockets, %u cores, %u threads has the APIC "
-			"ID %u; the highest is %u",
-			t->sockets, t->cores, t->threads, last, APIC_ID_MAX);
+			"ID %u; KVM on this host ends at %d",
+			t->sockets, t->cores, t->threads, last, max - 1);
 		err_hint("numbers of cores and threads that are powers of two leave no gaps");
 		return -EINVAL;
 	}
-	return 0;
+	return check_large(vm, config, last);
 }
 
 int arch_cpu_create(struct vm *vm, const struct arch_cpu_config *config, struct arch_cpu **ret_cpu)
 {
 	struct arch_cpu *cpu;
-	int r = check_count(vm, &config->topology);
+	int r = check_count(vm, config);
 
 	if (r < 0)
 		return r;
@@ -248,6 +284,8 @@ int arch_cpu_create(struct vm *vm, const struct arch_cpu_config *config, struct 
 	if (!cpu)
 		return err_sys(ERR_LIMIT, -ENOMEM, "the CPU's features");
 	cpu->config = config;
+	cpu->large = arch_cpu_id(&config->topology, arch_topology_count(&config->topology) - 1) >
+		     APIC_ID_MAX;
 	r = query(vm, KVM_GET_SUPPORTED_CPUID, &cpu->cpuid);
 	if (r < 0)
 		goto fail;
@@ -282,6 +320,16 @@ void arch_cpu_set_phys_bits(struct arch_cpu *cpu, unsigned phys_bits)
 
 	if (e)
 		e->eax = (e->eax & ~(X8_EAX_PHYS_BITS | X8_EAX_GUEST_BITS)) | phys_bits;
+}
+
+bool arch_cpu_is_large(const struct arch_cpu *cpu)
+{
+	return cpu->large;
+}
+
+struct ioapic *cpu_ioapic(struct arch_cpu *cpu)
+{
+	return &cpu->ioapic;
 }
 
 bool cpu_is_hyperv(const struct arch_cpu *cpu)

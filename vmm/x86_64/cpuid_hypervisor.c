@@ -86,6 +86,14 @@ void cpuid_set_dedicated(struct kvm_cpuid2 *cpuid, bool hlt_stays)
 		e->eax &= ~(1u << KVM_FEATURE_PV_UNHALT);
 }
 
+void cpuid_set_ext_dest(struct kvm_cpuid2 *cpuid)
+{
+	struct kvm_cpuid_entry2 *e = cpuid_find(cpuid, LEAF_HYPERVISOR + KVM_LEAF_FEATURES, 0);
+
+	if (e)
+		e->eax |= 1u << KVM_FEATURE_MSI_EXT_DEST_ID;
+}
+
 void cpuid_set_hyperv(struct kvm_cpuid2 *cpuid, const struct kvm_cpuid2 *hyperv, const char *vendor)
 {
 	struct kvm_cpuid_entry2 *e;

@@ -64,7 +64,9 @@ bool cpuid_has_feature(struct kvm_cpuid2 *cpuid, const char *name);
 void cpuid_hide_hypervisor(struct kvm_cpuid2 *cpuid);
 /* another name before KVM's, */
 void cpuid_set_vendor(struct kvm_cpuid2 *cpuid, const char *vendor);
-/* KVM's with the hint that vCPUs have CPUs of their own, */
+/* KVM's with the word that MSIs name APIC IDs of 15 bits, */
+void cpuid_set_ext_dest(struct kvm_cpuid2 *cpuid);
+/* or with the hint that vCPUs have CPUs of their own, */
 void cpuid_set_dedicated(struct kvm_cpuid2 *cpuid, bool hlt_stays);
 /* or, in place of KVM's, what of Hyper-V's we keep. `vendor` NULL: Hyper-V's own name. */
 void cpuid_set_hyperv(struct kvm_cpuid2 *cpuid, const struct kvm_cpuid2 *hyperv,

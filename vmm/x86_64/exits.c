@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Exits that only x86 has: a Hyper-V guest's, see --hyperv. [KVM API 5 The kvm_run structure,
- * KVM_EXIT_HYPERV], [Hyper-V-TLFS]. The vCPU's thread.
+ * Exits that only x86 has: the end of our IOAPIC's interrupts; a Hyper-V guest's, see --hyperv.
+ * [KVM API 5 The kvm_run structure, KVM_EXIT_HYPERV], [Hyper-V-TLFS]. The vCPU's thread.
  */
 #include <linux/kvm.h>
 #include <stdio.h>
@@ -20,6 +20,10 @@ bool arch_vcpu_exit(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 
+	if (run->exit_reason == KVM_EXIT_IOAPIC_EOI) {
+		ioapic_eoi(cpu_ioapic(vcpu->set->cpu), run->eoi.vector);
+		return true;
+	}
 	if (run->exit_reason != KVM_EXIT_HYPERV)
 		return false;
 	/* Nobody listens to messages and events, so the guest's changes to SynIC concern nobody. */

@@ -6,13 +6,30 @@
 #include <linux/kvm.h>
 
 #include "core/arch.h"
+#include "core/device.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
 #include "core/vm.h"
 #include "x86_64/layout.h"
+#include "x86_64/x86.h"
 
-int arch_vm_init(struct vm *vm)
+/* KVM has the local APICs only, with IDs of 32 bits; the reserved routes are our IOAPIC's pins. */
+static int init_large(struct vm *vm)
+{
+	struct kvm_enable_cap ids = {
+		.cap = KVM_CAP_X2APIC_API,
+		.args = { KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
+	};
+	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { IRQ_LINES } };
+	int r = sys_ioctl(vm->vm_fd, KVM_ENABLE_CAP, &ids);
+
+	if (r >= 0)
+		r = sys_ioctl(vm->vm_fd, KVM_ENABLE_CAP, &split);
+	return r < 0 ? err_sys(ERR_HOST, r, "interrupts of more than 255 vCPUs") : 0;
+}
+
+int arch_vm_init(struct vm *vm, const struct arch_cpu *cpu)
 {
 	/* Port 0x61 belongs to the PIT: its gate and output are how Linux calibrates clocks. */
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
@@ -25,6 +42,8 @@ int arch_vm_init(struct vm *vm)
 	r = sys_ioctl(vm->vm_fd, KVM_SET_TSS_ADDR, (void *)(uintptr_t)KVM_TSS_ADDR);
 	if (r < 0)
 		return err_sys(ERR_HOST, r, "place KVM's task state segment");
+	if (arch_cpu_is_large(cpu))
+		return init_large(vm);
 	r = sys_ioctl(vm->vm_fd, KVM_CREATE_IRQCHIP, NULL);
 	if (r < 0)
 		return err_sys(ERR_HOST, r, "create the interrupt controllers");
@@ -59,10 +78,28 @@ static void reset_chip(struct vm *vm, unsigned id)
 		log_error("reset of interrupt controller %u failed", id);
 }
 
-void arch_vm_reset(struct vm *vm)
+int arch_irqs_init(const struct board *board, struct arch_cpu *cpu)
+{
+	if (arch_cpu_is_large(cpu))
+		return ioapic_init(cpu_ioapic(cpu), board->irq, board->vm->vm_fd, board->mmio);
+	return irq_init(board->irq, board->vm->vm_fd);
+}
+
+void arch_irqs_fini(const struct board *board, struct arch_cpu *cpu)
+{
+	irq_fini(board->irq);
+	if (arch_cpu_is_large(cpu))
+		ioapic_fini(cpu_ioapic(cpu));
+}
+
+void arch_irqs_reset(struct vm *vm, struct arch_cpu *cpu)
 {
 	struct kvm_pit_state2 pit = { .flags = 0 };
 
+	if (arch_cpu_is_large(cpu)) {
+		ioapic_reset(cpu_ioapic(cpu));
+		return;
+	}
 	/* The timer first: a last tick of it must not pend in the chips afterwards. */
 	for (unsigned i = 0; i < 3; i++) {
 		/* What KVM_CREATE_PIT2 leaves: mode 255 counts nothing, the gate of 2 is closed. */

@@ -208,7 +208,7 @@ int arch_vcpus_learn(struct vcpus *set)
 	fresh.vm_fd = vm_create(vm->kvm_fd);
 	if (fresh.vm_fd < 0)
 		return fresh.vm_fd;
-	r = arch_vm_init(&fresh);
+	r = arch_vm_init(&fresh, set->cpu);
 	for (unsigned i = 0; i < set->count && r == 0; i++)
 		r = learn(&set->vcpus[i], &fresh);
 	close(fresh.vm_fd);

@@ -21,18 +21,17 @@ start:
 	movl	$ICR_SIPI | GUEST_AP_CODE >> 12, LAPIC + LAPIC_ICR
 
 every_cpu:
-	movl	$1, %eax
-	cpuid
-	shrl	$24, %ebx
-	movl	%ebx, %esi		/* our number */
-	movl	%esi, %ebp
-	shll	$4, %ebp
-	addl	$GUEST_CPU_TABLE, %ebp
-	movl	%esi, (%ebp)
 	movl	$0xb, %eax
 	xorl	%ecx, %ecx
 	cpuid
+	movl	%edx, %ebp		/* our number */
+	shll	$4, %ebp
+	addl	$GUEST_CPU_TABLE, %ebp
 	movl	%edx, 4(%ebp)
+	movl	$1, %eax
+	cpuid
+	shrl	$24, %ebx
+	movl	%ebx, (%ebp)
 	movl	LAPIC + LAPIC_ID, %eax
 	shrl	$24, %eax
 	movl	%eax, 8(%ebp)
