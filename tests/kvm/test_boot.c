@@ -62,6 +62,8 @@ static uint64_t get_msr(struct vcpu *vcpu, uint32_t index)
 	return msr.entry.data;
 }
 
+#define APIC_BASE_X2APIC (1u << 10)
+
 static void boot_all(struct guest *guest, enum arch_boot_mode mode)
 {
 	const struct arch_boot boot = {
@@ -158,6 +160,22 @@ static void a_vcpu_that_halts_without_interrupts_is_stuck(void **state)
 	guest_resume(guest);
 }
 
+/* Linux takes APIC IDs above 254 for a mistake otherwise. */
+static void a_large_machine_begins_in_x2apic_mode(void **state)
+{
+	struct guest *guest = *state;
+
+	guest->cpu.topology = (struct arch_topology){ 5, 5, 5 };
+	guest_init(guest, guest_image_spin, 125);
+	boot_all(guest, ARCH_BOOT_64);
+	for (unsigned i = 0; i < CPUS; i++) {
+		struct kvm_sregs sregs;
+
+		assert_int_equal(sys_ioctl(guest->vcpus.vcpus[i].fd, KVM_GET_SREGS, &sregs), 0);
+		assert_true(sregs.apic_base & APIC_BASE_X2APIC);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +183,7 @@ int main(void)
 		GUEST_TEST(a_pvh_kernel_begins_without_paging),
 		GUEST_TEST(no_mode_leaves_anything_to_the_other),
 		GUEST_TEST(a_vcpu_that_halts_without_interrupts_is_stuck),
+		GUEST_TEST(a_large_machine_begins_in_x2apic_mode),
 	};
 
 	if (!guest_kvm_usable())

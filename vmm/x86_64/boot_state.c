@@ -48,6 +48,9 @@
 
 #define RFLAGS_FIXED 0x2u
 
+/* [Intel-SDM 3A 11.12.1 Detecting and Enabling x2APIC Mode] */
+#define APIC_BASE_X2APIC (1u << 10)
+
 /* [Intel-SDM 3A 12.11.2.1 IA32_MTRR_DEF_TYPE MSR]: on, and all is write-back. */
 #define MSR_MTRR_DEF_TYPE 0x2ffu
 #define MTRR_ENABLED      (1u << 11)
@@ -152,6 +155,21 @@ static int set_registers(struct vcpu *vcpu, const struct arch_boot *boot,
 	return r < 0 ? r : sys_ioctl(vcpu->fd, KVM_SET_REGS, &regs);
 }
 
+/*
+ * Linux believes in APIC IDs above 254 only where firmware has left the first CPU in x2APIC mode;
+ * others that did so leave all of them in it.
+ */
+static int set_x2apic(struct vcpu *vcpu)
+{
+	struct kvm_sregs sregs;
+	int r = sys_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
+
+	if (r < 0)
+		return r;
+	sregs.apic_base |= APIC_BASE_X2APIC;
+	return sys_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs);
+}
+
 int arch_vcpu_boot(struct vcpu *vcpu, const struct arch_boot *boot)
 {
 	const struct kvm_segment code = code_segment(boot->mode == ARCH_BOOT_64);
@@ -160,6 +178,8 @@ int arch_vcpu_boot(struct vcpu *vcpu, const struct arch_boot *boot)
 
 	if (!tables)
 		return err_set(ERR_INTERNAL, -EINVAL, "no memory for the first page tables");
+	if (r == 0 && arch_cpu_is_large(vcpu->set->cpu))
+		r = set_x2apic(vcpu);
 	if (r == 0 && vcpu->id == 0) {
 		fill_tables(tables, boot->tables, &code);
 		r = set_registers(vcpu, boot, &code);
