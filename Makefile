@@ -26,10 +26,15 @@ test-all: $(BUILD)/build.ninja
 test-unit: $(BUILD)/build.ninja
 	tests/run $(BUILD) unit
 
+# Side by side with QEMU and kvmtool: rewrites the table and the plot of docs/bench.md. ROWS=boot for a part only.
+bench: all
+	tests/install-needs bench
+	tests/bench/run $(BUILD) $(ROWS)
+
 install: all
 	meson install -C $(BUILD) --no-rebuild
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all demo test test-all test-unit install clean
+.PHONY: all bench demo test test-all test-unit install clean
