@@ -22,6 +22,8 @@ struct loop_source {
 	 * signalled. Without this it is called as long as there is something to read.
 	 */
 	bool edge;
+	/* Watched for room for output in place of input; by a loop on epoll only. */
+	bool for_room;
 	unsigned slot; /* the loop's */
 };
 

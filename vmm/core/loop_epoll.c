@@ -19,7 +19,8 @@ struct loop_events {
 static int epoll_add(struct loop *loop, struct loop_source *source)
 {
 	struct epoll_event ev = {
-		.events = EPOLLIN | (source->edge ? (unsigned)EPOLLET : 0),
+		.events = (source->for_room ? (unsigned)EPOLLOUT : (unsigned)EPOLLIN) |
+			  (source->edge ? (unsigned)EPOLLET : 0),
 		.data.ptr = source,
 	};
 
