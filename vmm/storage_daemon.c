@@ -230,7 +230,7 @@ static int launch(struct storage_daemon *daemon, const struct command *cmd, int 
 		  int overlay_fd)
 {
 	const int fds[FD_COUNT] = { [FD_LISTEN] = listen_fd, [FD_OVERLAY] = overlay_fd };
-	int r = child_start(&daemon->child, cmd->argv, fds, overlay_fd < 0 ? 1 : FD_COUNT);
+	int r = child_start(&daemon->child, cmd->argv, fds, overlay_fd < 0 ? 1 : FD_COUNT, 0);
 
 	if (r == -ENOENT) {
 		err_set(ERR_HOST, r, "disk '%s' needs " DAEMON ", which is not installed",

@@ -19,7 +19,7 @@ static void start(struct child *child, const char *script, const int fds[], unsi
 {
 	const char *const argv[] = { "sh", "-c", script, NULL };
 
-	assert_int_equal(child_start(child, argv, fds, count), 0);
+	assert_int_equal(child_start(child, argv, fds, count, 0), 0);
 }
 
 /* The next line, waited for. */
@@ -45,7 +45,7 @@ static void program_that_is_not_there(void **state)
 	const char *const argv[] = { "/nowhere/nothing", NULL };
 	struct child child = { 0 };
 
-	assert_int_equal(child_start(&child, argv, NULL, 0), -ENOENT);
+	assert_int_equal(child_start(&child, argv, NULL, 0, 0), -ENOENT);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* nothing is left to wait for */
 	child_fini(&child);
 }

@@ -413,7 +413,7 @@ static void process_that_does_not_answer_is_killed(void **state)
 	int listen_fd;
 
 	assert_int_equal(vhost_user_listen(&listen_fd, &f->server), 0);
-	assert_int_equal(child_start(&f->child, argv, NULL, 0), 0);
+	assert_int_equal(child_start(&f->child, argv, NULL, 0, 0), 0);
 	f->backend.listen_fd = listen_fd;
 	plug(f, 1);
 	f->dev->timeout_ms = 50;

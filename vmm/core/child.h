@@ -24,12 +24,16 @@ struct child {
 	int complaints; /* its standard error, not blocking; -1: none */
 };
 
+/* Flags of child_start. */
+/* The helper sees all file systems read-only, in a mount namespace of its own. Linux 5.12. */
+#define CHILD_READ_ONLY 0x1u
+
 /*
  * Starts argv[0], looked for in PATH. The helper has fds[i] as CHILD_FIRST_FD + i and no other file
  * of ours. -ENOENT and others if it cannot be run; the error chain is not set.
  */
 int MUST_CHECK child_start(struct child *child, const char *const argv[], const int fds[],
-			   unsigned count);
+			   unsigned count, unsigned flags);
 
 /* True once it has ended, from when on `status` says how. */
 bool child_ended(struct child *child);
