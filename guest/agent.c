@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Process 1 of a guest that runs one command: from an initial RAM disk to the host's root file
+ * system, the command, and the end. See agent.h.
+ */
+#include "guest/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/reboot.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guest/job.h"
+#include "guest/ports.h"
+
+/* The host ends the guest when it has read all; this is for one that does not. */
+#define HOST_GRACE_S 10
+
+static void end(void)
+{
+	sleep(HOST_GRACE_S);
+	reboot(RB_POWER_OFF);
+	for (;;)
+		pause();
+}
+
+void fail(const char *fmt, ...)
+{
+	char text[GUEST_LINE_MAX / 2];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "tinyvmm agent: %s\n", text);
+	ports_say("failed %s", text);
+	end();
+	__builtin_unreachable();
+}
+
+void fail_errno(const char *fmt, ...)
+{
+	const char *why = strerror(errno);
+	char text[GUEST_LINE_MAX / 4];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	fail("%s: %s", text, why);
+}
+
+/* The command may take all memory that there is; not with it the one that tells the host. */
+static void survive_lack_of_memory(void)
+{
+	const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "-1000", 5) != 5)
+		fail_errno("protect the agent");
+	close(fd);
+}
+
+/* Programs that talk to themselves need the loopback interface. */
+static void name_host(const struct job *job)
+{
+	struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (job->host)
+		(void)!sethostname(job->host, strlen(job->host));
+	if (fd >= 0) {
+		ioctl(fd, SIOCSIFFLAGS, &loopback);
+		close(fd);
+	}
+}
+
+int main(void)
+{
+	static struct job job;
+	int control, status;
+
+	if (getpid() != 1) {
+		fprintf(stderr, "tinyvmm's agent runs as process 1 of its guests, nowhere else\n");
+		return 1;
+	}
+	mounts_begin();
+	modules_load();
+	control = ports_open(GUEST_CONTROL);
+	ports_set_control(control);
+	survive_lack_of_memory();
+	job_read(&job);
+	name_host(&job);
+	mounts_root(&job);
+	modules_for_devices();
+	status = command_run(&job, control);
+	mounts_end(&job);
+	if (WIFEXITED(status))
+		ports_say("exited %d", WEXITSTATUS(status));
+	else if (command_lacked_memory(status))
+		ports_say("out-of-memory");
+	else
+		ports_say("killed %d", WTERMSIG(status));
+	end();
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent: process 1 of the guest in which `tinyvmm run -- COMMAND` runs the command. One thread.
+ * It trusts the host, which has made it, and not the command.
+ */
+#ifndef GUEST_AGENT_H
+#define GUEST_AGENT_H
+
+#include <stdbool.h>
+
+struct job;
+
+/* Tells the host why the command cannot be run, and ends the guest. */
+void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+/* The same with the text of errno behind it. */
+void fail_errno(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* modules.c: the kernel modules in the initial RAM disk, in the order of their list. */
+void modules_load(void);
+/* Those that the devices of this guest ask for, by the root file system's own modprobe. */
+void modules_for_devices(void);
+
+/* mounts.c: the kernel's own file systems, and after that the root. */
+void mounts_begin(void);
+void mounts_root(const struct job *job);
+/* What the command has written is with the host. */
+void mounts_end(const struct job *job);
+
+/*
+ * command.c: runs it, while `control` is the port's; the status that wait(2) gave. All that it
+ * wrote is on its way to the host.
+ */
+int command_run(const struct job *job, int control);
+/* Whether the kernel ended it because there was no memory left. */
+bool command_lacked_memory(int status);
+
+#endif

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs the command, between its standard streams and the ports. With a terminal there are two
+ * streams, its input and its output; without, three pipes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guest/agent.h"
+#include "guest/job.h"
+#include "guest/ports.h"
+
+#define BUFFER 65536
+
+/* Bytes on their way from one fd to another. An fd is -1 when it is done with. */
+struct stream {
+	int from, to;
+	size_t start, end; /* of what is in the buffer */
+	char buf[BUFFER];
+};
+
+struct run {
+	const struct job *job;
+	pid_t pid;
+	int signals; /* a signalfd of SIGCHLD */
+	int control;
+	int terminal; /* the agent's side of it, or -1 */
+	bool ended;
+	int status;
+	struct stream in, out, err;
+	char line[GUEST_LINE_MAX]; /* of the host, as far as it is here */
+	size_t line_len;
+};
+
+static unsigned long oom_kills(void)
+{
+	FILE *f = fopen("/proc/vmstat", "re");
+	unsigned long n, count = 0;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "oom_kill %lu", &n) == 1)
+			count = n;
+	}
+	if (f)
+		fclose(f);
+	return count;
+}
+
+bool command_lacked_memory(int status)
+{
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && oom_kills();
+}
+
+/* --- the child --- */
+
+/* What went wrong before exec, through a pipe that exec closes. */
+static void child_fail(int report)
+{
+	const int error = errno;
+
+	if (write(report, &error, sizeof(error)) != sizeof(error))
+		_exit(126);
+	_exit(127);
+}
+
+static void child_run(const struct job *job, const int fds[3], bool terminal, int report)
+{
+	sigset_t none;
+	int adj;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	setsid();
+	for (int i = 0; i < 3; i++) {
+		if (dup2(fds[i], i) < 0)
+			child_fail(report);
+	}
+	if (terminal)
+		ioctl(0, TIOCSCTTY, 0);
+	adj = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (adj < 0 || write(adj, "0", 1) != 1)
+		child_fail(report);
+	if (chdir(job->cwd) < 0 || setgroups(job->group_count, job->groups) < 0 ||
+	    setgid(job->gid) < 0 || setuid(job->uid) < 0)
+		child_fail(report);
+	environ = (char **)job->env;
+	execvp(job->args[0], job->args);
+	child_fail(report);
+}
+
+/* The text of an exec that failed, as a shell sorts them: 127 is "not found", 126 the rest. */
+static void refuse(const struct job *job, int error)
+{
+	ports_say("%s %s: %s", error == ENOENT ? "not-found" : "not-executable", job->args[0],
+		  strerror(error));
+}
+
+static void start(struct run *run, const int fds[3])
+{
+	int report[2], error;
+	ssize_t n;
+
+	if (pipe2(report, O_CLOEXEC) < 0)
+		fail_errno("make a pipe");
+	run->pid = fork();
+	if (run->pid < 0)
+		fail_errno("start a process");
+	if (run->pid == 0)
+		child_run(run->job, fds, run->terminal >= 0, report[1]);
+	close(report[1]);
+	do {
+		n = read(report[0], &error, sizeof(error));
+	} while (n < 0 && errno == EINTR);
+	close(report[0]);
+	if (n == sizeof(error))
+		refuse(run->job, error);
+	else
+		ports_say("started");
+}
+
+/* --- the streams --- */
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static size_t held(const struct stream *s)
+{
+	return s->end - s->start;
+}
+
+static void read_some(struct stream *s)
+{
+	const ssize_t n = read(s->from, s->buf, BUFFER);
+
+	if (n > 0) {
+		s->start = 0;
+		s->end = (size_t)n;
+	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+		/* The end; a terminal that nobody has open any more reads as an error. */
+		close_fd(&s->from);
+	}
+}
+
+static void write_some(struct stream *s)
+{
+	const ssize_t n = write(s->to, s->buf + s->start, held(s));
+
+	if (n > 0) {
+		s->start += (size_t)n;
+	} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		/* Nobody reads it any more. */
+		s->start = s->end;
+		close_fd(&s->from);
+	}
+}
+
+/* Moves what can be moved now. What is at its end is closed. */
+static void move_some(struct stream *s, short from_events, short to_events)
+{
+	if (from_events && s->from >= 0 && !held(s))
+		read_some(s);
+	if ((to_events || from_events) && s->to >= 0 && held(s))
+		write_some(s);
+	if (s->from < 0 && !held(s))
+		close_fd(&s->to);
+}
+
+static void watch(const struct stream *s, struct pollfd p[2])
+{
+	p[0] = (struct pollfd){ .fd = held(s) ? -1 : s->from, .events = POLLIN };
+	p[1] = (struct pollfd){ .fd = held(s) ? s->to : -1, .events = POLLOUT };
+}
+
+/* --- the host's words --- */
+
+static void set_size(struct run *run, unsigned short rows, unsigned short columns)
+{
+	struct winsize size = { .ws_row = rows, .ws_col = columns };
+
+	if (run->terminal >= 0)
+		ioctl(run->terminal, TIOCSWINSZ, &size);
+}
+
+static void obey(struct run *run, const char *line)
+{
+	unsigned short rows, columns;
+	int sig;
+
+	if (sscanf(line, "signal %d", &sig) == 1 && !run->ended)
+		kill(-run->pid, sig);
+	else if (sscanf(line, "size %hu %hu", &rows, &columns) == 2)
+		set_size(run, rows, columns);
+}
+
+static void listen_to_host(struct run *run)
+{
+	const ssize_t n = read(run->control, run->line + run->line_len,
+			       sizeof(run->line) - 1 - run->line_len);
+	char *end;
+
+	if (n <= 0)
+		return;
+	run->line_len += (size_t)n;
+	run->line[run->line_len] = '\0';
+	while ((end = strchr(run->line, '\n'))) {
+		*end = '\0';
+		obey(run, run->line);
+		run->line_len -= (size_t)(end + 1 - run->line);
+		memmove(run->line, end + 1, run->line_len + 1);
+	}
+	if (run->line_len == sizeof(run->line) - 1)
+		run->line_len = 0;
+}
+
+/* --- the run --- */
+
+/* Process 1 is the parent of all that lost theirs. */
+static void reap(struct run *run)
+{
+	struct signalfd_siginfo info;
+	int status;
+	pid_t pid;
+
+	while (read(run->signals, &info, sizeof(info)) > 0)
+		;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == run->pid) {
+			run->ended = true;
+			run->status = status;
+		}
+	}
+}
+
+static void step(struct run *run, int timeout)
+{
+	struct pollfd p[8];
+
+	watch(&run->in, &p[0]);
+	watch(&run->out, &p[2]);
+	watch(&run->err, &p[4]);
+	p[6] = (struct pollfd){ .fd = run->signals, .events = POLLIN };
+	p[7] = (struct pollfd){ .fd = run->control, .events = POLLIN };
+	if (poll(p, 8, timeout) < 0)
+		return;
+	move_some(&run->in, p[0].revents, p[1].revents);
+	move_some(&run->out, p[2].revents, p[3].revents);
+	move_some(&run->err, p[4].revents, p[5].revents);
+	if (p[6].revents)
+		reap(run);
+	if (p[7].revents & POLLIN)
+		listen_to_host(run);
+}
+
+static void nonblocking(int fd)
+{
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+static void make_pipe(int *ret_read, int *ret_write)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		fail_errno("make a pipe");
+	*ret_read = fds[0];
+	*ret_write = fds[1];
+}
+
+static void start_with_pipes(struct run *run)
+{
+	int fds[3];
+
+	make_pipe(&fds[0], &run->in.to);
+	make_pipe(&run->out.from, &fds[1]);
+	make_pipe(&run->err.from, &fds[2]);
+	run->err.to = ports_open(GUEST_STDERR);
+	nonblocking(run->in.to);
+	nonblocking(run->out.from);
+	nonblocking(run->err.from);
+	start(run, fds);
+	for (unsigned i = 0; i < 3; i++)
+		close(fds[i]);
+}
+
+static void start_with_terminal(struct run *run)
+{
+	unsigned short rows, columns;
+	int fds[3];
+
+	if (openpty(&run->terminal, &fds[0], NULL, NULL, NULL) < 0)
+		fail_errno("make a terminal");
+	fds[1] = fds[2] = fds[0];
+	fcntl(run->terminal, F_SETFD, FD_CLOEXEC);
+	fcntl(fds[0], F_SETFD, FD_CLOEXEC);
+	if (run->job->term_size && sscanf(run->job->term_size, "%hu %hu", &rows, &columns) == 2)
+		set_size(run, rows, columns);
+	nonblocking(run->terminal);
+	run->in.to = fcntl(run->terminal, F_DUPFD_CLOEXEC, 0);
+	run->out.from = fcntl(run->terminal, F_DUPFD_CLOEXEC, 0);
+	start(run, fds);
+	close(fds[0]);
+}
+
+/* Its last words are in the pipes already; who else has them open may write for ever. */
+static void drain(struct run *run)
+{
+	struct stream *const streams[] = { &run->out, &run->err };
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct stream *s = streams[i];
+
+		while (s->to >= 0) {
+			struct pollfd p = { .fd = s->to, .events = POLLOUT };
+
+			if (!held(s) && s->from >= 0)
+				read_some(s);
+			if (!held(s))
+				break;
+			write_some(s);
+			if (held(s))
+				poll(&p, 1, -1);
+		}
+		close_fd(&s->from);
+		close_fd(&s->to);
+	}
+	close_fd(&run->in.from);
+	close_fd(&run->in.to);
+	close_fd(&run->terminal);
+}
+
+int command_run(const struct job *job, int control)
+{
+	static struct run run;
+	sigset_t mask;
+
+	run = (struct run){
+		.job = job,
+		.terminal = -1,
+		.control = control,
+		.in = { .from = -1, .to = -1 },
+		.out = { .from = -1, .to = -1 },
+		.err = { .from = -1, .to = -1 },
+	};
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	run.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	run.in.from = ports_open(GUEST_STDIN);
+	run.out.to = ports_open(GUEST_STDOUT);
+	if (job->tty)
+		start_with_terminal(&run);
+	else
+		start_with_pipes(&run);
+	while (!run.ended)
+		step(&run, -1);
+	drain(&run);
+	kill(-1, SIGKILL);
+	return run.status;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file systems: the host's root is the lower layer of an overlay whose upper one is memory, so
+ * that the command may write everywhere and nothing of it stays; folders that it shares with the
+ * host lie on top.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "guest/agent.h"
+#include "guest/job.h"
+
+#define LOWER "/lower"
+#define LAYER "/layer"
+#define ROOT  "/root"
+
+static void make(const char *path)
+{
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		fail_errno("make the folder %s", path);
+}
+
+/* With all folders above it. */
+static void make_all(const char *path)
+{
+	char part[PATH_MAX];
+
+	snprintf(part, sizeof(part), "%s", path);
+	for (char *p = strchr(part + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		make(part);
+		*p = '/';
+	}
+	make(part);
+}
+
+static void put(const char *what, const char *where, const char *type, unsigned long flags,
+		const char *data)
+{
+	if (mount(what, where, type, flags, data) < 0)
+		fail_errno("mount %s (%s) on %s", what, type, where);
+}
+
+void mounts_begin(void)
+{
+	make("/dev");
+	make("/proc");
+	make("/sys");
+	put("dev", "/dev", "devtmpfs", MS_NOSUID, "mode=0755");
+	put("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	put("sys", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+}
+
+static void move(const char *from, const char *to)
+{
+	make_all(to);
+	put(from, to, "moved", MS_MOVE, NULL);
+}
+
+static void put_memory(const char *where, const char *mode)
+{
+	make_all(where);
+	put("memory", where, "tmpfs", MS_NOSUID | MS_NODEV, mode);
+}
+
+void mounts_root(const struct job *job)
+{
+	make(LOWER);
+	make(LAYER);
+	make(ROOT);
+	put(job->root, LOWER, "virtiofs", MS_RDONLY, NULL);
+	put("layer", LAYER, "tmpfs", 0, "mode=0755");
+	make(LAYER "/upper");
+	make(LAYER "/work");
+	put("root", ROOT, "overlay", 0,
+	    "lowerdir=" LOWER ",upperdir=" LAYER "/upper,workdir=" LAYER "/work");
+	for (unsigned i = 0; i < job->share_count; i++) {
+		char path[PATH_MAX];
+
+		snprintf(path, sizeof(path), ROOT "%s", job->shares[i].path);
+		make_all(path);
+		put(job->shares[i].tag, path, "virtiofs", MS_NOSUID | MS_NODEV, NULL);
+	}
+	move("/dev", ROOT "/dev");
+	move("/proc", ROOT "/proc");
+	move("/sys", ROOT "/sys");
+	put_memory(ROOT "/run", "mode=0755");
+	if (chdir(ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
+		fail_errno("go to the root file system");
+	put_memory("/dev/shm", "mode=1777");
+	make("/dev/pts");
+	put("pts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=0620,ptmxmode=0666");
+}
+
+void mounts_end(const struct job *job)
+{
+	for (unsigned i = job->share_count; i-- > 0;)
+		umount2(job->shares[i].path, MNT_DETACH);
+	sync();
+}
