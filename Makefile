@@ -2,9 +2,9 @@
 # A thin door to meson: build, install, test and demo without knowing it.
 BUILD ?= build
 
-# The program alone; the tests, five times as much to compile, are built when they are asked for.
+# The program and its agent alone; the tests, five times as much to compile, are built when they are asked for.
 all: $(BUILD)/build.ninja
-	ninja -C $(BUILD) vmm/tinyvmm
+	ninja -C $(BUILD) programs
 
 $(BUILD)/build.ninja:
 	tests/install-needs build

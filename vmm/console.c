@@ -13,6 +13,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
+#include "core/text.h"
 #include "devices/serial.h"
 
 #define KEY_ESCAPE 0x01 /* Ctrl-A */
@@ -24,6 +25,12 @@
  */
 static void console_output(void *opaque, const uint8_t *data, size_t len)
 {
+	struct console *console = opaque;
+
+	for (size_t i = 0; i < len && console->keeps; i++)
+		console->kept[console->kept_bytes++ % CONSOLE_KEPT] = (char)data[i];
+	if (console->keeps)
+		return;
 	while (len) {
 		ssize_t n = write(STDOUT_FILENO, data, len);
 
@@ -177,6 +184,32 @@ int console_init(struct console *console, struct loop *loop, const struct board 
 		.room = { .fn = console_has_room },
 	};
 	return serial_create(board, port, gsi, &serial_ops, console, &console->serial);
+}
+
+void console_keep(struct console *console)
+{
+	console->keeps = true;
+	console->input.fd = -1;
+}
+
+void console_print_kept(const struct console *console, FILE *out, const char *prefix)
+{
+	const uint64_t first = console->kept_bytes - MIN(console->kept_bytes, CONSOLE_KEPT);
+	char line[512];
+	size_t len = 0;
+
+	for (uint64_t i = first; i < console->kept_bytes; i++) {
+		const char c = console->kept[i % CONSOLE_KEPT];
+
+		if (c != '\n' && c != '\r' && len < sizeof(line) - 1) {
+			line[len++] = c;
+		} else if (c != '\r') {
+			line[len] = '\0';
+			text_clean(line);
+			fprintf(out, "%s%s\n", prefix, line);
+			len = 0;
+		}
+	}
 }
 
 static int console_enter_raw(struct console *console)

@@ -10,6 +10,7 @@
 #ifndef CONSOLE_H
 #define CONSOLE_H
 
+#include <stdio.h>
 #include <termios.h>
 
 #include "core/loop.h"
@@ -24,6 +25,7 @@ struct console_ops {
 };
 
 #define CONSOLE_BUFFER 4096u
+#define CONSOLE_KEPT   16384u
 
 struct console {
 	struct loop *loop; /* main's */
@@ -39,6 +41,10 @@ struct console {
 	struct termios saved;
 	uint8_t buffer[CONSOLE_BUFFER]; /* read, not yet taken by the UART */
 	size_t used;
+	/* Where nobody sees the output, its end is kept: a ring. Written by vCPUs. */
+	bool keeps;
+	char kept[CONSOLE_KEPT];
+	uint64_t kept_bytes; /* ever */
 };
 
 /* Creates the guest's serial port at `port` and `gsi` with this as its other end. */
@@ -46,6 +52,14 @@ struct board;
 int MUST_CHECK console_init(struct console *console, struct loop *loop, const struct board *board,
 			    uint16_t port, unsigned gsi, const struct console_ops *ops,
 			    void *opaque);
+
+/*
+ * In place of console_start, before there are vCPUs: output goes nowhere but to a memory of its
+ * end, and there is no input.
+ */
+void console_keep(struct console *console);
+/* What is kept, as lines behind `prefix`; vCPUs stopped. */
+void console_print_kept(const struct console *console, FILE *out, const char *prefix);
 
 /* From now on the terminal is the guest's. Before, Ctrl-C works as usual. */
 int MUST_CHECK console_start(struct console *console);

@@ -72,7 +72,15 @@ static void machine_do_request(struct loop_event *event)
 	switch (request) {
 	case VM_REQUEST_NONE:
 		break;
+	case VM_REQUEST_COMMAND_ENDED:
+		machine_end(machine, MACHINE_COMMAND_ENDED);
+		return;
 	case VM_REQUEST_RESET:
+		/* A kernel that panics is told to. */
+		if (machine_has_command(machine)) {
+			machine_end(machine, MACHINE_CRASHED);
+			return;
+		}
 		if (machine_reset(machine) < 0) {
 			err_save(&machine->failure);
 			machine_end(machine, MACHINE_FAILED);
@@ -115,8 +123,10 @@ static void machine_signal_ready(struct loop_source *source)
 
 	if (!sig)
 		return;
+	if (machine->command && machine_signal_command(machine, sig))
+		return;
 	/* Nobody is there any more to send a second one after the terminal hung up. */
-	if (machine->asked_to_end || sig == SIGHUP) {
+	if (machine->asked_to_end || sig == SIGHUP || machine->command) {
 		machine->end_signal = sig;
 		machine_end(machine, MACHINE_KILLED);
 		return;
@@ -211,9 +221,12 @@ static int init_console(struct machine *machine)
 	int r = console_init(&machine->console, &machine->loop, &machine->board, PORT_COM1,
 			     GSI_COM1, &console_ops, machine);
 
-	if (r == 0)
-		machine_add_device(machine, serial_device(machine->console.serial));
-	return r;
+	if (r < 0)
+		return r;
+	machine_add_device(machine, serial_device(machine->console.serial));
+	if (machine_has_command(machine))
+		console_keep(&machine->console);
+	return 0;
 }
 
 static void fini_console(struct machine *machine)
@@ -255,6 +268,7 @@ static const struct step preflight[] = {
 	{ "limit of locked memory", machine_check_pinning, NULL },
 	{ "disk images", machine_open_disks, machine_close_disks },
 	{ "option ROMs", machine_open_roms, machine_close_roms },
+	{ "command", machine_prepare_command, machine_forget_command },
 	{ "kernel image", machine_open_kernel, machine_close_kernel },
 	{ "firmware image", machine_open_firmware, machine_close_firmware },
 	{ "firmware log", machine_open_firmware_log, machine_close_firmware_log },
@@ -268,6 +282,7 @@ static const struct step building[] = {
 	{ "console", init_console, fini_console },
 	{ "passed-through devices", machine_add_gpus, fini_gpus },
 	{ "disks", machine_add_disks, machine_remove_disks },
+	{ "command's streams", machine_add_session, machine_fini_session },
 	{ "address space", machine_plan_window, NULL },
 	{ "vCPUs", machine_init_cpus, machine_fini_cpus },
 	{ "firmware", machine_add_firmware, NULL },
@@ -361,7 +376,8 @@ int machine_build(struct machine *machine, enum vfio_iommu_kind iommu)
 
 int machine_run(struct machine *machine, enum machine_end *ret_end)
 {
-	int r = console_start(&machine->console);
+	int r = machine_has_command(machine) ? machine_start_command(machine)
+					     : console_start(&machine->console);
 
 	if (r == 0)
 		r = vcpus_start(&machine->vcpus);
@@ -376,6 +392,7 @@ int machine_run(struct machine *machine, enum machine_end *ret_end)
 	timings_end();
 	if (r < 0)
 		return r;
+	machine->ended = true;
 	*ret_end = machine->end;
 	return 0;
 }

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "boot/initrd.h"
 #include "boot/kernel.h"
 #include "cli/options.h"
 #include "console.h"
@@ -28,12 +29,13 @@
 #include "firmware-loader/fw_vars.h"
 #include "firmware-loader/mmio_window.h"
 #include "placement.h"
+#include "session.h"
 #include "vfio/rom.h"
 
 #define MACHINE_DEVICES_MAX 64
 /* Each bank ends one, and so does each multiple of a slot's size. */
 #define MACHINE_RAM_SLOTS_MAX (GUEST_MEM_BANKS_MAX + OPTIONS_MEMORY_MAX / VM_SLOT_SIZE_MAX)
-#define MACHINE_STEPS_MAX   24
+#define MACHINE_STEPS_MAX   32
 
 /* Threads of one disk, see machine_devices.c. */
 #define MACHINE_DISK_THREADS_MAX 4
@@ -42,6 +44,7 @@ struct fw_cfg;
 struct acpi_tables;
 struct ich9_lpc;
 struct smbios_tables;
+struct file_daemon;
 struct storage_daemon;
 struct vfio_host;
 struct vfio_iommu;
@@ -49,15 +52,30 @@ struct vfio_pin;
 
 /* How a run ended. */
 enum machine_end {
-	MACHINE_POWERED_OFF, /* the guest did, or was asked to and did */
-	MACHINE_CRASHED,     /* a vCPU could not go on; told already */
-	MACHINE_QUIT,        /* ended from the console's escape key */
-	MACHINE_KILLED,      /* a second signal */
+	MACHINE_POWERED_OFF,   /* the guest did, or was asked to and did */
+	MACHINE_CRASHED,       /* a vCPU could not go on; told already */
+	MACHINE_QUIT,          /* ended from the console's escape key */
+	MACHINE_COMMAND_ENDED, /* command->session.result says how */
+	MACHINE_TIMED_OUT,     /* --timeout */
+	MACHINE_KILLED,        /* a second signal */
 	/* A passed-through device; told already. */
 	MACHINE_DEVICE_WANTED, /* the host wants it back */
 	MACHINE_DEVICE_ERROR,  /* it reported an uncorrectable error */
 	MACHINE_DEVICE_DEAD,   /* it did not come back from a reset */
 	MACHINE_FAILED,        /* the host could not go on; `failure` says why */
+};
+
+/* Of a machine that runs one command. */
+struct machine_command {
+	struct machine *machine;
+	struct initrd initrd;
+	char initrd_path[32], kernel_path[PATH_MAX], cmdline[PATH_MAX];
+	struct file_daemon *root, *shares[OPTIONS_SHARES_MAX];
+	char share_paths[OPTIONS_SHARES_MAX][PATH_MAX];
+	struct session session;
+	struct loop_source timeout; /* a timer; fd 0: none */
+	struct loop_source window;  /* a signalfd of SIGWINCH; fd 0: none */
+	unsigned interrupts;        /* signals that were passed on */
 };
 
 struct machine {
@@ -83,7 +101,7 @@ struct machine {
 	struct vfio_iommu *iommu; /* NULL: no passed-through device */
 	struct vfio_pin *pin;     /* NULL: not begun */
 	struct loop_source pinned;
-	struct blk_file disk_files[OPTIONS_DISKS_MAX]; /* until its device takes it over */
+	struct blk_file disk_files[OPTIONS_DISKS_MAX];          /* until its device takes it over */
 	struct storage_daemon *disk_daemons[OPTIONS_DISKS_MAX]; /* NULL: served by us */
 	struct vfio_rom_file roms[OPTIONS_GPUS_MAX];
 	struct loop disk_loops[OPTIONS_DISKS_MAX][MACHINE_DISK_THREADS_MAX];
@@ -98,9 +116,10 @@ struct machine {
 	bool gpu_dirty[OPTIONS_GPUS_MAX];
 	struct fw_image firmware;
 	struct fw_vars vars;
-	FILE *firmware_log;      /* NULL: none, or standard error */
-	struct kernel kernel;    /* if the options name one: in place of firmware, or for it */
-	bool kernel_loaded;      /* before, so that memory is not all zeroes any more */
+	FILE *firmware_log;   /* NULL: none, or standard error */
+	struct kernel kernel; /* if the options name one: in place of firmware, or for it */
+	bool kernel_loaded;   /* before, so that memory is not all zeroes any more */
+	struct machine_command *command; /* NULL: the guest was not made for one */
 	struct mmio_plan window; /* the 64-bit PCI window and the phys-bits that go with it */
 	struct arch_cpu_config cpu_config;
 	struct arch_cpu *cpu; /* what the vCPUs are */
@@ -124,6 +143,7 @@ struct machine {
 	unsigned watch_periods;
 	bool asked_to_end; /* a first signal came */
 	enum machine_end end;
+	bool ended; /* by itself or by us, after the guest ran */
 	int end_signal;
 	struct err_chain failure; /* of MACHINE_FAILED */
 };
@@ -155,7 +175,12 @@ void machine_end(struct machine *machine, enum machine_end end);
 /* Nothing runs before the kernel. */
 static inline bool machine_is_direct(const struct machine *machine)
 {
-	return machine->options->kernel[0] && !machine->options->firmware_code[0];
+	return machine->options->command_argc ||
+	       (machine->options->kernel[0] && !machine->options->firmware_code[0]);
+}
+static inline bool machine_has_command(const struct machine *machine)
+{
+	return machine->options->command_argc;
 }
 /* Takes over `dev`: reset with the machine, destroyed at its end. */
 void machine_add_device(struct machine *machine, struct device *dev);
@@ -188,6 +213,19 @@ void machine_place_vcpus(struct machine *machine);
 
 /* machine_ram.c: whether the host has so much, and in which pages; then the memory itself. */
 int MUST_CHECK machine_check_ram(struct machine *machine);
+/*
+ * machine_command.c: the command of a guest that runs one, if there is one: its kernel and initial
+ * RAM disk, before a device is touched,
+ */
+int MUST_CHECK machine_prepare_command(struct machine *machine);
+void machine_forget_command(struct machine *machine);
+/* its streams, */
+int MUST_CHECK machine_add_session(struct machine *machine);
+void machine_fini_session(struct machine *machine);
+/* and its time. A signal for it: false if there were enough of them, and the run ends. */
+int MUST_CHECK machine_start_command(struct machine *machine);
+bool machine_signal_command(struct machine *machine, int signal);
+
 int MUST_CHECK machine_init_ram(struct machine *machine);
 void machine_fini_ram(struct machine *machine);
 

@@ -93,17 +93,22 @@ int machine_check_pinning(struct machine *machine)
 int machine_open_kernel(struct machine *machine)
 {
 	const struct options *options = machine->options;
+	const bool command = machine_has_command(machine);
 	const struct kernel_config config = {
-		.path = options->kernel,
-		.initrd = options->initrd[0] ? options->initrd : NULL,
-		.cmdline = options->cmdline[0] ? options->cmdline : NULL,
+		.path = command ? machine->command->kernel_path : options->kernel,
+		.initrd = command              ? machine->command->initrd_path
+			  : options->initrd[0] ? options->initrd
+					       : NULL,
+		.cmdline = command               ? machine->command->cmdline
+			   : options->cmdline[0] ? options->cmdline
+						 : NULL,
 		.low_ram = MIN(options->memory, LOW_RAM_MAX),
 		.low_ram_max = options->memory >= LOW_RAM_MAX,
 		.by_firmware = !machine_is_direct(machine),
 		.ram = options->memory,
 	};
 
-	return options->kernel[0] ? kernel_open(&config, &machine->kernel) : 0;
+	return command || options->kernel[0] ? kernel_open(&config, &machine->kernel) : 0;
 }
 
 void machine_close_kernel(struct machine *machine)

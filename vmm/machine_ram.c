@@ -44,14 +44,14 @@ static int add_banks(struct machine *machine)
 	return r;
 }
 
-/* Who serves a disk in another process reads and writes guest RAM. */
+/* Who serves a disk or a folder in another process reads and writes guest RAM. */
 static bool served_elsewhere(const struct machine *machine)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(machine->disk_daemons); i++) {
 		if (machine->disk_daemons[i])
 			return true;
 	}
-	return false;
+	return machine_has_command(machine);
 }
 
 static int add_memory(struct machine *machine, uint64_t page_size)

@@ -128,6 +128,18 @@ static void describe(const struct options *o, char line[1024])
 		add(line, "; kernel '%s' '%s'", o->kernel, o->cmdline);
 	if (o->initrd[0])
 		add(line, " initrd '%s'", o->initrd);
+	for (unsigned i = 0; i < o->share_count; i++)
+		add(line, "; rw '%s'", o->shares[i]);
+	for (unsigned i = 0; i < o->env_count; i++)
+		add(line, "; env '%s'", o->env[i]);
+	if (o->user[0])
+		add(line, "; user %s", o->user);
+	if (o->root)
+		add(line, "; root '%s'", o->root);
+	if (o->timeout_ms)
+		add(line, "; timeout %u ms", o->timeout_ms);
+	for (unsigned i = 0; i < o->command_argc; i++)
+		add(line, "%s%s", i ? " " : "; runs ", o->command_argv[i]);
 	if (o->log_level != LOG_INFO)
 		add(line, "; %s", levels[o->log_level]);
 }
@@ -284,6 +296,12 @@ static const struct golden good[] = {
 	{ "bind 01:00.0 --user joe 0000:01:00.1 --wait 2h",
 	  "bind 0000:01:00.0 0000:01:00.1 wait 7200000 ms user joe" },
 	{ "release -- 01:00.0", "release 0000:01:00.0" },
+	{ "-- true", "2 cpus, 4096M; runs true" },
+	{ "run --gpu 01:00.0 -- pytest --gpu tests -- x",
+	  "gpu 0000:01:00.0; 2 cpus, 4096M; runs pytest --gpu tests -- x" },
+	{ "run --rw out --rw /tmp --env A --env=B=c --user joe --root / --timeout 10m -- make test",
+	  "2 cpus, 4096M; rw 'out'; rw '/tmp'; env 'A'; env 'B=c'; user joe; root '/'; timeout "
+	  "600000 ms; runs make test" },
 	{ "doctor", "doctor, 4096M" },
 	{ "doctor 01:00.0 --json --memory 16G 0000:01:00.1",
 	  "doctor, 16384M json 0000:01:00.0 0000:01:00.1" },
@@ -295,8 +313,8 @@ static const struct golden good[] = {
 	  "ro; 16 cpus, 65536M; code 'CODE.fd' vars 'VARS.fd'; log 'fw.log'; verbose" },
 };
 
-#define NOTHING                                                   \
-	"nothing is given to run: no --disk, --kernel or --gpu; " \
+#define NOTHING                                                            \
+	"nothing is given to run: no --disk, --kernel, --gpu or command; " \
 	"tinyvmm --help has examples"
 
 #define DISK_HINT \
@@ -364,6 +382,17 @@ static const struct golden bad[] = {
 	{ "run lits",
 	  "'lits' belongs to no option; a disk is given as --disk FILE; tinyvmm run --help lists "
 	  "the options" },
+	{ "--rw out --disk d",
+	  "--rw is given without a command; it goes with one: tinyvmm run ... -- COMMAND" },
+	{ "--user joe --disk d",
+	  "--user is given without a command; it goes with one: tinyvmm run ... -- COMMAND" },
+	{ "--timeout 5 -- true",
+	  "--timeout: '5' is not a time of at most a week; write it as 30s, 5m or 2h" },
+	{ "--env =x -- true", "--env: '=x' has no name" },
+	{ "--initrd i -- true", "--initrd does not go with a command" },
+	{ "--",
+	  "nothing is given to run: no --disk, --kernel, --gpu or command; tinyvmm --help has "
+	  "examples" },
 	{ "help", "'help' belongs to no option; that is tinyvmm --help" },
 	{ "doctor --gpu 01:00.0",
 	  "--gpu does not belong to the command doctor; give the address without --gpu" },
@@ -375,8 +404,6 @@ static const struct golden bad[] = {
 	{ "--timings", NOTHING },
 	{ "run -v", NOTHING },
 	{ "--firmware-log -", NOTHING },
-	{ "-- a.img", "'a.img' belongs to no option; a disk is given as --disk FILE; tinyvmm run "
-		      "--help lists the options" },
 
 	{ "list --cpus 2", "--cpus does not belong to the command list" },
 	{ "--json", "--json: there is nothing to show; a run has its --timings to show as JSON" },
@@ -400,7 +427,7 @@ static const struct golden bad[] = {
 	  "'01:00' is not a PCI address; write it as 0000:01:00.0 (see 'tinyvmm list')" },
 	{ "bind 01:00.0 0000:01:00.0", "0000:01:00.0 is given twice" },
 	{ "release 01:00.0 --user joe", "--user does not belong to the command release" },
-	{ "--user joe", "--user does not belong to the command run" },
+	{ "list --user joe", "--user does not belong to the command list" },
 	{ "--wait 5", "--wait: '5' is not a time of at most a week; write it as 30s, 5m or 2h" },
 	{ "--wait m", "--wait: 'm' is not a time of at most a week; write it as 30s, 5m or 2h" },
 	{ "--wait 5min",

@@ -56,10 +56,42 @@ static bool is_any_stuck(const struct vfio_host *host)
 	return stuck;
 }
 
+/* As a shell would have it. */
+static int command_status(const struct session_result *result)
+{
+	switch (result->end) {
+	case SESSION_EXITED:
+		return result->value;
+	case SESSION_SIGNALED:
+		return STATUS_SIGNAL + result->value;
+	case SESSION_NO_MEMORY:
+		log_error(
+			"the guest had no memory left for the command; give it more with --memory");
+		return STATUS_NO_MEMORY;
+	case SESSION_NOT_FOUND:
+		log_error("%s", result->text);
+		return STATUS_NOT_FOUND;
+	case SESSION_NOT_EXECUTABLE:
+		log_error("%s", result->text);
+		return STATUS_NOT_EXECUTABLE;
+	case SESSION_FAILED:
+		log_error("the guest could not run the command: %s", result->text);
+		break;
+	case SESSION_NOT_STARTED:
+	case SESSION_RUNNING:
+		log_error("the guest powered off before the command ended");
+		break;
+	}
+	return STATUS_NO_RUN;
+}
+
 static int end_status(const struct machine *machine, enum machine_end end)
 {
 	switch (end) {
 	case MACHINE_POWERED_OFF:
+		if (machine_has_command(machine))
+			return command_status(&machine->command->session.result);
+		return 0;
 	case MACHINE_QUIT:
 		return 0;
 	case MACHINE_KILLED:
@@ -70,6 +102,11 @@ static int end_status(const struct machine *machine, enum machine_end end)
 		return ERR_AER;
 	case MACHINE_DEVICE_DEAD:
 		return ERR_RESET;
+	case MACHINE_COMMAND_ENDED:
+		return command_status(&machine->command->session.result);
+	case MACHINE_TIMED_OUT:
+		log_error("the command did not end within --timeout");
+		return STATUS_TIMED_OUT;
 	case MACHINE_FAILED:
 		err_restore(&machine->failure);
 		return command_failed();
@@ -117,6 +154,8 @@ static int use_devices(struct vfio_host *host, struct machine *machine)
 	for (unsigned i = 0; i < host->count; i++)
 		*dirty_of(machine, i) = host->devices[i].dirty;
 	status = run_machine(machine, host->iommu);
+	if (status == ERR_GUEST && machine_has_command(machine))
+		console_print_kept(&machine->console, stderr, "guest: ");
 	timings_begin("tear down");
 	machine_fini(machine);
 	timings_end();
@@ -126,6 +165,22 @@ static int use_devices(struct vfio_host *host, struct machine *machine)
 	return dirty && status == 0 ? ERR_RESET : status;
 }
 
+/* Of a run whose command did not end by itself, so that it is not taken for the command's. */
+static int status_beside_command(int status)
+{
+	switch (status) {
+	case ERR_AER:
+	case ERR_WANTED:
+		return STATUS_DEVICE;
+	case ERR_RESET:
+		return STATUS_NOT_RESET;
+	case ERR_GUEST:
+		return STATUS_PANIC;
+	default:
+		return status > ERR_RESET ? status : STATUS_NO_RUN;
+	}
+}
+
 int cmd_run(const struct options *options)
 {
 	CLEANUP(closep) int signal_fd = -1;
@@ -133,7 +188,7 @@ int cmd_run(const struct options *options)
 	static struct machine the_machine;
 	struct machine *machine = &the_machine;
 	struct vfio_host host;
-	bool again, given_back;
+	bool again, given_back, by_command;
 	int status, r;
 
 	/*
@@ -174,6 +229,8 @@ int cmd_run(const struct options *options)
 		status = command_failed();
 	else if (status == 0)
 		status = use_devices(&host, machine);
+	by_command = machine->ended &&
+		     (machine->end == MACHINE_COMMAND_ENDED || machine->end == MACHINE_POWERED_OFF);
 	machine_fini(machine);
 	/* It said why; a run that leaves the host changed has not gone well. */
 	timings_begin("give devices back");
@@ -187,5 +244,7 @@ int cmd_run(const struct options *options)
 	if (again)
 		command_recover();
 	timings_out(stderr, options->timings);
+	if (options->command_argc && !by_command)
+		status = status_beside_command(status);
 	return status;
 }

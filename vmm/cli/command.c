@@ -14,8 +14,8 @@
 static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
 /* Could be sent by accident, or are caused by a limit: errors where they happen and no signals. */
-static const int harmless[] = { SIGPIPE, SIGXFSZ, SIGXCPU,   SIGUSR1,
-				SIGUSR2, SIGALRM, SIGVTALRM, SIGTTOU };
+static const int harmless[] = { SIGPIPE, SIGXFSZ,  SIGXCPU,   SIGUSR1, SIGUSR2,
+				SIGALRM, SIGWINCH, SIGVTALRM, SIGTTOU };
 
 static bool signals_open;
 

@@ -196,6 +196,11 @@ static int parse(struct options *options, int argc, char *const argv[])
 		uint64_t bit;
 
 		if (strcmp(argv[i], "--") == 0 && !only_arguments) {
+			if (command->command == OPTIONS_RUN) {
+				options_take_command(options, argv + i + 1,
+						     (unsigned)(argc - i - 1));
+				return 0;
+			}
 			only_arguments = true;
 			continue;
 		}
@@ -247,9 +252,10 @@ static int check_vf_tokens(const struct options *options)
 static int check_something_to_run(const struct options *options)
 {
 	if (options->command != OPTIONS_RUN || options->disk_count || options->gpu_count ||
-	    options->kernel[0] || options->firmware_code[0])
+	    options->kernel[0] || options->firmware_code[0] || options->command_argc)
 		return 0;
-	err_set(ERR_USAGE, -EINVAL, "nothing is given to run: no --disk, --kernel or --gpu");
+	err_set(ERR_USAGE, -EINVAL,
+		"nothing is given to run: no --disk, --kernel, --gpu or command");
 	err_hint("tinyvmm --help has examples");
 	return -EINVAL;
 }
@@ -286,6 +292,8 @@ int options_parse(int argc, char *const argv[], struct options *options)
 		r = complete(options);
 	if (r == 0 && !options->help && !options->version)
 		r = options_check_kernel(options);
+	if (r == 0 && !options->help && !options->version)
+		r = options_check_command(options);
 	if (r == 0 && !options->help && !options->version)
 		r = check_something_to_run(options);
 	return r;

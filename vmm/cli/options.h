@@ -54,6 +54,10 @@
 /* The longest --wait, in milliseconds: a week. */
 #define OPTIONS_WAIT_MAX (7 * 24 * 3600 * 1000u)
 
+/* Of a command. */
+#define OPTIONS_ENV_MAX    256
+#define OPTIONS_SHARES_MAX 6
+
 /* A user's name [Linux: LOGIN_NAME_MAX]. */
 #define OPTIONS_USER_MAX 255
 
@@ -119,6 +123,15 @@ struct options {
 	char kernel[PATH_MAX];        /* "": firmware starts the guest */
 	char initrd[PATH_MAX];        /* "": none */
 	char cmdline[PATH_MAX];       /* the kernel's; "": it is chosen by the kernel's kind */
+	/* The command behind "--", and what goes with it; borrowed from argv. */
+	char *const *command_argv;
+	unsigned command_argc; /* 0: none */
+	const char *env[OPTIONS_ENV_MAX];
+	unsigned env_count;
+	const char *shares[OPTIONS_SHARES_MAX]; /* folders that the guest may write to */
+	unsigned share_count;
+	const char *root;    /* NULL: the host's */
+	unsigned timeout_ms; /* 0: none */
 	enum log_level log_level;
 	enum timings_format timings;
 	bool all;                        /* list */

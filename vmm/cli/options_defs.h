@@ -61,6 +61,15 @@ int MUST_CHECK options_parse_hyperv(struct options *options, const char *value);
 int MUST_CHECK options_parse_hide_hypervisor(struct options *options, const char *value);
 int MUST_CHECK options_parse_hypervisor_vendor(struct options *options, const char *value);
 
+/* options_command.c */
+int MUST_CHECK options_parse_env(struct options *options, const char *value);
+int MUST_CHECK options_parse_rw(struct options *options, const char *value);
+int MUST_CHECK options_parse_root(struct options *options, const char *value);
+int MUST_CHECK options_parse_timeout(struct options *options, const char *value);
+void options_take_command(struct options *options, char *const argv[], unsigned count);
+/* After all options: do those of a command have one? */
+int MUST_CHECK options_check_command(const struct options *options);
+
 /* options_machine.c */
 int MUST_CHECK options_parse_hugepages(struct options *options, const char *value);
 int MUST_CHECK options_parse_memory(struct options *options, const char *value);

@@ -182,28 +182,7 @@ int options_argument_device(struct options *options, const char *value)
 
 int options_parse_wait(struct options *options, const char *value)
 {
-	static const struct {
-		const char *name;
-		unsigned ms;
-	} units[] = { { "s", 1000 }, { "m", 60 * 1000 }, { "h", 3600 * 1000 } };
-	const size_t digits = strspn(value, "0123456789");
-	uint64_t count = 0, ms = 0;
-	bool good = options_value_digits(value, digits, &count);
-	unsigned unit = 0;
-	int r;
-
-	while (unit < ARRAY_SIZE(units) && strcmp(value + digits, units[unit].name) != 0)
-		unit++;
-	good = good && unit < ARRAY_SIZE(units) &&
-	       !__builtin_mul_overflow(count, units[unit].ms, &ms) && ms <= OPTIONS_WAIT_MAX;
-	if (!good) {
-		r = err_set(ERR_USAGE, -EINVAL, "--wait: '%s' is not a time of at most a week",
-			    value);
-		err_hint("write it as 30s, 5m or 2h");
-		return r;
-	}
-	options->wait_ms = (unsigned)ms;
-	return 0;
+	return options_value_time("--wait", value, &options->wait_ms);
 }
 
 int options_parse_user(struct options *options, const char *value)

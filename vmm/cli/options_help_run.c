@@ -26,6 +26,7 @@ static const char run_page[] =
 "       tinyvmm run --help cpus     what the virtual CPUs are, and say they are\n"
 "       tinyvmm run --help memory   what guest memory is made of\n"
 "       tinyvmm run --help boot     firmware and kernels\n"
+"       tinyvmm run --help command  run one command in a throw-away guest\n"
 "\n"
 "BDF: see tinyvmm list. A comma in a file name is written ',,'.\n";
 
@@ -93,12 +94,31 @@ static const char boot_page[] =
 "Without --kernel and --firmware, the firmware that the host has installed\n"
 "(OVMF) starts the guest from its disks. With both, firmware starts the kernel,\n"
 "which is then a bzImage or a unified kernel image: with EFI, some 2 s later.\n";
+static const char command_page[] =
+"tinyvmm run [OPTION]... -- COMMAND [ARGUMENT]...\n"
+"\n"
+"Runs the command in a throw-away guest that has the host's root file system,\n"
+"its kernel and the current folder. Its standard streams and its exit status are\n"
+"those of tinyvmm; what it writes is gone afterwards.\n"
+"\n"
+"--rw DIR                          what is written in this folder stays\n"
+"--env NAME[=VALUE]                give it this variable, ours or another\n"
+"--user NAME                       run it as this user\n"
+"--root DIR                        another root file system\n"
+"--timeout TIME                    end it after 30s, 10m, 2h\n"
+"--kernel FILE, --cmdline TEXT     another kernel; more words for the kernel\n"
+"\n"
+"Exit status, if it is not the command's: 120 to 127; see docs/exit-status.md.\n"
+"\n"
+"Example:\n"
+"  tinyvmm run --gpu 01:00.0 --rw results --timeout 10m -- pytest tests/gpu\n";
 /* clang-format on */
 
-const char *const options_help_pages[] = { "", "gpu", "disk", "cpus", "memory", "boot", NULL };
+const char *const options_help_pages[] = { "",       "gpu",  "disk",    "cpus",
+					   "memory", "boot", "command", NULL };
 
 static const char *const texts[] = {
-	run_page, gpu_page, disk_page, cpus_page, memory_page, boot_page,
+	run_page, gpu_page, disk_page, cpus_page, memory_page, boot_page, command_page,
 };
 
 static const char *find_page(const char *name)

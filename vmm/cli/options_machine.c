@@ -101,6 +101,11 @@ int options_check_kernel(struct options *options)
 		err_hint("leave out --firmware-log, or name the --firmware that is to start it");
 		return -EINVAL;
 	}
+	/* The kernel of a command is the host's, and its initial RAM disk is made for it. */
+	if (options->command_argc && options->initrd[0])
+		return err_set(ERR_USAGE, -EINVAL, "--initrd does not go with a command");
+	if (options->command_argc)
+		return 0;
 	if (!options->kernel[0] && (options->initrd[0] || options->cmdline[0])) {
 		err_set(ERR_USAGE, -EINVAL, "--%s goes with --kernel",
 			options->initrd[0] ? "initrd" : "cmdline");

@@ -3,6 +3,9 @@
 #include "cli/options_value.h"
 
 #include <ctype.h>
+#include <errno.h>
+
+#include "core/err.h"
 
 bool options_value_part(const char **pos, char part[PATH_MAX])
 {
@@ -50,4 +53,30 @@ bool options_value_visible(const char *text, size_t max)
 	for (size_t i = 0; good && i < len; i++)
 		good = isascii((unsigned char)text[i]) && isgraph((unsigned char)text[i]);
 	return good;
+}
+
+int options_value_time(const char *option, const char *value, unsigned *ret_ms)
+{
+	static const struct {
+		const char *name;
+		unsigned ms;
+	} units[] = { { "s", 1000 }, { "m", 60 * 1000 }, { "h", 3600 * 1000 } };
+	const size_t digits = strspn(value, "0123456789");
+	uint64_t count = 0, ms = 0;
+	bool good = options_value_digits(value, digits, &count);
+	unsigned unit = 0;
+	int r;
+
+	while (unit < ARRAY_SIZE(units) && strcmp(value + digits, units[unit].name) != 0)
+		unit++;
+	good = good && unit < ARRAY_SIZE(units) &&
+	       !__builtin_mul_overflow(count, units[unit].ms, &ms) && ms <= OPTIONS_WAIT_MAX;
+	if (!good) {
+		r = err_set(ERR_USAGE, -EINVAL, "%s: '%s' is not a time of at most a week",
+			    option, value);
+		err_hint("write it as 30s, 5m or 2h");
+		return r;
+	}
+	*ret_ms = (unsigned)ms;
+	return 0;
 }

@@ -20,4 +20,10 @@ bool options_value_digits(const char *text, size_t len, uint64_t *ret_val);
 /* 1 to `max` visible ASCII characters and nothing else. */
 bool options_value_visible(const char *text, size_t max);
 
+/*
+ * "30s", "5m", "2h" in milliseconds: at least one, at most OPTIONS_WAIT_MAX. -EINVAL, kind
+ * ERR_USAGE, with the name of the option (with dashes) in front.
+ */
+int MUST_CHECK options_value_time(const char *option, const char *value, unsigned *ret_ms);
+
 #endif

@@ -80,6 +80,8 @@
 #define SLOT_RNG         1
 #define SLOT_FIRST_DISK  2 /* up to 12 disks */
 /* 14..29: up to 16 root ports, one a passed-through slot; see PCI_SLOT_FIRST_PORT */
-#define SLOT_LPC 31
+/* The streams of a run of one command, and in functions 1 to 7 the folders that it shares. */
+#define SLOT_COMMAND 30
+#define SLOT_LPC     31
 
 #endif

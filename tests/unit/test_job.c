@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The job of a command, record by record. */
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/options.h"
+#include "cmocka_all.h"
+#include "core/err.h"
+#include "job.h"
+
+static char *const command[] = { (char *)"echo", (char *)"a b", (char *)"", NULL };
+static struct options options;
+
+static int setup(void **state)
+{
+	options = (struct options){ .command_argv = command, .command_argc = 3 };
+	return 0;
+}
+
+static bool has(const struct buf *job, const char *record)
+{
+	const char *p = (const char *)job->data, *end = p + job->len;
+
+	for (; p < end; p += strlen(p) + 1) {
+		if (strcmp(p, record) == 0)
+			return true;
+	}
+	return false;
+}
+
+static unsigned count(const struct buf *job, const char *key)
+{
+	const char *p = (const char *)job->data, *end = p + job->len;
+	unsigned n = 0;
+
+	for (; p < end; p += strlen(p) + 1)
+		n += strncmp(p, key, strlen(key)) == 0;
+	return n;
+}
+
+static void words_of_the_command_stay_words(void **state)
+{
+	struct buf job;
+
+	assert_int_equal(job_write(&options, &job), 0);
+	assert_memory_equal(job.data, "arg=echo\0arg=a b\0arg=\0", 22);
+	assert_int_equal(count(&job, "arg="), 3);
+	assert_int_equal(job.data[job.len - 1], 0);
+	buf_fini(&job);
+}
+
+static void command_runs_here_as_who_we_are(void **state)
+{
+	char cwd[PATH_MAX], text[PATH_MAX + 16];
+	struct buf job;
+
+	assert_int_equal(job_write(&options, &job), 0);
+	snprintf(text, sizeof(text), "cwd=%s", getcwd(cwd, sizeof(cwd)));
+	assert_true(has(&job, text));
+	snprintf(text, sizeof(text), "uid=%u", geteuid());
+	assert_true(has(&job, text));
+	assert_true(has(&job, "root=root"));
+	buf_fini(&job);
+}
+
+static void another_root_has_another_folder(void **state)
+{
+	struct buf job;
+
+	options.root = "/srv/root";
+	assert_int_equal(job_write(&options, &job), 0);
+	assert_true(has(&job, "cwd=/"));
+	buf_fini(&job);
+}
+
+static void only_chosen_variables_go_along(void **state)
+{
+	struct buf job;
+
+	setenv("TINYVMM_TEST_SECRET", "s", 1);
+	setenv("TINYVMM_TEST_GIVEN", "g", 1);
+	setenv("LC_ALL", "C", 1);
+	options.env[0] = "TINYVMM_TEST_GIVEN";
+	options.env[1] = "OTHER=a=b";
+	options.env_count = 2;
+	assert_int_equal(job_write(&options, &job), 0);
+	assert_true(has(&job, "env=TINYVMM_TEST_GIVEN=g"));
+	assert_true(has(&job, "env=OTHER=a=b"));
+	assert_true(has(&job, "env=LC_ALL=C"));
+	assert_int_equal(count(&job, "env=TINYVMM_TEST_SECRET"), 0);
+	buf_fini(&job);
+}
+
+static void variable_that_is_not_there_is_told(void **state)
+{
+	struct buf job;
+
+	unsetenv("TINYVMM_TEST_NONE");
+	options.env[0] = "TINYVMM_TEST_NONE";
+	options.env_count = 1;
+	assert_int_equal(job_write(&options, &job), -EINVAL);
+	assert_string_equal(err_text(), "--env: there is no variable 'TINYVMM_TEST_NONE'");
+	assert_int_equal(err_kind(), ERR_USAGE);
+}
+
+static void user_that_is_not_there_is_told(void **state)
+{
+	struct buf job;
+
+	strcpy(options.user, "no-such-user");
+	assert_int_equal(job_write(&options, &job), -EINVAL);
+	assert_string_equal(err_text(), "--user: there is no user 'no-such-user'");
+}
+
+static void shared_folder_has_its_real_path(void **state)
+{
+	struct buf job;
+
+	options.shares[0] = "/usr/../usr/bin/..";
+	options.shares[1] = "/nonexistent";
+	options.share_count = 1;
+	assert_int_equal(job_write(&options, &job), 0);
+	assert_true(has(&job, "share=share0 /usr"));
+	buf_fini(&job);
+	options.share_count = 2;
+	assert_int_equal(job_write(&options, &job), -ENOENT);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, setup)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(words_of_the_command_stay_words),    TEST(command_runs_here_as_who_we_are),
+		TEST(another_root_has_another_folder),    TEST(only_chosen_variables_go_along),
+		TEST(variable_that_is_not_there_is_told), TEST(user_that_is_not_there_is_told),
+		TEST(shared_folder_has_its_real_path),
+	};
+
+	return cmocka_run_group_tests_name("job", tests, NULL, NULL);
+}

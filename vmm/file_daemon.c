@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* virtiofsd's command line, its start and its end; see file_daemon.h. Main thread. */
+#include "file_daemon.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/child.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "devices/vhost_user_fs.h"
+#include "devices/vhost_user_server.h"
+
+#define DAEMON "virtiofsd"
+
+/* Distributions do not agree on where it is; none has it in PATH. */
+static const char *const places[] = {
+	"/usr/libexec/virtiofsd",
+	"/usr/lib/qemu/virtiofsd",
+	"/usr/lib/virtiofsd",
+	"/usr/local/libexec/virtiofsd",
+};
+
+#define START_LIMIT_MS 20000u
+#define STOP_LIMIT_MS  20000u
+
+struct file_daemon {
+	const char *path;
+	char name[PATH_MAX + 32];
+	struct child child;
+	struct vhost_user_backend backend;
+};
+
+static const char *find_program(void)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		if (access(places[i], X_OK) == 0)
+			return places[i];
+	}
+	return DAEMON;
+}
+
+/* A comma would end the value of one option and begin the next. */
+static int check_path(const char *path)
+{
+	if (access(path, R_OK | X_OK) < 0)
+		return err_sys(ERR_FILE, -errno, "folder '%s'", path);
+	if (strchr(path, ','))
+		return err_set(ERR_FILE, -EINVAL, "folder '%s' has a comma in its name", path);
+	return 0;
+}
+
+static int launch(struct file_daemon *daemon, int listen_fd, bool read_only)
+{
+	char source[PATH_MAX + 16], fd[16];
+	/*
+	 * The host's root cannot be pivoted to from itself; it needs no sandbox to hide the rest,
+	 * of which there is none, nor to forbid writing, which the mount namespace does.
+	 */
+	const char *const sandbox = read_only ? "sandbox=chroot" : "sandbox=namespace";
+	/* The words of the first virtiofsd, which its successor understands too. */
+	const char *const argv[] = {
+		find_program(),
+		"-f",
+		fd,
+		"-o",
+		source,
+		"-o",
+		"cache=auto,no_writeback,log_level=err",
+		"-o",
+		sandbox,
+		NULL,
+	};
+	int r;
+
+	snprintf(source, sizeof(source), "source=%s", daemon->path);
+	snprintf(fd, sizeof(fd), "--fd=%d", CHILD_FIRST_FD);
+	r = child_start(&daemon->child, argv, &listen_fd, 1, read_only ? CHILD_READ_ONLY : 0);
+	if (r == -ENOENT) {
+		err_set(ERR_HOST, r, "a command's guest needs " DAEMON ", which is not installed");
+		err_hint("Debian, Ubuntu: apt-get install virtiofsd, or qemu-system-common before "
+			 "Debian 13");
+	} else if (r < 0) {
+		err_sys(ERR_HOST, r, "%s: start", daemon->name);
+		if (r == -EPERM)
+			err_hint("it needs root");
+	}
+	return r;
+}
+
+/* Why it does not answer: in its own words, if it has any. */
+static int explain(struct file_daemon *daemon, int r)
+{
+	char line[512];
+
+	if (r == -ECONNRESET)
+		(void)child_stop(&daemon->child, STOP_LIMIT_MS);
+	if (!child_complaint(&daemon->child, line, sizeof(line)))
+		return err_wrap(r, "folder '%s'", daemon->path);
+	return err_set(ERR_HOST, -EIO, "folder '%s': " DAEMON ": %s", daemon->path, line);
+}
+
+static int start(struct file_daemon *daemon, bool read_only)
+{
+	CLEANUP(closep) int listen_fd = -1, fd = -1;
+	int r = check_path(daemon->path);
+
+	if (r < 0)
+		return r;
+	r = vhost_user_listen(&listen_fd, &daemon->backend.server);
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "%s: make a socket", daemon->name);
+	fd = vhost_user_connect(daemon->backend.server);
+	r = fd < 0 ? err_sys(ERR_HOST, fd, "%s: connect", daemon->name)
+		   : launch(daemon, listen_fd, read_only);
+	/* From here on only the daemon listens: its end is the end of the connection. */
+	close_fd(&listen_fd);
+	if (r < 0)
+		return r;
+	daemon->backend.child = &daemon->child;
+	r = vhost_user_open(&daemon->backend.vu, fd, daemon->name, VHOST_USER_FS_NEEDED,
+			    START_LIMIT_MS);
+	fd = -1;
+	daemon->backend.vu.timeout_ms = VHOST_USER_TIMEOUT_MS;
+	return r < 0 ? explain(daemon, r) : 0;
+}
+
+int file_daemon_start(const char *path, bool read_only, struct file_daemon **ret_daemon)
+{
+	struct file_daemon *daemon = calloc(1, sizeof(*daemon));
+	struct err_chain why;
+	int r;
+
+	if (!daemon)
+		return err_sys(ERR_LIMIT, -ENOMEM, "folder '%s'", path);
+	daemon->path = path;
+	daemon->backend.vu.fd = daemon->backend.server = -1;
+	snprintf(daemon->name, sizeof(daemon->name), DAEMON " of '%s'", path);
+	r = start(daemon, read_only);
+	if (r < 0) {
+		err_save(&why);
+		file_daemon_stop(daemon);
+		err_restore(&why);
+		return r;
+	}
+	*ret_daemon = daemon;
+	return 0;
+}
+
+struct vhost_user_backend *file_daemon_backend(struct file_daemon *daemon)
+{
+	return &daemon->backend;
+}
+
+void file_daemon_stop(struct file_daemon *daemon)
+{
+	char line[256];
+
+	if (!daemon)
+		return;
+	vhost_user_close(&daemon->backend.vu);
+	close_fd(&daemon->backend.server);
+	if (child_stop(&daemon->child, STOP_LIMIT_MS) < 0)
+		log_error("%s does not end; it was killed", daemon->name);
+	while (child_complaint(&daemon->child, line, sizeof(line)))
+		log_debug("%s: %s", daemon->name, line);
+	child_fini(&daemon->child);
+	free(daemon);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes the job; see job.h. Main thread. */
+#include "job.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/options.h"
+#include "core/err.h"
+#include "guest/job.h"
+
+/* What a command has of its caller without being given it. */
+static const char *const passed[] = {
+	"PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TERM", "TZ", "COLORTERM",
+};
+
+#define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+struct job_tag job_share_tag(unsigned nr)
+{
+	struct job_tag tag;
+
+	snprintf(tag.s, sizeof(tag.s), "share%u", nr);
+	return tag;
+}
+
+/* "KEY=text", ended by a NUL. */
+static void record(struct buf *job, const char *key, const char *text)
+{
+	buf_put(job, key, strlen(key));
+	buf_put(job, "=", 1);
+	buf_put(job, text, strlen(text) + 1);
+}
+
+static void record_number(struct buf *job, const char *key, unsigned long number)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lu", number);
+	record(job, key, text);
+}
+
+static void record_variable(struct buf *job, const char *name, const char *value)
+{
+	buf_put(job, "env=", 4);
+	buf_put(job, name, strlen(name));
+	buf_put(job, "=", 1);
+	buf_put(job, value, strlen(value) + 1);
+}
+
+static int write_environment(const struct options *options, const struct passwd *user,
+			     struct buf *job)
+{
+	record_variable(job, "PATH", PATH_DEFAULT);
+	record_variable(job, "HOME", user->pw_dir);
+	record_variable(job, "USER", user->pw_name);
+	record_variable(job, "LOGNAME", user->pw_name);
+	record_variable(job, "SHELL", user->pw_shell);
+	for (unsigned i = 0; i < ARRAY_SIZE(passed); i++) {
+		if (getenv(passed[i]))
+			record_variable(job, passed[i], getenv(passed[i]));
+	}
+	for (unsigned i = 0; i < options->env_count; i++) {
+		const char *text = options->env[i];
+
+		if (strchr(text, '='))
+			record(job, "env", text);
+		else if (getenv(text))
+			record_variable(job, text, getenv(text));
+		else
+			return err_set(ERR_USAGE, -EINVAL, "--env: there is no variable '%s'",
+				       text);
+	}
+	return 0;
+}
+
+static int write_user(const struct passwd *user, struct buf *job)
+{
+	gid_t groups[JOB_GROUPS_MAX];
+	int count = JOB_GROUPS_MAX;
+
+	if (getgrouplist(user->pw_name, user->pw_gid, groups, &count) < 0)
+		return err_set(ERR_USAGE, -EINVAL, "user %s is in more than %u groups",
+			       user->pw_name, JOB_GROUPS_MAX);
+	record_number(job, "uid", user->pw_uid);
+	record_number(job, "gid", user->pw_gid);
+	for (int i = 0; i < count; i++)
+		record_number(job, "group", groups[i]);
+	return 0;
+}
+
+static const struct passwd *find_user(const struct options *options)
+{
+	const struct passwd *user;
+
+	errno = 0;
+	user = options->user[0] ? getpwnam(options->user) : getpwuid(geteuid());
+	if (user)
+		return user;
+	if (options->user[0])
+		err_set(ERR_USAGE, -EINVAL, "--user: there is no user '%s'", options->user);
+	else
+		err_set(ERR_USAGE, -EINVAL, "user %u has no name", geteuid());
+	return NULL;
+}
+
+static int write_folder(const struct options *options, struct buf *job)
+{
+	char cwd[PATH_MAX];
+
+	/* Another root has other folders. */
+	if (options->root) {
+		record(job, "cwd", "/");
+		return 0;
+	}
+	if (!getcwd(cwd, sizeof(cwd)))
+		return err_sys(ERR_FILE, -errno, "the current folder");
+	record(job, "cwd", cwd);
+	return 0;
+}
+
+static void write_terminal(struct buf *job)
+{
+	struct winsize size;
+	char text[32];
+
+	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+		return;
+	record(job, "tty", "1");
+	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0)
+		return;
+	snprintf(text, sizeof(text), "%u %u", size.ws_row, size.ws_col);
+	record(job, "size", text);
+}
+
+static int write_shares(const struct options *options, struct buf *job)
+{
+	char text[PATH_MAX + sizeof(struct job_tag)];
+
+	record(job, "root", JOB_ROOT_TAG);
+	for (unsigned i = 0; i < options->share_count; i++) {
+		char path[PATH_MAX];
+
+		if (!realpath(options->shares[i], path))
+			return err_sys(ERR_FILE, -errno, "--rw: folder '%s'", options->shares[i]);
+		snprintf(text, sizeof(text), "%s %s", job_share_tag(i).s, path);
+		record(job, "share", text);
+	}
+	return 0;
+}
+
+int job_write(const struct options *options, struct buf *ret_job)
+{
+	const struct passwd *user = find_user(options);
+	struct buf *job = ret_job;
+	char host[256] = "";
+	int r;
+
+	if (!user)
+		return -EINVAL;
+	if (options->command_argc > JOB_ARGS_MAX)
+		return err_set(ERR_USAGE, -EINVAL, "the command has more than %u words",
+			       JOB_ARGS_MAX);
+	buf_init(job);
+	for (unsigned i = 0; i < options->command_argc; i++)
+		record(job, "arg", options->command_argv[i]);
+	r = write_environment(options, user, job);
+	if (r == 0)
+		r = write_user(user, job);
+	if (r == 0)
+		r = write_folder(options, job);
+	write_terminal(job);
+	if (r == 0)
+		r = write_shares(options, job);
+	if (gethostname(host, sizeof(host) - 1) == 0)
+		record(job, "host", host);
+	if (r == 0 && job->error)
+		r = err_sys(ERR_LIMIT, -ENOMEM, "the command");
+	if (r < 0)
+		buf_fini(job);
+	return r;
+}
