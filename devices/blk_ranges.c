@@ -93,8 +93,8 @@ uint8_t blk_ranges_parse(struct blk_ranges *ranges, uint32_t type, const struct 
 /* What became of the last step. True: there is an error that ends the whole. */
 static bool failed(struct blk_ranges *r, int error)
 {
-	/* Not supported, or not for parts of blocks. */
-	const bool cannot = (error == -EOPNOTSUPP || error == -EINVAL) &&
+	/* Not supported, not for parts of blocks, or not while somebody else has the device. */
+	const bool cannot = (error == -EOPNOTSUPP || error == -EINVAL || error == -EBUSY) &&
 			    (r->how == BLK_BY_HOLE || r->how == BLK_BY_ZERO_RANGE);
 
 	if (error && !cannot)

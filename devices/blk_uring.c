@@ -47,7 +47,7 @@ static void prepare(struct blk_uring *uring, struct blk_request *req)
 		io_uring_prep_fsync(sqe, uring->fd, IORING_FSYNC_DATASYNC);
 		break;
 	case BLK_FALLOCATE:
-		io_uring_prep_fallocate(sqe, uring->fd, req->mode, req->offset, req->len);
+		io_uring_prep_fallocate(sqe, uring->exclusive_fd, req->mode, req->offset, req->len);
 		break;
 	}
 	req->uring = uring;
@@ -122,7 +122,12 @@ int blk_uring_init(struct blk_uring *uring, struct loop *loop, const struct blk_
 	 * The file is not registered with the ring: the kernel lets go of registered files only
 	 * some time after the ring is gone, and with the file its lock.
 	 */
-	*uring = (struct blk_uring){ .loop = loop, .fd = file->fd, .done = done };
+	*uring = (struct blk_uring){
+		.loop = loop,
+		.fd = file->fd,
+		.exclusive_fd = file->fd,
+		.done = done,
+	};
 	return blk_bounce_init(&uring->bounce, uring, file);
 }
 

@@ -21,7 +21,13 @@ typedef void blk_uring_done(struct blk_uring *uring, struct blk_request *req, in
 
 struct blk_uring {
 	struct loop *loop;
-	int fd; /* the file's */
+	int fd; /* the file's, or another one of it that is the caller's */
+	/*
+	 * The file's own. A block device was opened with O_EXCL, and where the host has dirty pages
+	 * of a range, none but its exclusive owner may cut it out [Linux block/bdev.c,
+	 * truncate_bdev_range].
+	 */
+	int exclusive_fd;
 	blk_uring_done *done;
 	unsigned in_flight; /* requests between queue and done */
 	struct blk_bounce bounce;

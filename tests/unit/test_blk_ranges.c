@@ -162,6 +162,11 @@ static void discard_that_the_host_cannot_do_is_no_error(void **state)
 	assert_step(&r, &req, 0, BLK_FALLOCATE, HOLE, 8 * 512, 16 * 512);
 	assert_step(&r, &req, -EINVAL, BLK_FALLOCATE, HOLE, 64 * 512, 8 * 512);
 	assert_end(&r, &req, -EOPNOTSUPP, 0);
+	/* The host has the pages of the range in use. */
+	assert_int_equal(parse(&r, VIRTIO_BLK_T_DISCARD, given, sizeof(given)), VIRTIO_BLK_S_OK);
+	assert_step(&r, &req, 0, BLK_FALLOCATE, HOLE, 8 * 512, 16 * 512);
+	assert_step(&r, &req, -EBUSY, BLK_FALLOCATE, HOLE, 64 * 512, 8 * 512);
+	assert_end(&r, &req, 0, 0);
 	/* But a bad disk is. */
 	assert_int_equal(parse(&r, VIRTIO_BLK_T_DISCARD, given, sizeof(given)), VIRTIO_BLK_S_OK);
 	assert_step(&r, &req, 0, BLK_FALLOCATE, HOLE, 8 * 512, 16 * 512);
@@ -193,6 +198,12 @@ static void zeroes_by_the_best_means_of_the_host(void **state)
 	assert_step(&r, &req, 0, BLK_WRITE, 0, 4096 + 64 * KiB, 64 * KiB);
 	assert_step(&r, &req, 0, BLK_WRITE, 0, 4096 + 128 * KiB, 300 * 512 - 128 * KiB);
 	assert_step(&r, &req, 0, BLK_FLUSH, 0, 0, 0);
+	assert_end(&r, &req, 0, 0);
+
+	assert_int_equal(parse_one(&r, VIRTIO_BLK_T_WRITE_ZEROES, 8, 8, 1), 0);
+	assert_step(&r, &req, 0, BLK_FALLOCATE, HOLE, 4096, 4096);
+	assert_step(&r, &req, -EBUSY, BLK_FALLOCATE, ZERO_RANGE, 4096, 4096);
+	assert_step(&r, &req, -EBUSY, BLK_WRITE, 0, 4096, 4096);
 	assert_end(&r, &req, 0, 0);
 
 	/* Without holes. */

@@ -3,9 +3,11 @@
  * A disk with several queues on several loops: drivers that use all, one or some of them, and the
  * end of what is in flight on all. [virtio-1.2 5.2 Block Device]
  */
+#include <fcntl.h>
 #include <linux/virtio_pci.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -179,6 +181,59 @@ static void broken_queue_leaves_the_others_working(void **state)
 	read_on(f, 0x3);
 }
 
+/*
+ * The queues' own fds of the file, which are younger than the one that it was opened with, become
+ * ones that cannot be written to.
+ */
+static void spoil_own_fds(struct blk_guest *f)
+{
+	int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+	bool first = true;
+
+	assert_true(fd >= 0);
+	for (int i = 3; i < 1024; i++) {
+		char link[64], target[128] = "";
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", i);
+		if (i == fd || readlink(link, target, sizeof(target) - 1) <= 0 ||
+		    strcmp(target, f->path))
+			continue;
+		if (!first)
+			assert_int_equal(dup2(fd, i), i);
+		first = false;
+	}
+	close(fd);
+}
+
+/* A block device's exclusive owner alone may make holes where the host has pages of it. */
+static void zeroes_of_every_queue_go_through_the_fd_that_has_the_disk(void **state)
+{
+	struct blk_guest *f = *state;
+
+	drive(f, (1u << QUEUES) - 1, BLK_F_FLUSH | 1ull << VIRTIO_BLK_F_WRITE_ZEROES);
+	spoil_own_fds(f);
+	for (unsigned q = 0; q < QUEUES; q++) {
+		const struct virtio_blk_discard_write_zeroes range = { 8ull * q, 8, 0 };
+		const struct vring_buf bufs[] = {
+			{ blk_guest_header_gpa(q), sizeof(struct virtio_blk_outhdr), false },
+			{ data_of(q), sizeof(range), false },
+			{ blk_guest_status_gpa(q), 1, true },
+		};
+		uint16_t head;
+		uint32_t len;
+
+		blk_guest_put_header(f, q, VIRTIO_BLK_T_WRITE_ZEROES, 0);
+		memcpy(blk_guest_ram(f, data_of(q)), &range, sizeof(range));
+		vring_driver_add(&drivers[q], bufs, ARRAY_SIZE(bufs));
+		ring(f, q);
+		assert_true(virtio_guest_wait_vector(&f->guest, 1 + q, BLK_TIMEOUT));
+		assert_true(vring_driver_take(&drivers[q], &head, &len));
+		assert_int_equal(blk_guest_status(f, q), VIRTIO_BLK_S_OK);
+		memset(f->image + 8 * q * BLK_SECTOR, 0, 8 * BLK_SECTOR);
+	}
+	blk_guest_assert_image(f);
+}
+
 static void *feed(void *arg)
 {
 	uint8_t sector[BLK_SECTOR] = { 1 };
@@ -272,6 +327,7 @@ int main(void)
 		TEST(every_queue_serves_its_own_driver),
 		TEST(driver_may_use_fewer_queues),
 		TEST(broken_queue_leaves_the_others_working),
+		TEST(zeroes_of_every_queue_go_through_the_fd_that_has_the_disk),
 		TEST(reset_waits_for_all_queues),
 		TEST(resets_with_all_queues_in_flight),
 	};
