@@ -36,23 +36,15 @@ struct vhost_user_blk {
  * [virtio-1.2 5.2.6.2]: for a driver without FLUSH, what is completed is stable. The back end is
  * told so by the field that a driver with CONFIG_WCE would write.
  */
-static void set_cache(void *arg)
+static int set_cache(struct vhost_user_dev *dev)
 {
-	struct vhost_user_blk *blk = arg;
-	const uint8_t wce = (blk->dev.vdev.driver_features >> VIRTIO_BLK_F_FLUSH) & 1;
+	const struct vhost_user_blk *blk = container_of(dev, struct vhost_user_blk, dev);
+	const uint8_t wce = (dev->vdev.driver_features >> VIRTIO_BLK_F_FLUSH) & 1;
 
-	if (blk->dev.backend.vu.fd >= 0 && blk->offered & 1ull << VIRTIO_BLK_F_CONFIG_WCE &&
-	    vhost_user_set_config(&blk->dev.backend.vu, offsetof(struct virtio_blk_config, wce),
-				  &wce, sizeof(wce)) < 0)
-		vhost_user_dev_lose(&blk->dev);
-}
-
-static void blk_start(struct virtio_pci *vdev)
-{
-	struct vhost_user_dev *dev = vhost_user_dev_of(vdev);
-
-	loop_call(dev->loop, set_cache, container_of(dev, struct vhost_user_blk, dev));
-	vhost_user_dev_start(vdev);
+	if (!(blk->offered & 1ull << VIRTIO_BLK_F_CONFIG_WCE))
+		return 0;
+	return vhost_user_set_config(&dev->backend.vu, offsetof(struct virtio_blk_config, wce),
+				     &wce, sizeof(wce));
 }
 
 static void blk_destroy(struct device *device)
@@ -76,7 +68,7 @@ static const struct virtio_class blk_class = {
 	.queue_size = BLK_QUEUE_SIZE,
 	.config_len = BLK_CONFIG_LEN,
 	.device_ops = &blk_device_ops,
-	.start = blk_start,
+	.start = vhost_user_dev_start,
 	.retarget = vhost_user_dev_retarget,
 	.stop = vhost_user_dev_stop,
 };
@@ -93,6 +85,7 @@ static int blk_init(struct vhost_user_blk *blk, const struct board *board, struc
 	};
 	int r = vhost_user_get_config(&backend->vu, &blk->config, BLK_CONFIG_LEN);
 
+	blk->dev.configure = set_cache;
 	blk->offered = backend->vu.features;
 	if (!(blk->offered & 1ull << VIRTIO_BLK_F_MQ))
 		setup.queues = 1;

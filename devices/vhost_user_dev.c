@@ -91,7 +91,8 @@ static void give_up(struct vhost_user_dev *dev)
 	virtio_pci_fail(&dev->vdev);
 }
 
-void vhost_user_dev_lose(struct vhost_user_dev *dev)
+/* Talking to the back end failed, as the error chain says. */
+static void lose(struct vhost_user_dev *dev)
 {
 	struct patience p = patience(END_LIMIT_MS);
 	struct child *child = dev->backend.child;
@@ -125,7 +126,7 @@ static void link_ready(struct loop_source *source)
 			dev->backend.vu.name);
 	else
 		err_set(ERR_HOST, -ECONNRESET, "%s closed the connection", dev->backend.vu.name);
-	vhost_user_dev_lose(dev);
+	lose(dev);
 }
 
 static int watch_link(struct vhost_user_dev *dev)
@@ -195,7 +196,7 @@ static void retarget_on_loop(void *arg)
 			continue;
 		ring->call_fd = fd;
 		if (vhost_user_set_call(&dev->backend.vu, i, fd) < 0)
-			vhost_user_dev_lose(dev);
+			lose(dev);
 	}
 }
 
@@ -236,13 +237,16 @@ static void start_on_loop(void *arg)
 		virtio_pci_fail(&dev->vdev);
 		return;
 	}
-	r = vhost_user_set_features(&dev->backend.vu, dev->vdev.driver_features);
+	/* What the class has to say comes first, and is said to each new connection. */
+	r = dev->configure ? dev->configure(dev) : 0;
+	if (r == 0)
+		r = vhost_user_set_features(&dev->backend.vu, dev->vdev.driver_features);
 	for (unsigned i = 0; i < dev->vdev.queue_count && r == 0; i++) {
 		if (dev->vdev.queues[i].enabled)
 			r = start_ring(dev, i);
 	}
 	if (r < 0)
-		vhost_user_dev_lose(dev);
+		lose(dev);
 }
 
 void vhost_user_dev_start(struct virtio_pci *vdev)
@@ -297,7 +301,7 @@ void vhost_user_dev_stop(struct virtio_pci *vdev, unsigned queue)
 			r = vhost_user_stop_ring(&dev->backend.vu, queue, &base);
 		ring->started = false;
 		if (r < 0)
-			vhost_user_dev_lose(dev);
+			lose(dev);
 	}
 	regain(dev);
 	/* What it interrupted for is not for the next driver. */

@@ -4,8 +4,8 @@
  * sees PCI, configuration and interrupts of ours; its doorbells and vectors are eventfds that the
  * back end has, so that no request wakes this process.
  *
- * What a class adds is its virtio_class with the operations below, and its configuration;
- * vhost_user_blk is the example.
+ * What a class adds is its virtio_class with the operations below, its configuration, and what it
+ * tells the back end of a driver; vhost_user_blk is the example.
  *
  * A back end that is lost leaves the device in need of a reset. By then, a process that lives is
  * connected to anew, which it answers when it has let go of all that the old connection gave it;
@@ -35,6 +35,11 @@ struct vhost_user_dev_ring {
 
 struct vhost_user_dev {
 	struct virtio_pci vdev; /* first */
+	/*
+	 * The class's, set before the init, may be NULL: tells the back end of the driver that is
+	 * about to start, before features and rings. On the loop; -errno with the error chain.
+	 */
+	int (*configure)(struct vhost_user_dev *dev);
 	struct loop *loop;
 	/* The loop's, once there is a guest. */
 	struct vhost_user_backend backend;
@@ -59,15 +64,10 @@ int MUST_CHECK vhost_user_dev_init(struct vhost_user_dev *dev, const struct boar
 				   struct vhost_user_backend *backend);
 void vhost_user_dev_fini(struct vhost_user_dev *dev);
 
-/* The virtio_class's operations. `start` may be called by one of the class's own. */
+/* The virtio_class's operations. */
 void vhost_user_dev_start(struct virtio_pci *vdev);
 void vhost_user_dev_stop(struct virtio_pci *vdev, unsigned queue);
 void vhost_user_dev_retarget(struct virtio_pci *vdev);
-
-/*
- * For a class that talks to the back end itself, on the loop: that failed, as the error chain says.
- */
-void vhost_user_dev_lose(struct vhost_user_dev *dev);
 
 static inline struct vhost_user_dev *vhost_user_dev_of(struct virtio_pci *vdev)
 {

@@ -405,6 +405,31 @@ static void lost_connection_is_made_again_by_a_reset(void **state)
 	close(listen_fd);
 }
 
+/* Lost between a reset and the next driver: it is the start that connects. */
+static void new_connection_is_told_of_the_cache(void **state)
+{
+	struct fixture *f = *state;
+	int listen_fd;
+
+	assert_int_equal(vhost_user_listen(&listen_fd, &f->server), 0);
+	f->backend.listen_fd = listen_fd;
+	plug(f, 1);
+	drive(f, F_FLUSH, true);
+	virtio_guest_set(&f->guest, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	vhost_backend_stop(&f->backend);
+	wait_status(f, VIRTIO_CONFIG_S_NEEDS_RESET);
+
+	memset(&f->backend, 0, sizeof(f->backend));
+	f->backend.listen_fd = listen_fd;
+	f->backend.wce = 0xff;
+	vhost_backend_start(&f->backend);
+	drive(f, 0, true);
+	assert_int_equal(f->backend.wce, 0);
+	submit(f, 0, 0, VIRTIO_BLK_T_IN, 1);
+	take(f, 0, 0);
+	close(listen_fd);
+}
+
 /* One that cannot be had back must not write to memory any more. */
 static void process_that_does_not_answer_is_killed(void **state)
 {
@@ -466,6 +491,7 @@ int main(void)
 		TEST(unasked_message_ends_the_connection),
 		TEST(back_end_that_never_finishes_is_given_up),
 		TEST(lost_connection_is_made_again_by_a_reset),
+		TEST(new_connection_is_told_of_the_cache),
 		TEST(process_that_does_not_answer_is_killed),
 		cmocka_unit_test(socket_has_no_name_and_serves_many),
 	};
