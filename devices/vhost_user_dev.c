@@ -53,10 +53,14 @@ static bool wait_step(struct patience *p)
 
 static void tell_complaints(struct vhost_user_dev *dev)
 {
+	struct child *child = dev->backend.child;
 	char line[LINE_MAX];
 
-	while (dev->backend.child && child_complaint(dev->backend.child, line, sizeof(line)))
+	for (unsigned i = 0; child && i < CHILD_LINES_MAX; i++) {
+		if (!child_complaint(child, line, sizeof(line)))
+			break;
 		log_limited(LOG_WARN, "%s: %s", dev->backend.vu.name, line);
+	}
 }
 
 static void complaints_ready(struct loop_source *source)
@@ -65,8 +69,8 @@ static void complaints_ready(struct loop_source *source)
 	struct pollfd p = { .fd = source->fd, .events = POLLIN };
 
 	tell_complaints(dev);
-	/* At the end of the process there is nothing more to come. */
-	if (poll(&p, 1, 0) == 1 && p.revents & POLLHUP)
+	/* At the end of the process there is nothing more to come; else the loop calls again. */
+	if (poll(&p, 1, 0) == 1 && p.revents == POLLHUP)
 		loop_remove(dev->loop, source);
 }
 

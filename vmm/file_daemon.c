@@ -166,8 +166,11 @@ void file_daemon_stop(struct file_daemon *daemon)
 	close_fd(&daemon->backend.server);
 	if (child_stop(&daemon->child, STOP_LIMIT_MS) < 0)
 		log_error("%s does not end; it was killed", daemon->name);
-	while (child_complaint(&daemon->child, line, sizeof(line)))
+	for (unsigned i = 0; i < CHILD_LINES_MAX; i++) {
+		if (!child_complaint(&daemon->child, line, sizeof(line)))
+			break;
 		log_debug("%s: %s", daemon->name, line);
+	}
 	child_fini(&daemon->child);
 	free(daemon);
 }

@@ -174,8 +174,11 @@ static int explain(struct storage_daemon *daemon, const struct command *cmd, int
 		(void)child_stop(&daemon->child, STOP_LIMIT_MS);
 	if (!child_complaint(&daemon->child, line, sizeof(line)))
 		return err_wrap(r, "disk '%s'", file);
-	while (child_complaint(&daemon->child, more, sizeof(more)))
+	for (unsigned i = 0; i < CHILD_LINES_MAX; i++) {
+		if (!child_complaint(&daemon->child, more, sizeof(more)))
+			break;
 		log_debug("%s: %s", daemon->name, more);
+	}
 	if (strstr(line, "Failed to get") && strstr(line, "lock")) {
 		r = err_set(ERR_FILE, -EBUSY, "disk '%s' is in use by another process", file);
 		err_hint("is it the disk of a running machine? fuser -v '%s' names the process",
@@ -318,8 +321,11 @@ void storage_daemon_stop(struct storage_daemon *daemon)
 	close_fd(&daemon->backend.server);
 	if (child_stop(&daemon->child, STOP_LIMIT_MS) < 0)
 		log_error("%s does not end; it was killed", daemon->name);
-	while (child_complaint(&daemon->child, line, sizeof(line)))
+	for (unsigned i = 0; i < CHILD_LINES_MAX; i++) {
+		if (!child_complaint(&daemon->child, line, sizeof(line)))
+			break;
 		log_warn("%s: %s", daemon->name, line);
+	}
 	child_fini(&daemon->child);
 	free(daemon);
 }

@@ -22,15 +22,26 @@ static void start(struct child *child, const char *script, const int fds[], unsi
 	assert_int_equal(child_start(child, argv, fds, count, 0), 0);
 }
 
+static void wait_for_complaint(struct child *child)
+{
+	struct pollfd p = { .fd = child->complaints, .events = POLLIN };
+
+	assert_int_equal(poll(&p, 1, (int)LIMIT_MS), 1);
+}
+
+static void expect_piece(struct child *child, char *buf, size_t size, const char *want)
+{
+	wait_for_complaint(child);
+	assert_true(child_complaint(child, buf, size));
+	assert_string_equal(buf, want);
+}
+
 /* The next line, waited for. */
 static void expect_line(struct child *child, const char *want)
 {
-	struct pollfd p = { .fd = child->complaints, .events = POLLIN };
 	char line[128];
 
-	assert_int_equal(poll(&p, 1, (int)LIMIT_MS), 1);
-	assert_true(child_complaint(child, line, sizeof(line)));
-	assert_string_equal(line, want);
+	expect_piece(child, line, sizeof(line), want);
 }
 
 static void wait_until_ended(struct child *child)
@@ -55,13 +66,30 @@ static void complaints_are_read_line_by_line(void **state)
 	struct child child;
 	char line[128];
 
-	start(&child, "echo shown nowhere; echo one >&2; printf 't\\033wo\\n' >&2; exit 3", NULL,
-	      0);
+	start(&child, "echo shown nowhere; echo one >&2; printf 't\\033wo\n' >&2; exit 3", NULL, 0);
 	wait_until_ended(&child);
 	expect_line(&child, "one");
 	expect_line(&child, "t?wo");
 	assert_false(child_complaint(&child, line, sizeof(line)));
 	assert_string_equal(child_end_text(&child).s, "exit status 3");
+	child_fini(&child);
+}
+
+/* It says more than anybody wants to hear, and never ends a line. */
+static void line_without_an_end_comes_in_pieces(void **state)
+{
+	struct child child;
+	char line[8];
+
+	start(&child, "printf 'abcdefghijkl\nm' >&2; exec tr '\\0' x </dev/zero >&2", NULL, 0);
+	alarm(LIMIT_MS / 1000); /* kills the test if a call does not return */
+	expect_piece(&child, line, sizeof(line), "abcdefg");
+	expect_piece(&child, line, sizeof(line), "hijkl");
+	for (unsigned i = 0; i < 3; i++) {
+		wait_for_complaint(&child);
+		assert_true(child_complaint(&child, line, sizeof(line)));
+	}
+	alarm(0);
 	child_fini(&child);
 }
 
@@ -174,6 +202,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(program_that_is_not_there),
 		cmocka_unit_test(complaints_are_read_line_by_line),
+		cmocka_unit_test(line_without_an_end_comes_in_pieces),
 		cmocka_unit_test(files_are_passed_on_in_order_and_no_others),
 		cmocka_unit_test(asked_to_end_it_may_tidy_up),
 		cmocka_unit_test(one_that_does_not_end_is_killed),

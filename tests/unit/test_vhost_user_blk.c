@@ -452,6 +452,23 @@ static void process_that_does_not_answer_is_killed(void **state)
 	close(listen_fd);
 }
 
+/* It complains faster than it is read. */
+static void process_that_complains_all_the_time_is_served_beside(void **state)
+{
+	const char *const argv[] = { "sh", "-c", "exec yes complaint >&2", NULL };
+	struct fixture *f = *state;
+
+	assert_int_equal(child_start(&f->child, argv, NULL, 0, 0), 0);
+	plug(f, 1);
+	alarm(TIMEOUT / 1000); /* kills the test if the loop does not come back */
+	drive(f, F_FLUSH, true);
+	submit(f, 0, 0, VIRTIO_BLK_T_IN, 1);
+	take(f, 0, 0);
+	virtio_guest_set(&f->guest, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	virtio_guest_unplug(&f->guest);
+	alarm(0);
+}
+
 static void socket_has_no_name_and_serves_many(void **state)
 {
 	int listen_fd, server;
@@ -493,6 +510,7 @@ int main(void)
 		TEST(lost_connection_is_made_again_by_a_reset),
 		TEST(new_connection_is_told_of_the_cache),
 		TEST(process_that_does_not_answer_is_killed),
+		TEST(process_that_complains_all_the_time_is_served_beside),
 		cmocka_unit_test(socket_has_no_name_and_serves_many),
 	};
 

@@ -144,12 +144,11 @@ bool child_complaint(struct child *child, char *buf, size_t size)
 	char c;
 
 	/* A byte at a time: these lines are few, and the rest of them stays in the pipe. */
-	while (child->complaints > 0 && read(child->complaints, &c, 1) == 1) {
+	while (len + 1 < size && child->complaints > 0 && read(child->complaints, &c, 1) == 1) {
 		any = true;
 		if (c == '\n')
 			break;
-		if (len + 1 < size)
-			buf[len++] = c;
+		buf[len++] = c;
 	}
 	if (!any)
 		return false;

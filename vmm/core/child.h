@@ -44,9 +44,13 @@ struct child_end {
 };
 struct child_end child_end_text(const struct child *child);
 
+/* A helper may complain faster than it is read: who reads takes no more lines at a time. */
+#define CHILD_LINES_MAX 16u
+
 /*
- * The next line that it complained of, cleaned of what would steer a terminal and cut to `size`;
- * false if there is none now. What has no newline yet counts as a line.
+ * The next line that it complained of, cleaned of what would steer a terminal; false if there is
+ * none now. What has no newline yet counts as a line, and of one longer than `size` the rest comes
+ * next.
  */
 bool child_complaint(struct child *child, char *buf, size_t size);
 
