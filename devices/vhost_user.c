@@ -167,8 +167,8 @@ static int fail(const struct vhost_user *vu, int code, const struct vhost_user_m
 {
 	switch (code) {
 	case -ETIMEDOUT:
-		return err_set(ERR_HOST, code, "%s does not answer message %u in %u ms", vu->name,
-			       msg->request, vu->timeout_ms);
+		return err_set(ERR_HOST, code, "%s does not answer message %u in time", vu->name,
+			       msg->request);
 	case -ECONNRESET:
 	case -EPIPE:
 		return err_set(ERR_HOST, -ECONNRESET, "%s closed the connection", vu->name);
@@ -192,7 +192,7 @@ static bool uses(const struct vhost_user *vu, unsigned protocol_feature)
 static int exchange(const struct vhost_user *vu, struct vhost_user_msg *msg, const int fds[],
 		    unsigned count, unsigned reply)
 {
-	const uint64_t end = clock_ms() + vu->timeout_ms;
+	const uint64_t end = vu->end_ms ? vu->end_ms : clock_ms() + vu->timeout_ms;
 	const uint32_t request = msg->request;
 	const bool ack = !reply && uses(vu, VHOST_USER_PROTOCOL_F_REPLY_ACK);
 	struct vhost_user_msg answer;
@@ -296,8 +296,14 @@ int vhost_user_open(struct vhost_user *vu, int fd, const char *name, uint64_t ne
 {
 	int r;
 
-	*vu = (struct vhost_user){ .name = name, .fd = fd, .timeout_ms = timeout_ms };
+	*vu = (struct vhost_user){
+		.name = name,
+		.fd = fd,
+		.timeout_ms = timeout_ms,
+		.end_ms = clock_ms() + timeout_ms,
+	};
 	r = negotiate(vu, needed);
+	vu->end_ms = 0;
 	if (r < 0)
 		vhost_user_close(vu);
 	return r;

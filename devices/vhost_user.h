@@ -5,8 +5,8 @@
  * interrupt. Any kind of device. [QEMU: docs/interop/vhost-user.rst, Vhost-user Protocol]
  *
  * The back end is not trusted: what it sends is bounded and checked, no message waits longer than
- * `timeout_ms`, files that it sends are dropped. (It does reach all of the guest's memory;
- * that is what it is for.)
+ * `timeout_ms`, nor several that belong together longer than until `end_ms`, files that it sends
+ * are dropped. (It does reach all of the guest's memory; that is what it is for.)
  *
  * One thread at a time. All functions that can fail set the error chain, kind ERR_HOST, with the
  * name in front; after a failure the connection is of no more use than to be closed.
@@ -33,6 +33,8 @@ struct vhost_user {
 	uint64_t protocol; /* protocol features in use: a mask */
 	unsigned queues;   /* how many it has; 1 where it does not tell */
 	unsigned timeout_ms;
+	/* By clock_ms, when what is under way has to be done; 0: each message has timeout_ms. */
+	uint64_t end_ms;
 };
 
 /* A ring as the driver programmed it; addresses are guest-physical, in RAM. */
@@ -46,6 +48,7 @@ struct vhost_user_ring {
 /*
  * Takes over the connection `fd`, also by a failure, and negotiates. -EPROTO unless the back end
  * has the protocol features in the mask `needed`; MQ and REPLY_ACK are used where they are offered.
+ * All of it takes no longer than `timeout_ms`.
  */
 int MUST_CHECK vhost_user_open(struct vhost_user *vu, int fd, const char *name, uint64_t needed,
 			       unsigned timeout_ms);

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "core/child.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
@@ -20,33 +21,40 @@
 
 #define STEP_FIRST_NS (20 * 1000l)
 #define STEP_LAST_NS  (5 * 1000 * 1000l)
-#define NS_PER_MS     1000000u
 
 /* A process is gone a little later than its connection. */
 #define END_LIMIT_MS 200u
 
 #define LINE_MAX 256
 
-/* --- waiting: in steps that grow, for at most so long --- */
+/* --- waiting: in steps that grow, until a time by clock_ms --- */
 
 struct patience {
-	uint64_t left_ns;
+	uint64_t end_ms;
 	struct timespec step;
 };
 
-static struct patience patience(unsigned limit_ms)
+static struct patience patience(uint64_t end_ms)
 {
-	return (struct patience){ (uint64_t)limit_ms * NS_PER_MS, { .tv_nsec = STEP_FIRST_NS } };
+	return (struct patience){ end_ms, { .tv_nsec = STEP_FIRST_NS } };
 }
 
 static bool wait_step(struct patience *p)
 {
-	if (p->left_ns < (uint64_t)p->step.tv_nsec)
+	if (clock_ms() >= p->end_ms)
 		return false;
 	nanosleep(&p->step, NULL);
-	p->left_ns -= (uint64_t)p->step.tv_nsec;
 	p->step.tv_nsec = MIN(p->step.tv_nsec * 2, STEP_LAST_NS);
 	return true;
+}
+
+/*
+ * What begins here, on behalf of a vCPU that waits, ends in so many milliseconds, however slow each
+ * answer is.
+ */
+static void begin(struct vhost_user_dev *dev, unsigned limit_ms)
+{
+	dev->backend.vu.end_ms = clock_ms() + limit_ms;
 }
 
 /* --- the connection --- */
@@ -98,7 +106,7 @@ static void give_up(struct vhost_user_dev *dev)
 /* Talking to the back end failed, as the error chain says. */
 static void lose(struct vhost_user_dev *dev)
 {
-	struct patience p = patience(END_LIMIT_MS);
+	struct patience p = patience(clock_ms() + END_LIMIT_MS);
 	struct child *child = dev->backend.child;
 	const char *name = dev->backend.vu.name;
 
@@ -124,8 +132,12 @@ static void link_ready(struct loop_source *source)
 {
 	struct vhost_user_dev *dev = container_of(source, struct vhost_user_dev, link);
 	char c;
+	ssize_t n = recv(source->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
 
-	if (recv(source->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
+	/* Told of what was there before, perhaps an answer that was waited for. */
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return;
+	if (n == 1)
 		err_set(ERR_HOST, -EPROTO, "%s sent a message that nobody asked for",
 			dev->backend.vu.name);
 	else
@@ -142,11 +154,14 @@ static int watch_link(struct vhost_user_dev *dev)
 static int connect_again(struct vhost_user_dev *dev)
 {
 	struct vhost_user *vu = &dev->backend.vu;
+	const uint64_t end = vu->end_ms, now = clock_ms();
 	int r = vhost_user_connect(dev->backend.server);
 
 	if (r < 0)
 		return err_sys(ERR_HOST, r, "%s: connect again", vu->name);
-	r = vhost_user_open(vu, r, vu->name, dev->needed, dev->timeout_ms);
+	r = vhost_user_open(vu, r, vu->name, dev->needed, now < end ? (unsigned)(end - now) : 0);
+	vu->timeout_ms = dev->timeout_ms;
+	vu->end_ms = end;
 	if (r == 0)
 		r = vhost_user_set_mem(vu, dev->vdev.pci.board->mem);
 	if (r == 0)
@@ -154,7 +169,8 @@ static int connect_again(struct vhost_user_dev *dev)
 	return r;
 }
 
-/* After a loss. If it answers, nothing of the old connection is in flight any more. */
+/* After a loss, in the time of what is under way. If it answers, nothing of the old connection is
+ * in flight any more. */
 static void regain(struct vhost_user_dev *dev)
 {
 	if (connected(dev) || dev->closing || atomic_load(&dev->vdev.gone))
@@ -192,6 +208,7 @@ static void retarget_on_loop(void *arg)
 {
 	struct vhost_user_dev *dev = arg;
 
+	begin(dev, dev->timeout_ms);
 	for (unsigned i = 0; i < dev->vdev.queue_count; i++) {
 		struct vhost_user_dev_ring *ring = &dev->rings[i];
 		const int fd = call_fd(dev, i);
@@ -236,6 +253,8 @@ static void start_on_loop(void *arg)
 	struct vhost_user_dev *dev = arg;
 	int r;
 
+	dev->stopping = false;
+	begin(dev, dev->timeout_ms);
 	regain(dev);
 	if (!connected(dev)) {
 		virtio_pci_fail(&dev->vdev);
@@ -275,7 +294,8 @@ static bool drained(const struct virtio_queue *q)
 static int drain(struct vhost_user_dev *dev, unsigned queue)
 {
 	const struct virtio_queue *q = &dev->vdev.queues[queue];
-	struct patience p = patience(dev->stop_limit_ms);
+	/* Of the rings that are stopped together one may take all the time that there is. */
+	struct patience p = patience(dev->backend.vu.end_ms - dev->timeout_ms);
 	struct pollfd link = { .fd = dev->backend.vu.fd, .events = POLLIN };
 
 	/* What was added and not rung for yet counts, too. */
@@ -298,6 +318,10 @@ void vhost_user_dev_stop(struct virtio_pci *vdev, unsigned queue)
 	struct vhost_user_dev_ring *ring = &dev->rings[queue];
 	uint16_t base;
 
+	/* The rings stop one after the other, and have their time together. */
+	if (!dev->stopping)
+		begin(dev, dev->stop_limit_ms + dev->timeout_ms);
+	dev->stopping = true;
 	if (ring->started) {
 		int r = drain(dev, queue);
 

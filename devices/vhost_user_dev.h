@@ -47,6 +47,7 @@ struct vhost_user_dev {
 	unsigned timeout_ms, stop_limit_ms;
 	struct loop_source link, complaints;
 	bool closing;
+	bool stopping; /* since the first of its rings was stopped */
 	struct vhost_user_dev_ring rings[VIRTIO_QUEUES_MAX];
 };
 

@@ -260,6 +260,7 @@ static void reply(struct vhost_backend *b, struct message *m)
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	bool faulty = atomic_load(&b->fault_at) == request;
 
+	usleep(1000 * atomic_load(&b->slow_ms));
 	m->flags = FLAG_VERSION | FLAG_REPLY;
 	switch (faulty ? b->fault : VHOST_FAULT_NONE) {
 	case VHOST_FAULT_SILENCE:

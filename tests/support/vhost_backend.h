@@ -49,6 +49,7 @@ struct vhost_backend {
 	uint64_t features, protocol;
 	enum vhost_fault fault;
 	atomic_uint fault_at;
+	atomic_uint slow_ms; /* waits so long before each reply */
 	atomic_bool hold; /* takes requests, and does not complete them */
 
 	int listen_fd; /* 0: a socket pair; else a connection to here is waited for */

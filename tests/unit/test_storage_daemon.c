@@ -356,9 +356,9 @@ static void daemon_that_hangs(void **state)
 	plug(f, "over.qcow2", false);
 	dev = container_of(container_of(f->guest.dev, struct virtio_pci, pci),
 			   struct vhost_user_dev, vdev);
+	drive(f);
 	dev->stop_limit_ms = 100;
 	dev->timeout_ms = 100;
-	drive(f);
 	kill(f->child->pid, SIGSTOP);
 	submit(f, VIRTIO_BLK_T_IN, 0, 512);
 	virtio_guest_set(&f->guest, VIRTIO_PCI_COMMON_STATUS, 1, 0);

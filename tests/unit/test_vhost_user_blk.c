@@ -430,6 +430,55 @@ static void new_connection_is_told_of_the_cache(void **state)
 	close(listen_fd);
 }
 
+/* Each answer comes in time, and all of them together do not. */
+static void slow_back_end_does_not_hold_a_start_for_long(void **state)
+{
+	struct fixture *f = *state;
+
+	plug(f, 1);
+	drive(f, F_FLUSH, true);
+	virtio_guest_set(&f->guest, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	f->dev->timeout_ms = 300;
+	atomic_store(&f->backend.slow_ms, 60);
+	drive(f, F_FLUSH, true);
+	assert_true(status(f) & VIRTIO_CONFIG_S_NEEDS_RESET);
+}
+
+static void slow_back_end_does_not_hold_a_reset_for_long(void **state)
+{
+	struct fixture *f = *state;
+
+	plug(f, 2);
+	assert_true(virtio_guest_negotiate(&f->guest, F_FLUSH | F_MQ));
+	for (unsigned q = 0; q < 2; q++)
+		virtio_guest_setup_queue(&f->guest, q, &f->drv[q], RINGS(q), RING_SIZE);
+	virtio_guest_driver_ok(&f->guest);
+	f->dev->stop_limit_ms = 0;
+	f->dev->timeout_ms = 100;
+	atomic_store(&f->backend.slow_ms, 60);
+	virtio_guest_set(&f->guest, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	assert_false(virtio_guest_negotiate(&f->guest, F_FLUSH));
+}
+
+static void call_link(void *arg)
+{
+	struct vhost_user_dev *dev = arg;
+
+	dev->link.ready(&dev->link);
+}
+
+static void wakeup_without_a_cause_is_no_loss(void **state)
+{
+	struct fixture *f = *state;
+
+	plug(f, 1);
+	drive(f, F_FLUSH, true);
+	loop_call(f->dev->loop, call_link, f->dev);
+	assert_false(status(f) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	submit(f, 0, 0, VIRTIO_BLK_T_IN, 1);
+	take(f, 0, 0);
+}
+
 /* One that cannot be had back must not write to memory any more. */
 static void process_that_does_not_answer_is_killed(void **state)
 {
@@ -441,8 +490,8 @@ static void process_that_does_not_answer_is_killed(void **state)
 	assert_int_equal(child_start(&f->child, argv, NULL, 0, 0), 0);
 	f->backend.listen_fd = listen_fd;
 	plug(f, 1);
-	f->dev->timeout_ms = 50;
 	drive(f, F_FLUSH, true);
+	f->dev->timeout_ms = 50;
 	vhost_backend_die(&f->backend);
 	wait_status(f, VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_false(child_ended(&f->child));
@@ -509,6 +558,9 @@ int main(void)
 		TEST(back_end_that_never_finishes_is_given_up),
 		TEST(lost_connection_is_made_again_by_a_reset),
 		TEST(new_connection_is_told_of_the_cache),
+		TEST(slow_back_end_does_not_hold_a_start_for_long),
+		TEST(slow_back_end_does_not_hold_a_reset_for_long),
+		TEST(wakeup_without_a_cause_is_no_loss),
 		TEST(process_that_does_not_answer_is_killed),
 		TEST(process_that_complains_all_the_time_is_served_beside),
 		cmocka_unit_test(socket_has_no_name_and_serves_many),
