@@ -70,26 +70,26 @@ void virtio_config_interrupt(struct virtio_pci *vdev)
 	interrupt(vdev, &vdev->config_vector, ISR_CONFIG);
 }
 
-/* With config_lock held: true if the driver runs and is to be told; otherwise it is when it starts.
+/*
+ * With config_lock held, so that no reset comes between: afterwards nobody would make the line low
+ * again. A driver that does not run yet is told when it starts.
  */
-static bool config_changed(struct virtio_pci *vdev)
+static void config_changed(struct virtio_pci *vdev)
 {
-	vdev->config_changed |= !vdev->config_watched;
-	return vdev->config_watched;
+	if (vdev->config_watched)
+		virtio_config_interrupt(vdev);
+	else
+		vdev->config_changed = true;
 }
 
 void virtio_pci_change_config(struct virtio_pci *vdev, size_t off, const void *data, size_t len)
 {
-	bool tell;
-
 	assert(range_fits(off, len, vdev->class->config_len));
 	pthread_mutex_lock(&vdev->config_lock);
 	memcpy((uint8_t *)vdev->config + off, data, len);
 	vdev->generation++;
-	tell = config_changed(vdev);
+	config_changed(vdev);
 	pthread_mutex_unlock(&vdev->config_lock);
-	if (tell)
-		virtio_config_interrupt(vdev);
 }
 
 static uint64_t config_read(struct virtio_pci *vdev, uint64_t off, unsigned len)
@@ -122,16 +122,12 @@ void virtio_publish(struct virtio_queue *q)
 
 void virtio_pci_fail(struct virtio_pci *vdev)
 {
-	bool tell;
-
 	if (atomic_exchange(&vdev->needs_reset, true))
 		return;
 	/* [virtio-1.2 2.1.2]: only a driver that runs is interrupted. */
 	pthread_mutex_lock(&vdev->config_lock);
-	tell = config_changed(vdev);
+	config_changed(vdev);
 	pthread_mutex_unlock(&vdev->config_lock);
-	if (tell)
-		virtio_config_interrupt(vdev);
 }
 
 int virtio_pci_call_fd(struct virtio_pci *vdev, unsigned queue)

@@ -5,12 +5,14 @@
  *  Configuration Changes]
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "cmocka_all.h"
 #include "probe.h"
 
 #define CHANGES 20000u
+#define RESETS  2000u
 #define NOTHING 20u /* ms, for what must not happen */
 
 static uint64_t config_read(struct probe_guest *f, unsigned off, unsigned len)
@@ -125,6 +127,31 @@ static void halves_of_one_generation_belong_together(void **state)
 	assert_true(kept > 0);
 }
 
+static void *change_without_end(void *arg)
+{
+	while (!atomic_load(&stop))
+		change(arg, 1);
+	return NULL;
+}
+
+/* Nobody is there who would make the line low again. */
+static void change_beside_a_reset_leaves_no_interrupt(void **state)
+{
+	struct probe_guest *f = *state;
+	pthread_t thread;
+
+	atomic_store(&stop, false);
+	assert_int_equal(pthread_create(&thread, NULL, change_without_end, f), 0);
+	for (unsigned i = 0; i < RESETS; i++) {
+		probe_drive(f, 0, false);
+		probe_set(f, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+		sched_yield(); /* to where the other one is */
+		assert_int_equal(virtio_guest_read(&f->guest, f->guest.isr, 1), 0);
+	}
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, probe_setup, probe_teardown)
 
 int main(void)
@@ -134,6 +161,7 @@ int main(void)
 		TEST(driver_that_has_not_started_is_told_when_it_does),
 		TEST(reset_forgets_what_was_to_be_told),
 		TEST(halves_of_one_generation_belong_together),
+		TEST(change_beside_a_reset_leaves_no_interrupt),
 	};
 
 	return cmocka_run_group_tests_name("virtio_pci_change", tests, NULL, NULL);
