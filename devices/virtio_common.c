@@ -67,6 +67,7 @@ static bool config_watch(struct virtio_pci *vdev, bool watched)
 
 static void common_start(struct virtio_pci *vdev)
 {
+	virtio_doorbells_add(vdev);
 	if (vdev->class->start)
 		vdev->class->start(vdev);
 	vdev->started = true;

@@ -23,6 +23,9 @@ void virtio_common_reset(struct virtio_pci *vdev);
 /* What the driver does by reading the ISR: returns it, clears it and lowers the line. */
 uint8_t virtio_isr_take(struct virtio_pci *vdev);
 
+/* The BAR may have had to wait for its place: what KVM does not signal yet, it does from now on. */
+void virtio_doorbells_add(struct virtio_pci *vdev);
+
 /* Tells the driver that its configuration, or the status, has changed. Any thread. */
 void virtio_config_interrupt(struct virtio_pci *vdev);
 

@@ -187,6 +187,29 @@ static uint64_t doorbell_gpa(const struct virtio_pci *vdev, unsigned queue)
 	       queue * VIRTIO_NOTIFY_MULTIPLIER;
 }
 
+/* Without KVM's help the write is trapped and signals the same eventfd, only slower. */
+void virtio_doorbells_add(struct virtio_pci *vdev)
+{
+	struct pci_dev *pci = &vdev->pci;
+
+	if (vdev->doorbells || !bus_has(pci->board->mmio, &vdev->range))
+		return;
+	for (unsigned i = 0; i < vdev->queue_count; i++) {
+		if (vm_doorbell_add(pci->board->vm, doorbell_gpa(vdev, i),
+				    vdev->queues[i].doorbell.fd) < 0)
+			log_guest("%s: no fast doorbell for queue %u", pci->device.name, i);
+	}
+	vdev->doorbells = true;
+}
+
+static void doorbells_remove(struct virtio_pci *vdev)
+{
+	for (unsigned i = 0; i < vdev->queue_count && vdev->doorbells; i++)
+		vm_doorbell_remove(vdev->pci.board->vm, doorbell_gpa(vdev, i),
+				   vdev->queues[i].doorbell.fd);
+	vdev->doorbells = false;
+}
+
 static void virtio_bar_map(struct pci_dev *pci, unsigned n)
 {
 	struct virtio_pci *vdev = virtio_pci_of(pci);
@@ -197,21 +220,15 @@ static void virtio_bar_map(struct pci_dev *pci, unsigned n)
 			  (unsigned long long)vdev->range.base);
 		return;
 	}
-	/* Without KVM's help the write is trapped and signals the same eventfd, only slower. */
-	for (unsigned i = 0; i < vdev->queue_count; i++) {
-		if (vm_doorbell_add(pci->board->vm, doorbell_gpa(vdev, i),
-				    vdev->queues[i].doorbell.fd) < 0)
-			log_guest("%s: no fast doorbell for queue %u", pci->device.name, i);
-	}
+	virtio_doorbells_add(vdev);
 }
 
 static void virtio_bar_unmap(struct pci_dev *pci, unsigned n)
 {
 	struct virtio_pci *vdev = virtio_pci_of(pci);
 
-	for (unsigned i = 0; i < vdev->queue_count; i++)
-		vm_doorbell_remove(pci->board->vm, doorbell_gpa(vdev, i),
-				   vdev->queues[i].doorbell.fd);
+	(void)n;
+	doorbells_remove(vdev);
 	bus_remove(pci->board->mmio, &vdev->range);
 }
 

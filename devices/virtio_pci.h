@@ -100,6 +100,7 @@ struct virtio_pci {
 	uint16_t queue_select;
 	uint8_t status;
 	bool started; /* the queues that are enabled are served */
+	bool doorbells; /* KVM has them, at the BAR's address */
 
 	atomic_bool needs_reset;
 	atomic_bool gone; /* for good: no driver's features are accepted any more */

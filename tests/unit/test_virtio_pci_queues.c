@@ -80,6 +80,26 @@ static void bar_that_collides_is_not_reached(void **state)
 	bus_remove(&f->guest.mmio, &other);
 }
 
+/* As of two devices that firmware moves past each other. */
+static void bar_that_had_to_wait_gets_its_doorbells_when_the_driver_starts(void **state)
+{
+	static const struct bus_ops ops = { other_read, other_write };
+	struct probe_guest *f = *state;
+	struct bus_range other = { .base = VIRTIO_GUEST_BAR, .size = 4, .ops = &ops };
+
+	virtio_guest_map_bar(&f->guest, 0xd0000000);
+	assert_int_equal(bus_add(&f->guest.mmio, &other), 0);
+	virtio_guest_map_bar(&f->guest, VIRTIO_GUEST_BAR);
+	bus_remove(&f->guest.mmio, &other);
+	assert_int_equal(virtio_guest_doorbells(), 0);
+	probe_drive(f, 0, true);
+	assert_int_equal(virtio_guest_doorbells(), PROBE_QUEUES);
+	probe_add_chain(f, PROBE_ECHO);
+	assert_true(virtio_guest_wait_vector(&f->guest, 1 + PROBE_ECHO, PROBE_TIMEOUT));
+	probe_drive(f, 0, true); /* once is enough */
+	assert_int_equal(virtio_guest_doorbells(), PROBE_QUEUES);
+}
+
 static void nothing_is_consumed_before_driver_ok(void **state)
 {
 	struct probe_guest *f = *state;
@@ -243,6 +263,7 @@ int main(void)
 		TEST(trapped_doorbell_works_as_well),
 		TEST(doorbells_move_with_the_bar),
 		TEST(bar_that_collides_is_not_reached),
+		TEST(bar_that_had_to_wait_gets_its_doorbells_when_the_driver_starts),
 		TEST(nothing_is_consumed_before_driver_ok),
 		TEST(spurious_doorbells_are_harmless),
 		TEST(vector_that_does_not_exist_reads_back_as_none),
