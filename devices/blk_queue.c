@@ -99,19 +99,24 @@ static void slot_fail(struct blk_queue *queue, struct blk_slot *slot, const char
 	slot_finish(queue, slot, VIRTIO_BLK_S_IOERR, 0);
 }
 
+/* In sectors. */
+static uint32_t block_of(const struct blk_queue *queue)
+{
+	return queue->file->topology.logical / BLK_SECTOR;
+}
+
 static void start_io(struct blk_queue *queue, struct blk_slot *slot, enum blk_op op,
 		     uint64_t sector, struct iovec *iov, unsigned count)
 {
 	const uint64_t capacity = atomic_load(&queue->shared->capacity);
 	const uint64_t len = iov_length(iov, count);
-	const uint32_t block = queue->file->topology.logical / BLK_SECTOR;
 
 	if (op == BLK_WRITE && queue->file->read_only) {
 		slot_fail(queue, slot, "a write to a read-only disk");
 		return;
 	}
 	/* Less than the block that it was told of does not exist for a driver. */
-	if (len % BLK_SECTOR || (sector | len / BLK_SECTOR) % block ||
+	if (len % BLK_SECTOR || (sector | len / BLK_SECTOR) % block_of(queue) ||
 	    !range_fits(sector, len / BLK_SECTOR, capacity)) {
 		slot_fail(queue, slot, "not whole blocks of this disk");
 		return;
@@ -170,7 +175,7 @@ static void start_ranges(struct blk_queue *queue, struct blk_slot *slot, uint32_
 		return;
 	}
 	status = blk_ranges_parse(ranges, type, iov, count, queue->discard,
-				  atomic_load(&queue->shared->capacity));
+				  atomic_load(&queue->shared->capacity), block_of(queue));
 	if (status != VIRTIO_BLK_S_OK) {
 		log_guest("%s: request refused: ranges that make no sense", name_of(queue));
 		slot_finish(queue, slot, status, 0);

@@ -60,7 +60,7 @@ uint32_t blk_ranges_probe(const struct blk_file *file)
 }
 
 uint8_t blk_ranges_parse(struct blk_ranges *ranges, uint32_t type, const struct iovec *iov,
-			 unsigned count, bool discard, uint64_t capacity)
+			 unsigned count, bool discard, uint64_t capacity, uint32_t block)
 {
 	struct virtio_blk_discard_write_zeroes given[BLK_RANGES_MAX + 1];
 	const size_t len = iov_read(iov, count, given, sizeof(given));
@@ -78,7 +78,8 @@ uint8_t blk_ranges_parse(struct blk_ranges *ranges, uint32_t type, const struct 
 		/* [5.2.6.2]: unmap is for zeroes, and nothing else is known. */
 		if (flags & ~(ranges->zeroes ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0u))
 			return VIRTIO_BLK_S_UNSUPP;
-		if (sectors > max || !range_fits(sector, sectors, capacity))
+		if (sectors > max || (sector | sectors) % block ||
+		    !range_fits(sector, sectors, capacity))
 			return VIRTIO_BLK_S_IOERR;
 		if (!sectors)
 			continue;

@@ -45,12 +45,12 @@ struct blk_ranges {
 uint32_t blk_ranges_probe(const struct blk_file *file);
 
 /*
- * Takes the data of a request of `type`, copied once, for a disk of `capacity` sectors in which
- * holes may be made or not. A status: VIRTIO_BLK_S_OK if it can begin; `durable` is the caller's
- * then.
+ * Takes the data of a request of `type`, copied once, for a disk of `capacity` sectors, in
+ * blocks of `block`, in which holes may be made or not. A status: VIRTIO_BLK_S_OK if it can begin;
+ * `durable` is the caller's then.
  */
 uint8_t blk_ranges_parse(struct blk_ranges *ranges, uint32_t type, const struct iovec *iov,
-			 unsigned count, bool discard, uint64_t capacity);
+			 unsigned count, bool discard, uint64_t capacity, uint32_t block);
 
 /*
  * Called first with *error 0, then with what became of `req`. True: `req` is the next to be queued.

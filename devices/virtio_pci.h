@@ -107,8 +107,9 @@ struct virtio_pci {
 	atomic_uint config_vector;
 
 	/*
-	 * A leaf. The driver reads what is wider than an access in pieces, and takes them for good
-	 * if the generation was the same before and after: so both change together.
+	 * Only what interrupts is locked within it. The driver reads what is wider than an access
+	 * in pieces, and takes them for good if the generation was the same before and after: so
+	 * both change together.
 	 */
 	pthread_mutex_t config_lock;
 	void *config; /* the class's */

@@ -62,13 +62,14 @@ int __wrap_sys_read_text(const char *path, char *buf, size_t size)
 }
 
 static bool holes;
+static uint32_t block; /* in sectors */
 
 static uint8_t parse(struct blk_ranges *r, uint32_t type,
 		     const struct virtio_blk_discard_write_zeroes *given, size_t len)
 {
 	const struct iovec iov = { (void *)(uintptr_t)given, len };
 
-	return blk_ranges_parse(r, type, &iov, 1, holes, CAPACITY);
+	return blk_ranges_parse(r, type, &iov, 1, holes, CAPACITY, block);
 }
 
 static uint8_t parse_one(struct blk_ranges *r, uint32_t type, uint64_t sector, uint32_t sectors,
@@ -115,6 +116,22 @@ static void hostile_ranges_are_refused(void **state)
 	assert_int_equal(parse(&r, VIRTIO_BLK_T_DISCARD, many, sizeof(many) - sizeof(many[0])),
 			 VIRTIO_BLK_S_OK);
 	assert_int_equal(r.count, 0); /* all of them are empty */
+}
+
+/* Of a disk whose blocks are larger, less than a block does not exist. */
+static void parts_of_blocks_are_refused(void **state)
+{
+	static const uint32_t types[] = { VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES };
+	struct blk_ranges r;
+
+	(void)state;
+	block = 8;
+	for (unsigned i = 0; i < ARRAY_SIZE(types); i++) {
+		assert_int_equal(parse_one(&r, types[i], 8, 16, 0), VIRTIO_BLK_S_OK);
+		assert_int_equal(parse_one(&r, types[i], 8, 15, 0), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(parse_one(&r, types[i], 9, 8, 0), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(parse_one(&r, types[i], 12, 0, 0), VIRTIO_BLK_S_IOERR);
+	}
 }
 
 static void assert_step(struct blk_ranges *r, struct blk_request *req, int error, enum blk_op op,
@@ -272,6 +289,7 @@ static int setup(void **state)
 {
 	(void)state;
 	holes = true;
+	block = 1;
 	return 0;
 }
 
@@ -279,6 +297,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(hostile_ranges_are_refused),
+		TEST(parts_of_blocks_are_refused),
 		TEST(ranges_are_discarded_one_after_the_other),
 		TEST(discard_that_the_host_cannot_do_is_no_error),
 		TEST(zeroes_by_the_best_means_of_the_host),
