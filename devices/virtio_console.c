@@ -26,10 +26,13 @@
 #define PCI_CLASS_COMMUNICATION 0x078000u /* a simple communication controller, of no known kind \
 					   */
 
-/* What the driver is still to be told of a port, a message each, in this order. */
+/*
+ * What the driver is still to be told of a port, a message each, in this order: a program finds the
+ * port by its name, and takes one that is not open yet for one that is closed.
+ */
 #define TELL_ADD  0x1u
-#define TELL_NAME 0x2u
-#define TELL_OPEN 0x4u
+#define TELL_OPEN 0x2u
+#define TELL_NAME 0x4u
 
 /* The longest control message: the header and a name. */
 #define NAME_MAX_LEN 63u
@@ -96,17 +99,17 @@ static size_t build_message(struct console_port *port, unsigned id, uint8_t buf[
 	if (port->tell & TELL_ADD) {
 		msg.event = htole16(VIRTIO_CONSOLE_PORT_ADD);
 		port->tell &= ~TELL_ADD;
-	} else if (port->tell & TELL_NAME) {
+	} else if (port->tell & TELL_OPEN) {
+		msg.event = htole16(VIRTIO_CONSOLE_PORT_OPEN);
+		msg.value = htole16(port->open);
+		port->tell &= ~TELL_OPEN;
+	} else {
 		const size_t name = strnlen(port->name, NAME_MAX_LEN);
 
 		msg.event = htole16(VIRTIO_CONSOLE_PORT_NAME);
 		memcpy(buf + len, port->name, name);
 		len += name;
 		port->tell &= ~TELL_NAME;
-	} else {
-		msg.event = htole16(VIRTIO_CONSOLE_PORT_OPEN);
-		msg.value = htole16(port->open);
-		port->tell &= ~TELL_OPEN;
 	}
 	memcpy(buf, &msg, sizeof(msg));
 	return len;

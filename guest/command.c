@@ -65,12 +65,20 @@ bool command_lacked_memory(int status)
 
 /* --- the child --- */
 
-/* What went wrong before exec, through a pipe that exec closes. */
-static void child_fail(int report)
-{
-	const int error = errno;
+/* What the child does before it is the command. */
+enum child_step { STEP_STREAMS, STEP_MEMORY, STEP_FOLDER, STEP_USER, STEP_EXEC };
 
-	if (write(report, &error, sizeof(error)) != sizeof(error))
+struct child_failure {
+	enum child_step step;
+	int error;
+};
+
+/* What went wrong, through a pipe that exec closes. */
+static void child_fail(int report, enum child_step step)
+{
+	const struct child_failure failure = { step, errno };
+
+	if (write(report, &failure, sizeof(failure)) != sizeof(failure))
 		_exit(126);
 	_exit(127);
 }
@@ -86,31 +94,50 @@ static void child_run(const struct job *job, const int fds[3], bool terminal, in
 	setsid();
 	for (int i = 0; i < 3; i++) {
 		if (dup2(fds[i], i) < 0)
-			child_fail(report);
+			child_fail(report, STEP_STREAMS);
 	}
 	if (terminal)
 		ioctl(0, TIOCSCTTY, 0);
 	adj = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	if (adj < 0 || write(adj, "0", 1) != 1)
-		child_fail(report);
-	if (chdir(job->cwd) < 0 || setgroups(job->group_count, job->groups) < 0 ||
-	    setgid(job->gid) < 0 || setuid(job->uid) < 0)
-		child_fail(report);
+		child_fail(report, STEP_MEMORY);
+	if (setgroups(job->group_count, job->groups) < 0 || setgid(job->gid) < 0 ||
+	    setuid(job->uid) < 0)
+		child_fail(report, STEP_USER);
+	if (chdir(job->cwd) < 0)
+		child_fail(report, STEP_FOLDER);
 	environ = (char **)job->env;
 	execvp(job->args[0], job->args);
-	child_fail(report);
+	child_fail(report, STEP_EXEC);
 }
 
 /* The text of an exec that failed, as a shell sorts them: 127 is "not found", 126 the rest. */
-static void refuse(const struct job *job, int error)
+static void refuse(const struct job *job, const struct child_failure *failure)
 {
-	ports_say("%s %s: %s", error == ENOENT ? "not-found" : "not-executable", job->args[0],
-		  strerror(error));
+	const char *why = strerror(failure->error);
+
+	switch (failure->step) {
+	case STEP_EXEC:
+		ports_say("%s %s: %s", failure->error == ENOENT ? "not-found" : "not-executable",
+			  job->args[0], why);
+		break;
+	case STEP_FOLDER:
+		ports_say("failed the folder '%s': %s", job->cwd, why);
+		break;
+	case STEP_USER:
+		ports_say("failed to be user %u: %s", job->uid, why);
+		break;
+	case STEP_STREAMS:
+	case STEP_MEMORY:
+		ports_say("failed to prepare the process: %s", why);
+		break;
+	}
 }
 
 static void start(struct run *run, const int fds[3])
 {
-	int report[2], error;
+	struct child_failure failure;
+	int report[2];
 	ssize_t n;
 
 	if (pipe2(report, O_CLOEXEC) < 0)
@@ -122,11 +149,11 @@ static void start(struct run *run, const int fds[3])
 		child_run(run->job, fds, run->terminal >= 0, report[1]);
 	close(report[1]);
 	do {
-		n = read(report[0], &error, sizeof(error));
+		n = read(report[0], &failure, sizeof(failure));
 	} while (n < 0 && errno == EINTR);
 	close(report[0]);
-	if (n == sizeof(error))
-		refuse(run->job, error);
+	if (n == sizeof(failure))
+		refuse(run->job, &failure);
 	else
 		ports_say("started");
 }
@@ -158,6 +185,13 @@ static void read_some(struct stream *s)
 	}
 }
 
+/* Nobody reads it any more: who writes it shall notice. */
+static void give_up(struct stream *s)
+{
+	s->start = s->end;
+	close_fd(&s->from);
+}
+
 static void write_some(struct stream *s)
 {
 	const ssize_t n = write(s->to, s->buf + s->start, held(s));
@@ -165,15 +199,15 @@ static void write_some(struct stream *s)
 	if (n > 0) {
 		s->start += (size_t)n;
 	} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		/* Nobody reads it any more. */
-		s->start = s->end;
-		close_fd(&s->from);
+		give_up(s);
 	}
 }
 
 /* Moves what can be moved now. What is at its end is closed. */
 static void move_some(struct stream *s, short from_events, short to_events)
 {
+	if (to_events & (POLLHUP | POLLERR))
+		give_up(s);
 	if (from_events && s->from >= 0 && !held(s))
 		read_some(s);
 	if ((to_events || from_events) && s->to >= 0 && held(s))
@@ -185,7 +219,8 @@ static void move_some(struct stream *s, short from_events, short to_events)
 static void watch(const struct stream *s, struct pollfd p[2])
 {
 	p[0] = (struct pollfd){ .fd = held(s) ? -1 : s->from, .events = POLLIN };
-	p[1] = (struct pollfd){ .fd = held(s) ? s->to : -1, .events = POLLOUT };
+	/* Without anything to write, only for the news that nobody reads. */
+	p[1] = (struct pollfd){ .fd = s->to, .events = held(s) ? POLLOUT : 0 };
 }
 
 /* --- the host's words --- */
@@ -318,7 +353,7 @@ static void start_with_terminal(struct run *run)
 	close(fds[0]);
 }
 
-/* Its last words are in the pipes already; who else has them open may write for ever. */
+/* What is left in the pipes when nobody is left who writes to them. */
 static void drain(struct run *run)
 {
 	struct stream *const streams[] = { &run->out, &run->err };
@@ -334,8 +369,8 @@ static void drain(struct run *run)
 			if (!held(s))
 				break;
 			write_some(s);
-			if (held(s))
-				poll(&p, 1, -1);
+			if (held(s) && poll(&p, 1, -1) == 1 && p.revents & POLLHUP)
+				give_up(s);
 		}
 		close_fd(&s->from);
 		close_fd(&s->to);
@@ -371,7 +406,8 @@ int command_run(const struct job *job, int control)
 		start_with_pipes(&run);
 	while (!run.ended)
 		step(&run, -1);
-	drain(&run);
+	/* Who is left may write for ever; what was written is in the pipes. */
 	kill(-1, SIGKILL);
+	drain(&run);
 	return run.status;
 }

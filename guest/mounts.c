@@ -79,6 +79,15 @@ void mounts_root(const struct job *job)
 	make(LAYER "/work");
 	put("root", ROOT, "overlay", 0,
 	    "lowerdir=" LOWER ",upperdir=" LAYER "/upper,workdir=" LAYER "/work");
+	move("/dev", ROOT "/dev");
+	move("/proc", ROOT "/proc");
+	move("/sys", ROOT "/sys");
+	put_memory(ROOT "/run", "mode=0755");
+	put_memory(ROOT "/dev/shm", "mode=1777");
+	make(ROOT "/dev/pts");
+	put("pts", ROOT "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+	    "gid=5,mode=0620,ptmxmode=0666");
+	/* Last, so that one of these does not cover them. */
 	for (unsigned i = 0; i < job->share_count; i++) {
 		char path[PATH_MAX];
 
@@ -86,15 +95,8 @@ void mounts_root(const struct job *job)
 		make_all(path);
 		put(job->shares[i].tag, path, "virtiofs", MS_NOSUID | MS_NODEV, NULL);
 	}
-	move("/dev", ROOT "/dev");
-	move("/proc", ROOT "/proc");
-	move("/sys", ROOT "/sys");
-	put_memory(ROOT "/run", "mode=0755");
 	if (chdir(ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
 		fail_errno("go to the root file system");
-	put_memory("/dev/shm", "mode=1777");
-	make("/dev/pts");
-	put("pts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=0620,ptmxmode=0666");
 }
 
 void mounts_end(const struct job *job)

@@ -124,37 +124,33 @@ static int write_folder(const struct options *options, struct buf *job)
 	return 0;
 }
 
-static void write_terminal(struct buf *job)
+static void write_terminal(int terminal, struct buf *job)
 {
 	struct winsize size;
 	char text[32];
 
-	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+	if (terminal < 0)
 		return;
 	record(job, "tty", "1");
-	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0)
+	if (ioctl(terminal, TIOCGWINSZ, &size) < 0)
 		return;
 	snprintf(text, sizeof(text), "%u %u", size.ws_row, size.ws_col);
 	record(job, "size", text);
 }
 
-static int write_shares(const struct options *options, struct buf *job)
+static void write_shares(const struct options *options, const struct job_place *place,
+			 struct buf *job)
 {
 	char text[PATH_MAX + sizeof(struct job_tag)];
 
 	record(job, "root", JOB_ROOT_TAG);
 	for (unsigned i = 0; i < options->share_count; i++) {
-		char path[PATH_MAX];
-
-		if (!realpath(options->shares[i], path))
-			return err_sys(ERR_FILE, -errno, "--rw: folder '%s'", options->shares[i]);
-		snprintf(text, sizeof(text), "%s %s", job_share_tag(i).s, path);
+		snprintf(text, sizeof(text), "%s %s", job_share_tag(i).s, place->shares[i]);
 		record(job, "share", text);
 	}
-	return 0;
 }
 
-int job_write(const struct options *options, struct buf *ret_job)
+int job_write(const struct options *options, const struct job_place *place, struct buf *ret_job)
 {
 	const struct passwd *user = find_user(options);
 	struct buf *job = ret_job;
@@ -174,9 +170,8 @@ int job_write(const struct options *options, struct buf *ret_job)
 		r = write_user(user, job);
 	if (r == 0)
 		r = write_folder(options, job);
-	write_terminal(job);
-	if (r == 0)
-		r = write_shares(options, job);
+	write_terminal(place->terminal, job);
+	write_shares(options, place, job);
 	if (gethostname(host, sizeof(host) - 1) == 0)
 		record(job, "host", host);
 	if (r == 0 && job->error)

@@ -6,6 +6,8 @@
 #ifndef JOB_H
 #define JOB_H
 
+#include <limits.h>
+
 #include "boot/buf.h"
 #include "core/util.h"
 
@@ -18,10 +20,18 @@ struct job_tag {
 };
 struct job_tag job_share_tag(unsigned nr);
 
+/* What the options do not say. */
+struct job_place {
+	const char (
+		*shares)[PATH_MAX]; /* real paths of the shared folders, in the options' order */
+	int terminal;               /* the command gets one as large as this; -1: none */
+};
+
 /*
  * For the command of `options`. ERR_USAGE for a user or a variable that does not exist, or for
  * more words than the guest takes.
  */
-int MUST_CHECK job_write(const struct options *options, struct buf *ret_job);
+int MUST_CHECK job_write(const struct options *options, const struct job_place *place,
+			 struct buf *ret_job);
 
 #endif

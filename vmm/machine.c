@@ -389,6 +389,8 @@ int machine_run(struct machine *machine, enum machine_end *ret_end)
 	if (r == 0)
 		loop_run(&machine->loop);
 	vcpus_stop(&machine->vcpus);
+	if (machine->command)
+		session_stop(&machine->command->session);
 	timings_end();
 	if (r < 0)
 		return r;

@@ -149,10 +149,17 @@ static int add_agent(struct initrd *initrd)
 	return r;
 }
 
-static int add_job(struct initrd *initrd, const struct options *options)
+/* Our streams are the command's. */
+static const struct session_files files = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
+
+static int add_job(struct initrd *initrd, const struct machine *machine)
 {
+	const struct job_place place = {
+		.shares = (const char(*)[PATH_MAX])machine->command->share_paths,
+		.terminal = session_has_terminal(&files) ? files.input : -1,
+	};
 	struct buf job;
-	int r = job_write(options, &job);
+	int r = job_write(machine->options, &place, &job);
 
 	if (r < 0)
 		return r;
@@ -169,6 +176,17 @@ static int add_console(struct initrd *initrd)
 	return r == 0 ? initrd_add_device(initrd, "dev/console", 5, 1) : r;
 }
 
+static int find_shares(struct machine *machine)
+{
+	const struct options *options = machine->options;
+
+	for (unsigned i = 0; i < options->share_count; i++) {
+		if (!realpath(options->shares[i], machine->command->share_paths[i]))
+			return err_sys(ERR_FILE, -errno, "--rw: folder '%s'", options->shares[i]);
+	}
+	return 0;
+}
+
 /* The root file system can be read, and the shared folders written. */
 static int start_daemons(struct machine *machine)
 {
@@ -176,11 +194,8 @@ static int start_daemons(struct machine *machine)
 	struct machine_command *command = machine->command;
 	int r = file_daemon_start(options->root ? options->root : "/", true, &command->root);
 
-	for (unsigned i = 0; i < options->share_count && r == 0; i++) {
-		if (!realpath(options->shares[i], command->share_paths[i]))
-			return err_sys(ERR_FILE, -errno, "--rw: folder '%s'", options->shares[i]);
+	for (unsigned i = 0; i < options->share_count && r == 0; i++)
 		r = file_daemon_start(command->share_paths[i], false, &command->shares[i]);
-	}
 	return r;
 }
 
@@ -217,6 +232,8 @@ int machine_prepare_command(struct machine *machine)
 	uname(&host);
 	r = find_kernel(machine, host.release);
 	if (r == 0)
+		r = find_shares(machine);
+	if (r == 0)
 		r = initrd_init(initrd);
 	if (r == 0)
 		r = add_console(initrd);
@@ -225,7 +242,7 @@ int machine_prepare_command(struct machine *machine)
 	if (r == 0)
 		r = find_modules(initrd, host.release);
 	if (r == 0)
-		r = add_job(initrd, machine->options);
+		r = add_job(initrd, machine);
 	if (r == 0)
 		r = initrd_end(initrd);
 	if (r == 0)
@@ -284,7 +301,6 @@ static int add_folder(struct machine *machine, struct file_daemon *daemon, const
 
 int machine_add_session(struct machine *machine)
 {
-	const struct session_files files = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
 	struct pci_dev *dev;
 	int r;
 
@@ -359,7 +375,9 @@ int machine_start_command(struct machine *machine)
 
 	if (r == 0)
 		r = watch_window(machine);
-	return r == 0 ? session_start(&machine->command->session) : r;
+	if (r == 0)
+		session_start(&machine->command->session);
+	return r;
 }
 
 /* Who asks so often does not want to wait for the command any more. */

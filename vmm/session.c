@@ -79,7 +79,10 @@ static void check_end(struct session *session)
 	const struct session_output *out = &session->outputs[GUEST_STDOUT];
 	const struct session_output *err = &session->outputs[GUEST_STDERR];
 
-	if (has_ended(session) && out->closed && err->closed && session->ended) {
+	/* An agent that failed may not have opened them. */
+	const bool closed = session->result.end == SESSION_FAILED || (out->closed && err->closed);
+
+	if (has_ended(session) && closed && session->ended) {
 		void (*ended)(void *opaque) = session->ended;
 
 		session->ended = NULL;
@@ -91,10 +94,29 @@ static void set_end(struct session *session, enum session_end end, int value, co
 {
 	if (has_ended(session))
 		return; /* the first word is the one that counts */
-	session->result.end = end;
-	session->result.value = value;
 	snprintf(session->result.text, sizeof(session->result.text), "%s", text);
 	text_clean(session->result.text);
+	session->result.value = value;
+	session->result.end = end;
+}
+
+/*
+ * From now on every key is the command's. Before, Ctrl-C is a signal as ever, for the guest may
+ * never come so far.
+ */
+static void command_started(struct session *session)
+{
+	struct termios raw;
+
+	session->result.end = SESSION_RUNNING;
+	if (session->terminal_fd < 0 || tcgetattr(session->terminal_fd, &session->saved) < 0)
+		return;
+	raw = session->saved;
+	cfmakeraw(&raw);
+	if (tcsetattr(session->terminal_fd, TCSADRAIN, &raw) < 0)
+		return;
+	session->raw = true;
+	log_set_raw_terminal(isatty(STDERR_FILENO));
 }
 
 static void hear(struct session *session, const char *line)
@@ -109,8 +131,8 @@ static void hear(struct session *session, const char *line)
 	};
 	int value;
 
-	if (strcmp(line, "started") == 0 && !has_ended(session))
-		session->result.end = SESSION_RUNNING;
+	if (strcmp(line, "started") == 0 && session->result.end == SESSION_NOT_STARTED)
+		command_started(session);
 	else if (strcmp(line, "out-of-memory") == 0)
 		set_end(session, SESSION_NO_MEMORY, 0, "");
 	else if (sscanf(line, "exited %d", &value) == 1 && value >= 0 && value <= 255)
@@ -150,10 +172,10 @@ static bool has_event(int fd, short event)
 	return poll(&p, 1, 0) == 1;
 }
 
-/* Our streams may be others' too: they are not made non-blocking, but never asked for too much. */
+/* What is not ours alone may block: it is never asked for more than it has room for. */
 static ssize_t write_some(const struct session_output *out, const void *data, size_t len)
 {
-	if (out->regular)
+	if (out->regular || out->ours)
 		return write(out->source.fd, data, len);
 	if (!has_event(out->source.fd, POLLOUT)) {
 		errno = EAGAIN;
@@ -166,6 +188,22 @@ static void wait_for_room(struct session *session, struct session_output *out)
 {
 	if (!out->waiting && loop_add(&session->loop, &out->source) == 0)
 		out->waiting = true;
+}
+
+/* The guest is told, as the writer of a pipe is, that nobody reads. */
+static void break_output(struct session *session, struct session_output *out, int error)
+{
+	char text[GUEST_LINE_MAX];
+
+	out->broken = true;
+	if (error != EPIPE) {
+		snprintf(text, sizeof(text), "%s: %s",
+			 out == &session->outputs[GUEST_STDOUT] ? "standard output"
+								: "standard error",
+			 strerror(error));
+		set_end(session, SESSION_OUTPUT_LOST, 0, text);
+	}
+	virtio_console_end_input(session->console, (unsigned)(out - session->outputs));
 }
 
 static size_t take_output(struct session *session, struct session_output *out, const char *data,
@@ -182,8 +220,7 @@ static size_t take_output(struct session *session, struct session_output *out, c
 			wait_for_room(session, out);
 			return done;
 		} else if (n == 0 || errno != EINTR) {
-			/* As with a pipe: the command goes on, and is told by no signal of ours. */
-			out->broken = true;
+			break_output(session, out, n < 0 ? errno : EIO);
 		}
 	}
 	return len;
@@ -239,6 +276,7 @@ static void move_input(struct session *session)
 			return;
 		}
 		n = read(session->input.fd, session->buffer, sizeof(session->buffer));
+		/* EAGAIN: somebody else who has it was quicker. */
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n <= 0) {
@@ -288,7 +326,6 @@ static void port_opened(void *opaque, unsigned port, bool open)
 		return;
 	}
 	session->outputs[port].closed = true;
-	/* Whoever reads us is told that no more comes, while others may still write. */
 	check_end(session);
 }
 
@@ -307,13 +344,46 @@ static const struct virtio_console_ops port_ops = {
 	.opened = port_opened,
 };
 
+/*
+ * A terminal or a pipe may be others' too, who do not expect that it does not block: opened once
+ * more, it is a file of our own with flags of its own. -1 if that cannot be done.
+ */
+static int open_own(int fd, int flags)
+{
+	struct stat st;
+	char path[32];
+
+	if (fstat(fd, &st) < 0 || (!S_ISFIFO(st.st_mode) && !isatty(fd)))
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
 static void init_output(struct session *session, enum guest_port port, int fd)
 {
+	const int own = open_own(fd, O_WRONLY);
+
 	session->outputs[port] = (struct session_output){
 		.session = session,
-		.source = { .fd = fd, .ready = output_has_room, .for_room = true },
+		.source = { .fd = own < 0 ? fd : own, .ready = output_has_room, .for_room = true },
+		.ours = own >= 0,
 		.regular = is_regular(fd),
 	};
+}
+
+static void init_input(struct session *session, int fd)
+{
+	const int own = open_own(fd, O_RDONLY);
+
+	session->input = (struct loop_source){ .fd = own < 0 ? fd : own, .ready = input_ready };
+	session->input_ours = own >= 0;
+	session->input_regular = is_regular(fd);
+}
+
+bool session_has_terminal(const struct session_files *files)
+{
+	return isatty(files->input) && isatty(files->output) &&
+	       tcgetpgrp(files->input) == getpgrp();
 }
 
 int session_init(struct session *session, const struct board *board,
@@ -322,16 +392,15 @@ int session_init(struct session *session, const struct board *board,
 {
 	static const char *const names[] = GUEST_PORT_NAMES;
 	const struct virtio_console_options options = { names, GUEST_PORTS, &port_ops, session };
-	const bool terminal = isatty(files->input) && isatty(files->output);
+	const bool terminal = session_has_terminal(files);
 	int r;
 
 	*session = (struct session){
 		.terminal_fd = terminal ? files->input : -1,
 		.ended = ended,
 		.opaque = opaque,
-		.input = { .fd = files->input, .ready = input_ready },
-		.input_regular = is_regular(files->input),
 	};
+	init_input(session, files->input);
 	init_output(session, GUEST_STDOUT, files->output);
 	init_output(session, GUEST_STDERR, files->error);
 	/* A terminal has one stream of output. */
@@ -341,22 +410,14 @@ int session_init(struct session *session, const struct board *board,
 		r = virtio_console_create(board, &session->loop, &options, &session->console);
 	if (r < 0)
 		return err_wrap(r, "the command's streams");
+	r = loop_start_thread(&session->loop, "command");
+	if (r < 0) {
+		struct device *dev = &virtio_console_pci(session->console)->device;
+
+		dev->ops->destroy(dev);
+		return r;
+	}
 	*ret_dev = virtio_console_pci(session->console);
-	return loop_start_thread(&session->loop, "command");
-}
-
-static int enter_raw(struct session *session)
-{
-	struct termios raw;
-
-	if (tcgetattr(session->terminal_fd, &session->saved) < 0)
-		return err_sys(ERR_INTERNAL, -errno, "terminal settings");
-	raw = session->saved;
-	cfmakeraw(&raw);
-	if (tcsetattr(session->terminal_fd, TCSADRAIN, &raw) < 0)
-		return err_sys(ERR_INTERNAL, -errno, "terminal settings");
-	session->raw = true;
-	log_set_raw_terminal(isatty(STDERR_FILENO));
 	return 0;
 }
 
@@ -365,13 +426,9 @@ static void start_on_loop(void *arg)
 	move_input(arg);
 }
 
-int session_start(struct session *session)
+void session_start(struct session *session)
 {
-	int r = session->terminal_fd >= 0 ? enter_raw(session) : 0;
-
-	if (r == 0)
-		loop_call(&session->loop, start_on_loop, session);
-	return r;
+	loop_call(&session->loop, start_on_loop, session);
 }
 
 void session_stop(struct session *session)
@@ -390,5 +447,11 @@ void session_fini(struct session *session)
 		return;
 	session_stop(session);
 	loop_fini(&session->loop);
+	for (unsigned i = 0; i < GUEST_PORTS; i++) {
+		if (session->outputs[i].ours)
+			close(session->outputs[i].source.fd);
+	}
+	if (session->input_ours)
+		close(session->input.fd);
 	session->opaque = NULL;
 }

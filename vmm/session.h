@@ -31,22 +31,24 @@ enum session_end {
 	SESSION_NO_MEMORY, /* the guest's kernel killed it for want of memory */
 	SESSION_NOT_FOUND,
 	SESSION_NOT_EXECUTABLE,
-	SESSION_FAILED, /* the agent could not go on */
+	SESSION_FAILED,      /* the agent could not go on */
+	SESSION_OUTPUT_LOST, /* we could not write what it said */
 };
 
 struct session_result {
 	enum session_end end;
 	int value;                 /* the exit status, or the signal */
-	char text[GUEST_LINE_MAX]; /* of the last three: what and why */
+	char text[GUEST_LINE_MAX]; /* of the last four: what and why */
 };
 
 /* A stream of ours that the guest writes to. */
 struct session_output {
 	struct session *session;
 	struct loop_source source; /* watched for room while the guest waits for it */
+	bool ours;                 /* an open file of ours, which does not block */
 	bool waiting;
 	bool regular; /* a file, which always has room */
-	bool broken;  /* nobody reads it: what comes is dropped */
+	bool broken;  /* it takes nothing any more: what comes is dropped */
 	bool closed;  /* by the guest, after its last byte */
 };
 
@@ -63,6 +65,7 @@ struct session {
 	struct session_result result;
 	struct session_output outputs[GUEST_PORTS];
 	struct loop_source input;
+	bool input_ours;
 	bool input_watched, input_regular, input_ended;
 	uint8_t buffer[SESSION_BUFFER]; /* read, not yet taken by the guest */
 	size_t buffer_start, buffer_end;
@@ -77,25 +80,34 @@ struct session_files {
 	int input, output, error;
 };
 
+/* Whether the command gets a terminal: if ours is one, and we are not in its background. */
+bool session_has_terminal(const struct session_files *files);
+
 /*
  * Makes the device (`ret_dev`, not yet on a bus, destroyed as a device of the machine) and starts
  * the thread. `ended` is called once, when the command has ended and all of its output was
- * written, or when it cannot be run. The command gets a terminal if input and output are one. On
+ * written, or when it cannot be run. On
  * failure session_fini is allowed.
  */
 int MUST_CHECK session_init(struct session *session, const struct board *board,
 			    const struct session_files *files, void (*ended)(void *opaque),
 			    void *opaque, struct pci_dev **ret_dev);
 
-/* From now on our standard input is the command's. */
-int MUST_CHECK session_start(struct session *session);
+/*
+ * From now on our standard input is the command's; a terminal, whose every key it gets, once the
+ * command has started.
+ */
+void session_start(struct session *session);
 
 /* For the command; one that has not begun yet gets it when it does. */
 void session_signal(struct session *session, int signal);
 /* Our terminal has another size now. */
 void session_resize(struct session *session);
 
-/* Stops the thread and gives the terminal back; after the vCPUs, before the device goes. */
+/*
+ * Stops the thread and gives the terminal back; after the vCPUs, before `result` is read and the
+ * device goes.
+ */
 void session_stop(struct session *session);
 void session_fini(struct session *session); /* accepts a zeroed one */
 

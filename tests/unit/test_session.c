@@ -19,6 +19,7 @@
 struct fixture {
 	struct console_guest g;
 	struct session session;
+	struct session_files files;
 	int input, output, error; /* the far ends */
 	atomic_uint ended;
 };
@@ -37,45 +38,48 @@ static void make_pipe(int *ret_read, int *ret_write)
 	*ret_write = fds[1];
 }
 
-static struct fixture *begin(int input)
+/* With these in place of pipes, if they are not -1. */
+static struct fixture *begin(int input, int output)
 {
 	struct fixture *f = test_calloc(1, sizeof(*f));
-	struct session_files files = { .input = input };
 	struct pci_dev *dev;
 
 	log_set_level(LOG_ERROR);
 	signal(SIGPIPE, SIG_IGN);
 	f->input = -1;
+	f->files.input = input;
 	if (input < 0)
-		make_pipe(&files.input, &f->input);
-	make_pipe(&f->output, &files.output);
-	make_pipe(&f->error, &files.error);
+		make_pipe(&f->files.input, &f->input);
+	make_pipe(&f->output, &f->files.output);
+	make_pipe(&f->error, &f->files.error);
+	if (output >= 0)
+		f->files.output = dup2(output, f->files.output);
 	virtio_guest_init(&f->g.guest);
-	assert_int_equal(session_init(&f->session, &f->g.guest.board, &files, see_end, f, &dev), 0);
+	assert_int_equal(session_init(&f->session, &f->g.guest.board, &f->files, see_end, f, &dev),
+			 0);
 	f->g.loop = &f->session.loop;
 	virtio_guest_plug(&f->g.guest, dev);
-	assert_int_equal(session_start(&f->session), 0);
+	session_start(&f->session);
 	console_guest_drive(&f->g);
 	return f;
 }
 
 static int setup(void **state)
 {
-	*state = begin(-1);
+	*state = begin(-1, -1);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
-	const int ours[] = { f->session.input.fd, f->session.outputs[GUEST_STDOUT].source.fd,
-			     f->session.outputs[GUEST_STDERR].source.fd };
 
 	session_stop(&f->session);
 	virtio_guest_fini(&f->g.guest);
 	session_fini(&f->session);
-	for (unsigned i = 0; i < ARRAY_SIZE(ours); i++)
-		close(ours[i]);
+	close_fd(&f->files.input);
+	close_fd(&f->files.output);
+	close_fd(&f->files.error);
 	close_fd(&f->input);
 	close_fd(&f->output);
 	close_fd(&f->error);
@@ -181,6 +185,44 @@ static void output_that_nobody_reads_is_dropped(void **state)
 	assert_true(console_guest_taken(&f->g, console_out(GUEST_STDOUT), &len));
 	end_command(f, "exited 0\n");
 	assert_ended(f);
+	assert_int_equal(f->session.result.end, SESSION_EXITED);
+}
+
+static void guest_is_told_that_nobody_reads(void **state)
+{
+	struct fixture *f = *state;
+
+	console_guest_open(&f->g, GUEST_PORTS);
+	close_fd(&f->output);
+	console_guest_say(&f->g, console_out(GUEST_STDOUT), "lost", 4);
+	console_guest_settle(&f->g);
+	console_guest_heard(&f->g, GUEST_STDOUT, VIRTIO_CONSOLE_PORT_OPEN, 0, "");
+}
+
+static void output_that_cannot_be_written_is_an_end_of_its_own(void **state)
+{
+	const int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	struct fixture *f = begin(-1, full);
+	void *s = f;
+
+	console_guest_open(&f->g, GUEST_PORTS);
+	console_guest_say(&f->g, console_out(GUEST_STDOUT), "lost", 4);
+	end_command(f, "exited 0\n");
+	assert_ended(f);
+	assert_int_equal(f->session.result.end, SESSION_OUTPUT_LOST);
+	assert_string_equal(f->session.result.text, "standard output: No space left on device");
+	teardown(&s);
+	close(full);
+}
+
+static void agent_that_fails_early_ends_the_run(void **state)
+{
+	struct fixture *f = *state;
+
+	console_guest_open(&f->g, 1);
+	say(f, "failed mount root: no\n");
+	assert_ended(f);
+	assert_int_equal(f->session.result.end, SESSION_FAILED);
 }
 
 static void assert_guest_reads(struct fixture *f, unsigned queue, unsigned nr, const char *text)
@@ -236,7 +278,7 @@ static void file_as_input_is_read_to_its_end(void **state)
 
 	unlink(name);
 	assert_int_equal(pwrite(fd, "content", 7, 0), 7);
-	s = f = begin(fd);
+	s = f = begin(fd, -1);
 	console_guest_open(&f->g, GUEST_PORTS);
 	console_guest_give_room(&f->g, console_in(GUEST_STDIN), 1, 64);
 	assert_guest_reads(f, console_in(GUEST_STDIN), 0, "content");
@@ -272,7 +314,7 @@ static const struct {
 static void every_end_is_understood(void **state)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
-		struct fixture *f = begin(-1);
+		struct fixture *f = begin(-1, -1);
 		void *s = f;
 
 		console_guest_open(&f->g, GUEST_PORTS);
@@ -320,6 +362,9 @@ int main(void)
 		TEST(status_is_told_once_all_output_is_written),
 		TEST(reader_that_does_not_read_stops_only_its_stream),
 		TEST(output_that_nobody_reads_is_dropped),
+		TEST(guest_is_told_that_nobody_reads),
+		cmocka_unit_test(output_that_cannot_be_written_is_an_end_of_its_own),
+		TEST(agent_that_fails_early_ends_the_run),
 		TEST(input_goes_in_and_its_end_too),
 		TEST(input_waits_for_the_guest),
 		cmocka_unit_test(file_as_input_is_read_to_its_end),

@@ -104,8 +104,8 @@ static void driver_is_told_of_ports_and_names(void **state)
 	console_guest_heard(&f->g, 0, VIRTIO_CONSOLE_PORT_ADD, 1, "");
 	console_guest_heard(&f->g, 1, VIRTIO_CONSOLE_PORT_ADD, 1, "");
 	console_guest_control(&f->g, 1, VIRTIO_CONSOLE_PORT_READY, 1);
-	console_guest_heard(&f->g, 1, VIRTIO_CONSOLE_PORT_NAME, 1, "second");
 	console_guest_heard(&f->g, 1, VIRTIO_CONSOLE_PORT_OPEN, 1, "");
+	console_guest_heard(&f->g, 1, VIRTIO_CONSOLE_PORT_NAME, 1, "second");
 	assert_false(taken(f, CONTROL_IN));
 }
 
@@ -247,8 +247,8 @@ static void input_that_ended_before_the_driver_came_reads_as_ended(void **state)
 	console_guest_drive(&f->g);
 	console_guest_give_room(&f->g, CONTROL_IN, CONSOLE_GUEST_QUEUE, 64);
 	console_guest_control(&f->g, 1, VIRTIO_CONSOLE_PORT_READY, 1);
-	console_guest_heard(&f->g, 1, VIRTIO_CONSOLE_PORT_NAME, 1, "second");
 	console_guest_heard(&f->g, 1, VIRTIO_CONSOLE_PORT_OPEN, 0, "");
+	console_guest_heard(&f->g, 1, VIRTIO_CONSOLE_PORT_NAME, 1, "second");
 }
 
 static void nonsense_of_the_driver_is_ignored(void **state)

@@ -74,6 +74,9 @@ static int command_status(const struct session_result *result)
 	case SESSION_NOT_EXECUTABLE:
 		log_error("%s", result->text);
 		return STATUS_NOT_EXECUTABLE;
+	case SESSION_OUTPUT_LOST:
+		log_error("what the command said could not be written: %s", result->text);
+		break;
 	case SESSION_FAILED:
 		log_error("the guest could not run the command: %s", result->text);
 		break;
