@@ -147,9 +147,17 @@ static bool *dirty_of(struct machine *machine, unsigned n)
 	}
 }
 
-/* The guest's whole life. A device that is not clean afterwards has failed, whatever the guest did.
+static bool ended_by_command(const struct machine *machine)
+{
+	return machine_has_command(machine) && machine->ended &&
+	       (machine->end == MACHINE_COMMAND_ENDED || machine->end == MACHINE_POWERED_OFF);
+}
+
+/*
+ * The guest's whole life. A device that is not clean afterwards has failed, whatever the guest did.
+ * `ret_by_command`: the status is what the command's end says, and none of err_kind.
  */
-static int use_devices(struct vfio_host *host, struct machine *machine)
+static int use_devices(struct vfio_host *host, struct machine *machine, bool *ret_by_command)
 {
 	bool dirty = false;
 	int status;
@@ -157,6 +165,7 @@ static int use_devices(struct vfio_host *host, struct machine *machine)
 	for (unsigned i = 0; i < host->count; i++)
 		*dirty_of(machine, i) = host->devices[i].dirty;
 	status = run_machine(machine, host->iommu);
+	*ret_by_command = ended_by_command(machine);
 	if (status == ERR_GUEST && machine_has_command(machine))
 		console_print_kept(&machine->console, stderr, "guest: ");
 	timings_begin("tear down");
@@ -165,23 +174,10 @@ static int use_devices(struct vfio_host *host, struct machine *machine)
 	for (unsigned i = 0; i < host->count; i++)
 		dirty |= host->devices[i].dirty = *dirty_of(machine, i);
 	vfio_host_end_use(host);
-	return dirty && status == 0 ? ERR_RESET : status;
-}
-
-/* Of a run whose command did not end by itself, so that it is not taken for the command's. */
-static int status_beside_command(int status)
-{
-	switch (status) {
-	case ERR_AER:
-	case ERR_WANTED:
-		return STATUS_DEVICE;
-	case ERR_RESET:
-		return STATUS_NOT_RESET;
-	case ERR_GUEST:
-		return STATUS_PANIC;
-	default:
-		return status > ERR_RESET ? status : STATUS_NO_RUN;
-	}
+	if (!dirty || status != 0)
+		return status;
+	*ret_by_command = false;
+	return ERR_RESET;
 }
 
 int cmd_run(const struct options *options)
@@ -191,7 +187,7 @@ int cmd_run(const struct options *options)
 	static struct machine the_machine;
 	struct machine *machine = &the_machine;
 	struct vfio_host host;
-	bool again, given_back, by_command;
+	bool again, given_back, by_command = false;
 	int status, r;
 
 	/*
@@ -231,16 +227,16 @@ int cmd_run(const struct options *options)
 	if (status == 0 && vfio_host_begin_use(&host) < 0)
 		status = command_failed();
 	else if (status == 0)
-		status = use_devices(&host, machine);
-	by_command = machine->ended &&
-		     (machine->end == MACHINE_COMMAND_ENDED || machine->end == MACHINE_POWERED_OFF);
+		status = use_devices(&host, machine, &by_command);
 	machine_fini(machine);
 	/* It said why; a run that leaves the host changed has not gone well. */
 	timings_begin("give devices back");
 	given_back = vfio_host_give_back(&host) == 0;
 	timings_end();
-	if (!given_back && status == 0)
+	if (!given_back && status == 0) {
 		status = ERR_DEVICE;
+		by_command = false;
+	}
 	again = host.count > 0 && given_back && !is_any_stuck(&host);
 	vfio_host_fini(&host);
 	/* Our leases kept it from the rest of our groups, which a killed run may have had too. */
@@ -248,6 +244,6 @@ int cmd_run(const struct options *options)
 		command_recover();
 	timings_out(stderr, options->timings);
 	if (options->command_argc && !by_command)
-		status = status_beside_command(status);
+		status = command_status_beside(status);
 	return status;
 }

@@ -80,3 +80,18 @@ void command_recover(void)
 	if (!signals_open)
 		sigprocmask(SIG_SETMASK, &old, NULL);
 }
+
+int command_status_beside(int status)
+{
+	switch (status) {
+	case ERR_AER:
+	case ERR_WANTED:
+		return STATUS_DEVICE;
+	case ERR_RESET:
+		return STATUS_NOT_RESET;
+	case ERR_GUEST:
+		return STATUS_PANIC;
+	default:
+		return status > ERR_RESET ? status : STATUS_NO_RUN;
+	}
+}

@@ -39,6 +39,12 @@ int cmd_release(const struct options *options);
 #define STATUS_NOT_FOUND      127
 
 /*
+ * The status of a run of one command that is tinyvmm's own and not the command's: `status` is of
+ * err_kind, or above all of those, and then as it is.
+ */
+int command_status_beside(int status);
+
+/*
  * Signals that end a command come through this fd from here on, and none ends the process by
  * itself.
  */
