@@ -192,6 +192,13 @@ void console_keep(struct console *console)
 	console->input.fd = -1;
 }
 
+static void print_line(FILE *out, const char *prefix, char *line, size_t len)
+{
+	line[len] = '\0';
+	text_clean(line);
+	fprintf(out, "%s%s\n", prefix, line);
+}
+
 void console_print_kept(const struct console *console, FILE *out, const char *prefix)
 {
 	const uint64_t first = console->kept_bytes - MIN(console->kept_bytes, CONSOLE_KEPT);
@@ -201,15 +208,18 @@ void console_print_kept(const struct console *console, FILE *out, const char *pr
 	for (uint64_t i = first; i < console->kept_bytes; i++) {
 		const char c = console->kept[i % CONSOLE_KEPT];
 
-		if (c != '\n' && c != '\r' && len < sizeof(line) - 1) {
-			line[len++] = c;
-		} else if (c != '\r') {
-			line[len] = '\0';
-			text_clean(line);
-			fprintf(out, "%s%s\n", prefix, line);
+		if (c == '\r')
+			continue;
+		if (c == '\n' || len == sizeof(line) - 1) {
+			print_line(out, prefix, line, len);
 			len = 0;
 		}
+		if (c != '\n')
+			line[len++] = c;
 	}
+	/* Who crashed may not have come to the end of it. */
+	if (len)
+		print_line(out, prefix, line, len);
 }
 
 static int console_enter_raw(struct console *console)

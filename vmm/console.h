@@ -58,7 +58,7 @@ int MUST_CHECK console_init(struct console *console, struct loop *loop, const st
  * end, and there is no input.
  */
 void console_keep(struct console *console);
-/* What is kept, as lines behind `prefix`; vCPUs stopped. */
+/* What is kept, as lines behind `prefix`; vCPUs stopped, and no terminal raw. */
 void console_print_kept(const struct console *console, FILE *out, const char *prefix);
 
 /* From now on the terminal is the guest's. Before, Ctrl-C works as usual. */

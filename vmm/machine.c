@@ -78,6 +78,7 @@ static void machine_do_request(struct loop_event *event)
 	case VM_REQUEST_RESET:
 		/* A kernel that panics is told to. */
 		if (machine_has_command(machine)) {
+			log_error("the guest's kernel panicked or restarted");
 			machine_end(machine, MACHINE_CRASHED);
 			return;
 		}

@@ -228,6 +228,94 @@ static void file_arrives_whole(void **state)
 	fclose(file);
 }
 
+/* A console that nobody sees. */
+static void start_kept(struct fixture *f)
+{
+	*f = (struct fixture){ 0 };
+	bus_init(&f->pio);
+	f->board = (struct board){ .irq = &f->irq, .pio = &f->pio };
+	assert_int_equal(loop_init(&f->loop), 0);
+	assert_int_equal(console_init(&f->console, &f->loop, &f->board, PORT, 4, &ops, f), 0);
+	console_keep(&f->console);
+}
+
+static void finish_kept(struct fixture *f)
+{
+	struct device *dev = serial_device(f->console.serial);
+
+	dev->ops->destroy(dev);
+	console_fini(&f->console);
+	loop_fini(&f->loop);
+	bus_fini(&f->pio);
+}
+
+static void guest_writes(struct fixture *f, const char *text)
+{
+	for (; *text; text++)
+		bus_write(&f->pio, PORT, 1, (uint8_t)*text);
+}
+
+/* free() it. */
+static char *printed(const struct fixture *f)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	console_print_kept(&f->console, out, "g: ");
+	fclose(out);
+	return text;
+}
+
+static void kept_output_is_printed_with_a_last_line_that_did_not_end(void **state)
+{
+	struct fixture f;
+	char *text;
+
+	start_kept(&f);
+	guest_writes(&f, "one\r\n\x1b[2Jtwo\r\nKernel pan");
+	text = printed(&f);
+	assert_string_equal(text, "g: one\ng: ?[2Jtwo\ng: Kernel pan\n");
+	free(text);
+	finish_kept(&f);
+}
+
+static void long_line_of_kept_output_is_broken_and_nothing_lost(void **state)
+{
+	char line[1301], *text;
+	struct fixture f;
+	size_t letters = 0;
+
+	memset(line, 'x', sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\0';
+	start_kept(&f);
+	guest_writes(&f, line);
+	text = printed(&f);
+	for (const char *p = text; *p; p++)
+		letters += *p == 'x';
+	assert_int_equal(letters, sizeof(line) - 1);
+	free(text);
+	finish_kept(&f);
+}
+
+static void of_much_output_the_end_is_kept(void **state)
+{
+	struct fixture f;
+	char *text;
+
+	start_kept(&f);
+	guest_writes(&f, "first\n");
+	for (unsigned i = 0; i < CONSOLE_KEPT / 8; i++)
+		guest_writes(&f, "1234567\n");
+	guest_writes(&f, "last\n");
+	text = printed(&f);
+	assert_null(strstr(text, "first"));
+	assert_non_null(strstr(text, "g: 1234567\ng: last\n"));
+	free(text);
+	finish_kept(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +324,9 @@ int main(void)
 		cmocka_unit_test(escape_is_sent_by_typing_it_twice),
 		cmocka_unit_test(pipe_arrives_whole),
 		cmocka_unit_test(file_arrives_whole),
+		cmocka_unit_test(kept_output_is_printed_with_a_last_line_that_did_not_end),
+		cmocka_unit_test(long_line_of_kept_output_is_broken_and_nothing_lost),
+		cmocka_unit_test(of_much_output_the_end_is_kept),
 	};
 
 	return cmocka_run_group_tests_name("console", tests, NULL, NULL);

@@ -153,6 +153,21 @@ static bool ended_by_command(const struct machine *machine)
 	       (machine->end == MACHINE_COMMAND_ENDED || machine->end == MACHINE_POWERED_OFF);
 }
 
+/* What the guest's kernel said last tells why, where nothing else does. */
+static bool console_tells(const struct machine *machine)
+{
+	if (!machine_has_command(machine) || !machine->ended)
+		return false;
+	switch (machine->end) {
+	case MACHINE_CRASHED:
+	case MACHINE_TIMED_OUT:
+	case MACHINE_FAILED:
+		return true;
+	default:
+		return machine->command->session.result.end == SESSION_NOT_STARTED;
+	}
+}
+
 /*
  * The guest's whole life. A device that is not clean afterwards has failed, whatever the guest did.
  * `ret_by_command`: the status is what the command's end says, and none of err_kind.
@@ -166,7 +181,7 @@ static int use_devices(struct vfio_host *host, struct machine *machine, bool *re
 		*dirty_of(machine, i) = host->devices[i].dirty;
 	status = run_machine(machine, host->iommu);
 	*ret_by_command = ended_by_command(machine);
-	if (status == ERR_GUEST && machine_has_command(machine))
+	if (console_tells(machine))
 		console_print_kept(&machine->console, stderr, "guest: ");
 	timings_begin("tear down");
 	machine_fini(machine);
