@@ -22,8 +22,11 @@ int main(int argc, char *argv[])
 	static struct options options;
 
 	timings_start();
-	if (options_parse(argc, argv, &options) < 0)
-		return command_failed();
+	if (options_parse(argc, argv, &options) < 0) {
+		const int status = command_failed();
+
+		return options_have_command(argc, argv) ? command_status_beside(status) : status;
+	}
 	log_set_level(options.log_level);
 	if (options.help) {
 		fputs(options_help(&options), stdout);

@@ -553,7 +553,7 @@ static const struct golden bad[] = {
 	{ "--cpus 0", "--cpus 0: '0' is not understood; write it as N or "
 		      "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 1024" },
 	{ "--cpus 1025", "--cpus 1025: '1025' is not understood; write it as N or "
-			"[N,]sockets=N,cores=N,threads=N, each once and from 1 to 1024" },
+			 "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 1024" },
 	{ "--cpus 12,cores=5", "--cpus 12,cores=5: 12 is not 1 sockets x 5 cores x 1 threads" },
 	{ "--cpus 8,sockets=2,cores=2,threads=1",
 	  "--cpus 8,sockets=2,cores=2,threads=1: 8 is not 2 sockets x 2 cores x 1 threads" },
@@ -654,6 +654,30 @@ static void value_too_long_for_a_path_is_refused(void **state)
 	snprintf(words, sizeof(words), "--disk %0*d", PATH_MAX - 1, 1);
 	assert_int_equal(parse(words, &options, line), 0);
 	assert_int_equal(strlen(options.disks[0].file), PATH_MAX - 1);
+}
+
+static void command_is_known_on_a_wrong_command_line(void **state)
+{
+	static const struct {
+		char *argv[6];
+		bool have;
+	} cases[] = {
+		{ { "tinyvmm" }, false },
+		{ { "tinyvmm", "run", "--nonsense", "--", "true" }, true },
+		{ { "tinyvmm", "--nonsense", "--" }, true },
+		{ { "tinyvmm", "run", "--disk", "--", "true" }, true },
+		{ { "tinyvmm", "run", "--nonsense", "true" }, false },
+		{ { "tinyvmm", "run", "--disk=--", "--nonsense" }, false },
+		{ { "tinyvmm", "list", "--", "true" }, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int argc = 0;
+
+		while (cases[i].argv[argc])
+			argc++;
+		assert_int_equal(options_have_command(argc, cases[i].argv), cases[i].have);
+	}
 }
 
 /* At most 23 lines of at most 79 characters, all ended. */
@@ -757,6 +781,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_command_lines_mean_what_they_say),
 		cmocka_unit_test(bad_command_lines_are_told_why),
+		cmocka_unit_test(command_is_known_on_a_wrong_command_line),
 		cmocka_unit_test(value_too_long_for_a_path_is_refused),
 		cmocka_unit_test(help_of_a_command_fits_a_screen_and_names_all_its_options),
 		cmocka_unit_test(pages_of_run_fit_a_screen_and_are_named_by_the_first),

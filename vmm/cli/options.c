@@ -278,6 +278,20 @@ static int complete(struct options *options)
 	return 0;
 }
 
+bool options_have_command(int argc, char *const argv[])
+{
+	const struct command_def *named = argc > 1 ? find_command(argv[1]) : NULL;
+
+	if (named && named->command != OPTIONS_RUN)
+		return false;
+	for (int i = 1; i < argc; i++) {
+		/* It is no option's value either. */
+		if (strcmp(argv[i], "--") == 0)
+			return true;
+	}
+	return false;
+}
+
 int options_parse(int argc, char *const argv[], struct options *options)
 {
 	int r;

@@ -153,6 +153,9 @@ struct options_gpu_name options_gpu_name(const struct options_gpu *gpu);
  */
 int MUST_CHECK options_parse(int argc, char *const argv[], struct options *options);
 
+/* Whether a command line, a wrong one too, is of a run of one command: has a "--". */
+bool options_have_command(int argc, char *const argv[]);
+
 /*
  * What --help prints: all that the named command takes, or the overview where none is named. Fits a
  * screen of 80 x 24.
