@@ -197,9 +197,8 @@ static int parse(struct options *options, int argc, char *const argv[])
 
 		if (strcmp(argv[i], "--") == 0 && !only_arguments) {
 			if (command->command == OPTIONS_RUN) {
-				options_take_command(options, argv + i + 1,
-						     (unsigned)(argc - i - 1));
-				return 0;
+				return options_take_command(options, argv + i + 1,
+							    (unsigned)(argc - i - 1));
 			}
 			only_arguments = true;
 			continue;

@@ -37,10 +37,17 @@ int options_parse_timeout(struct options *options, const char *value)
 	return options_value_time("--timeout", value, &options->timeout_ms);
 }
 
-void options_take_command(struct options *options, char *const argv[], unsigned count)
+int options_take_command(struct options *options, char *const argv[], unsigned count)
 {
+	/* A variable of a script, mostly: an ordinary guest would not end. */
+	if (!count) {
+		err_set(ERR_USAGE, -EINVAL, "no command is given behind --");
+		err_hint("write it as tinyvmm run ... -- COMMAND");
+		return -EINVAL;
+	}
 	options->command_argv = argv;
 	options->command_argc = count;
+	return 0;
 }
 
 int options_check_command(const struct options *options)

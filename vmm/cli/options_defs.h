@@ -66,7 +66,7 @@ int MUST_CHECK options_parse_env(struct options *options, const char *value);
 int MUST_CHECK options_parse_rw(struct options *options, const char *value);
 int MUST_CHECK options_parse_root(struct options *options, const char *value);
 int MUST_CHECK options_parse_timeout(struct options *options, const char *value);
-void options_take_command(struct options *options, char *const argv[], unsigned count);
+int MUST_CHECK options_take_command(struct options *options, char *const argv[], unsigned count);
 /* After all options: do those of a command have one? */
 int MUST_CHECK options_check_command(const struct options *options);
 

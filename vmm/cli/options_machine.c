@@ -94,18 +94,29 @@ int options_parse_firmware(struct options *options, const char *value)
 	return 0;
 }
 
+/* The kernel of a command is the host's, without firmware, and its RAM disk is made for it. */
+static int check_kernel_of_command(const struct options *options)
+{
+	const char *wrong = NULL;
+
+	if (options->firmware_code[0])
+		wrong = "firmware";
+	else if (options->firmware_log[0])
+		wrong = "firmware-log";
+	else if (options->initrd[0])
+		wrong = "initrd";
+	return wrong ? err_set(ERR_USAGE, -EINVAL, "--%s does not go with a command", wrong) : 0;
+}
+
 int options_check_kernel(struct options *options)
 {
+	if (options->command_argc)
+		return check_kernel_of_command(options);
 	if (options->kernel[0] && options->firmware_log[0] && !options->firmware_code[0]) {
 		err_set(ERR_USAGE, -EINVAL, "--kernel starts a kernel without firmware");
 		err_hint("leave out --firmware-log, or name the --firmware that is to start it");
 		return -EINVAL;
 	}
-	/* The kernel of a command is the host's, and its initial RAM disk is made for it. */
-	if (options->command_argc && options->initrd[0])
-		return err_set(ERR_USAGE, -EINVAL, "--initrd does not go with a command");
-	if (options->command_argc)
-		return 0;
 	if (!options->kernel[0] && (options->initrd[0] || options->cmdline[0])) {
 		err_set(ERR_USAGE, -EINVAL, "--%s goes with --kernel",
 			options->initrd[0] ? "initrd" : "cmdline");
