@@ -239,6 +239,27 @@ static void dedicated_leaves_what_kvm_can_leave(void **state)
 	arch_cpu_destroy(cpu);
 }
 
+static void monitor_of_dedicated_can_be_chosen(void **state)
+{
+	struct arch_cpu_config config = { .topology = { 1, 1, 1 }, .dedicated = true };
+	struct vcpu vcpu = { .fd = VCPU_FD };
+	struct arch_cpu *cpu;
+
+	kvm.disable_exits = KVM_X86_DISABLE_EXITS_MWAIT;
+	config.features = "+monitor";
+	cpu = create(&config);
+	assert_int_equal(kvm.disabled, KVM_X86_DISABLE_EXITS_MWAIT);
+	assert_int_equal(arch_vcpu_init(&vcpu, cpu), 0);
+	assert_true(cpuid_has_feature(kvm.vcpu_cpuid, "monitor"));
+	arch_cpu_destroy(cpu);
+
+	config.features = "-monitor";
+	cpu = create(&config);
+	assert_int_equal(arch_vcpu_init(&vcpu, cpu), 0);
+	assert_false(cpuid_has_feature(kvm.vcpu_cpuid, "monitor"));
+	arch_cpu_destroy(cpu);
+}
+
 static void dedicated_is_a_hint_where_kvm_can_leave_nothing(void **state)
 {
 	const struct arch_cpu_config config = { .topology = { 1, 1, 1 }, .dedicated = true };
@@ -284,6 +305,7 @@ int main(void)
 		cmocka_unit_test_setup(ids_above_8_bits_make_a_large_machine, setup),
 		cmocka_unit_test_setup(what_a_large_machine_lacks_is_told, setup),
 		cmocka_unit_test_setup(dedicated_leaves_what_kvm_can_leave, setup),
+		cmocka_unit_test_setup(monitor_of_dedicated_can_be_chosen, setup),
 		cmocka_unit_test_setup(dedicated_is_a_hint_where_kvm_can_leave_nothing, setup),
 		cmocka_unit_test_setup(hyperv_switches_on_its_interrupts, setup),
 		cmocka_unit_test_setup(hyperv_that_kvm_lacks_is_told, setup),

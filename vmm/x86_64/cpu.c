@@ -42,7 +42,8 @@
 #define EXT_APIC_ID_MAX 0x7ffeu
 
 struct arch_cpu {
-	bool large; /* has IDs above APIC_ID_MAX */
+	bool large;     /* has IDs above APIC_ID_MAX */
+	bool keeps_hlt; /* HLT of the guest does not exit */
 	struct ioapic ioapic;
 	const struct arch_cpu_config *config;
 	struct arch_host host;
@@ -164,10 +165,11 @@ static int set_hyperv(struct arch_cpu *cpu, const struct vm *vm)
 }
 
 /*
+ * Before the user's choice of features, of which MONITOR is one.
  * HLT, MWAIT and PAUSE of the guest stay with the CPU: nobody else wants it. KVM says what it can
  * leave there; where a mitigation of the CPU forbids HLT, it still exits.
  */
-static int set_dedicated(struct arch_cpu *cpu, const struct vm *vm)
+static int keep_exits(struct arch_cpu *cpu, const struct vm *vm)
 {
 	const unsigned can = (unsigned)vm_check_extension(vm, KVM_CAP_X86_DISABLE_EXITS);
 	struct kvm_enable_cap cap = {
@@ -183,17 +185,16 @@ static int set_dedicated(struct arch_cpu *cpu, const struct vm *vm)
 		log_warn("--dedicated: KVM on this host keeps the guest's HLT to itself");
 	if (can & KVM_X86_DISABLE_EXITS_MWAIT)
 		set_monitor(cpu->cpuid);
-	cpuid_set_dedicated(cpu->cpuid, can & KVM_X86_DISABLE_EXITS_HLT);
+	cpu->keeps_hlt = can & KVM_X86_DISABLE_EXITS_HLT;
 	return 0;
 }
 
 static int set_hypervisor(struct arch_cpu *cpu, const struct vm *vm)
 {
 	const struct arch_cpu_config *config = cpu->config;
-	int r = config->dedicated ? set_dedicated(cpu, vm) : 0;
 
-	if (r < 0)
-		return r;
+	if (config->dedicated)
+		cpuid_set_dedicated(cpu->cpuid, cpu->keeps_hlt);
 	if (cpu->large)
 		cpuid_set_ext_dest(cpu->cpuid);
 	if (config->hyperv)
@@ -292,7 +293,9 @@ int arch_cpu_create(struct vm *vm, const struct arch_cpu_config *config, struct 
 	cpu->host = host_of(cpu->cpuid);
 	arch_cpu_set_phys_bits(cpu, cpu->host.phys_bits);
 	set_features(cpu, vm);
-	r = choose_features(cpu);
+	r = config->dedicated ? keep_exits(cpu, vm) : 0;
+	if (r == 0)
+		r = choose_features(cpu);
 	if (r < 0)
 		goto fail;
 	cpuid_set_topology(cpu->cpuid, &config->topology);
