@@ -12,9 +12,10 @@ numbered_guest() {
 	cat more.cpio >>"$1.cpio"
 }
 
-# For the host's script: the last batch that the guest of `vm_start` printed, and the check of its DISK.
+# For the host's script: the last batch that the guest of `vm_start` printed, its line's end too (half a number is a smaller one), and
+# the check of its DISK.
 numbered_host='
-numbered_last() { tr -d "\r" <$vm_name.log | sed -n "s/^@\([0-9]*\)$/\1/p" | tail -n 1; }
+numbered_last() { tr "\r" . <$vm_name.log | sed -n "s/^@\([0-9]*\)[.]$/\1/p" | tail -n 1; }
 # numbered_check NAME DISK SEED LAST
 numbered_check() { echo "$1: $(./numbered check $2 $3 $4 2>&1 | tail -n 1)"; }
 '
