@@ -58,6 +58,12 @@
 	.text
 .endm
 
+/* A statement each, as an argument of a macro ends at a semicolon. */
+.macro	port_write
+	mov	%ecx, %eax
+	out	%al, $CMOS_INDEX
+.endm
+
 	.globl start
 start:
 	mov	$stack_end, %esp
@@ -65,7 +71,7 @@ start:
 	out	%al, $CMOS_INDEX
 #if BATCHES > 0
 	mov	$CMOS_MEMORY, %ecx
-	timed	"port-write ", mov %ecx, %eax; out %al, $CMOS_INDEX
+	timed	"port-write ", port_write
 	timed	"port-read ", in $CMOS_DATA, %al
 	timed	"mmio-write ", mov %ecx, ECAM_LPC
 	timed	"mmio-read ", mov ECAM_LPC, %ecx
