@@ -38,7 +38,7 @@ only() {
 start() {
 	vmm=$1 turn=$2
 	shift 2
-	line="console=ttyS0 quiet panic=-1 mitigations=off bench=$job${words:+ $words}"
+	line="console=ttyS0 quiet panic=-1 mitigations=off pci=noearly bench=$job${words:+ $words}"
 	case $job.$vmm in
 	firmware.tinyvmm)
 		set -- "$@" ./tinyvmm --cpus 1 --memory "${ram}M" --firmware "$ovmf/OVMF_CODE.fd" --disk "$disk"
@@ -54,7 +54,7 @@ start() {
 		;;
 	*.tinyvmm)
 		set -- "$@" ./tinyvmm --cpus 1 --memory "${ram}M" --kernel vmlinux --initrd initrd --cmdline "$line"
-		[ -z "$disk" ] || set -- "$@" --disk "$disk"
+		[ -z "$disk" ] || set -- "$@" --disk "$disk,cache=direct"
 		;;
 	*.microvm | *.q35)
 		set -- "$@" qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot -cpu host -smp 1 -m "$ram" \
@@ -66,7 +66,7 @@ start() {
 		fi
 		if [ "$disk" ]; then
 			set -- "$@" -object iothread,id=io,poll-max-ns=0 \
-				-drive "if=none,id=d,format=raw,file=$disk,aio=io_uring,cache.direct=on"
+				-drive "if=none,id=d,format=raw,file=$disk,aio=io_uring,cache.direct=on,file.locking=off"
 			if [ "$vmm" = q35 ]; then
 				set -- "$@" -device virtio-blk-pci,drive=d,iothread=io,num-queues=1,disable-legacy=on
 			else
@@ -91,6 +91,8 @@ run() {
 	timeout 60 ./measure "$@" </dev/null >"$row.$vmm.$turn.out" 2>"$row.$vmm.$turn.err"
 	[ "$turn" != warm ] || return 0
 	grep -aE '^(entry|mark|private|ram|end|gone|lost) ?' "$row.$vmm.$turn.err" | sed "s/^/$row $vmm $turn /" >>/results/data
+	# What a guest without a kernel has to say of itself (exits.S).
+	sed -nE "s/^((port|mmio)-(read|write)) ([0-9]+)\r*$/$row $vmm $turn \1 \4/p" "$row.$vmm.$turn.out" >>/results/data
 	if ! grep -aq '^gone .* 0$' "$row.$vmm.$turn.err"; then
 		tail -n 15 "$row.$vmm.$turn.err" "$row.$vmm.$turn.out"
 	fi

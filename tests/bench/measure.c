@@ -8,14 +8,15 @@
  *
  *   entry NS            the first instruction of the guest, counted from exec
  *   mark KIND VALUE NS  a mark of the guest (marks.h)
- *   private KIB         resident memory of this process alone, without the guest's, at MARK_IDLE
+ *   private KIB         resident memory of this process alone, without the guest's and without the
+ *                       unchanged pages of shared libraries, at MARK_IDLE
  *   ram KIB             and that of the guest
  *   end NS              from the last exit to user space until the process was gone
  *   gone NS STATUS      and from exec
  *
  * With counters, entry and mark have four numbers more: system calls, exits, exits to user space
  * and interrupts since the line before. Counters cost time themselves: -c, which counts from exec
- * on, is for runs whose times nobody looks at; With
+ * on, is for runs whose times nobody looks at; without it MARK_COUNT begins and ends counting. With
  * -w the VMM is killed at its first instruction: what it reads from files is in memory then. With
  * -e `end` is for any guest, without it only for one that says MARK_END.
  */
@@ -195,6 +196,7 @@ static void look_at_memory(void)
 {
 	unsigned long size = 0, value, begin, end, private = 0, ram = 0;
 	char path[40], line[512], name[40];
+	bool library = false;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/smaps", m.pid);
@@ -202,14 +204,20 @@ static void look_at_memory(void)
 	if (!f)
 		die(path);
 	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+		if (sscanf(line, "%lx-%lx ", &begin, &end) == 2) {
 			size = (end - begin) >> 10;
-		else if (sscanf(line, "%39[^:]: %lu kB", name, &value) != 2)
+			library = strstr(line, ".so") != NULL;
+		} else if (sscanf(line, "%39[^:]: %lu kB", name, &value) != 2) {
 			continue;
-		else if (size >= GUEST_RAM_MIN_KIB)
+		} else if (size >= GUEST_RAM_MIN_KIB) {
 			ram += strcmp(name, "Rss") ? 0 : value;
-		else if (!strcmp(name, "Private_Clean") || !strcmp(name, "Private_Dirty"))
-		private += value;
+		} else if (library) {
+			/* Elsewhere other processes have the libraries, too: only what is changed.
+			 */
+			private += strcmp(name, "Anonymous") ? 0 : value;
+		} else if (!strcmp(name, "Private_Clean") || !strcmp(name, "Private_Dirty")) {
+			private += value;
+		}
 	}
 	fclose(f);
 	fprintf(stderr, "private %lu\nram %lu\n", private, ram);
@@ -224,6 +232,8 @@ static void handle_mark(uint32_t word, uint64_t time)
 	say_counts();
 	if (kind == MARK_IDLE)
 		look_at_memory();
+	if (kind == MARK_COUNT)
+		set_counters(word & MARK_VALUE_MASK);
 	if (kind == MARK_END) {
 		set_counters(false);
 		ioctl(m.fd[END], PERF_EVENT_IOC_ENABLE, 0);
