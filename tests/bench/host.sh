@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck disable=SC2154 # row is set by `run`
+# shellcheck disable=SC2154 # row is set by the script that `run` makes
 # For the rows, which run in the emulated host, in the folder bench of a root in memory ($root): how each VMM is started, and the order of the runs. For sh. Sets $vmms.
 #
 # A row sets:  job   what the guest does (guest-init.c)          ram   MiB of guest memory
