@@ -177,7 +177,7 @@ void fake_sysfs_remove_driver(struct fake_sysfs *fs, const char *name)
 /* The device's own file, where the kernel has such. */
 static void update_cdev(const char *bdf, const char *group, bool there)
 {
-	char dir[PATH_SIZE / 2], path[PATH_SIZE], node[PATH_SIZE];
+	char dir[PATH_SIZE - 4], path[PATH_SIZE], node[PATH_SIZE];
 
 	snprintf(dir, sizeof(dir), "sys/bus/pci/devices/%s/vfio-dev/vfio%s", bdf, group);
 	snprintf(path, sizeof(path), "%s/dev", dir);
