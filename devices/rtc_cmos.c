@@ -169,12 +169,12 @@ static bool have_timer(struct rtc_cmos *rtc)
 		return true;
 	rtc->timer.fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (rtc->timer.fd < 0) {
-		log_error("real-time clock: no timer: %s", strerror(errno));
+		log_limited(LOG_ERROR, "real-time clock: no timer: %s", strerror(errno));
 		return false;
 	}
 	if (loop_add(rtc->loop, &rtc->timer) == 0)
 		return true;
-	log_error("real-time clock: %s", err_text());
+	log_limited(LOG_ERROR, "real-time clock: %s", err_text());
 	close_fd(&rtc->timer.fd);
 	return false;
 }
@@ -193,7 +193,7 @@ static void arm_timer(struct rtc_cmos *rtc)
 		when.it_value.tv_nsec = ((next & TICK_MASK) * NS_PER_S + TICK_MASK) / TICK_HZ;
 	}
 	if (timerfd_settime(rtc->timer.fd, TFD_TIMER_ABSTIME, &when, NULL) < 0)
-		log_error("real-time clock: no timer: %s", strerror(errno));
+		log_limited(LOG_ERROR, "real-time clock: no timer: %s", strerror(errno));
 }
 
 /* The interrupt and the timer follow the registers. Ends each access that may change them. */

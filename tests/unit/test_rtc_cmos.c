@@ -10,12 +10,14 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
 #include "core/bus.h"
 #include "core/irq.h"
+#include "core/log.h"
 #include "core/loop.h"
 #include "devices/rtc_cmos.h"
 #include "devices/rtc_time.h"
@@ -42,6 +44,7 @@ static struct loop_source *timer;
 static struct itimerspec timer_when;
 static unsigned timer_sets;
 static bool line;
+static bool no_timers;
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ts);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ts)
@@ -55,6 +58,10 @@ int __wrap_timerfd_create(int clock, int flags);
 int __wrap_timerfd_create(int clock, int flags)
 {
 	assert_int_equal(clock, CLOCK_REALTIME);
+	if (no_timers) {
+		errno = EMFILE;
+		return -1;
+	}
 	return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 }
 
@@ -106,7 +113,7 @@ static int setup(void **state)
 		.high_ram = 6 * GiB,
 	};
 
-	line = false;
+	line = no_timers = false;
 	timer_when = (struct itimerspec){ 0 };
 	timer_sets = 0;
 	now = (struct timespec){ .tv_sec = SOME_TIME, .tv_nsec = 250000000 };
@@ -458,6 +465,30 @@ static void taken_port_is_an_error(void **state)
 	assert_null(second);
 }
 
+/* A guest may ask for one as often as it likes. */
+static void want_of_a_timer_is_told_a_few_times(void **state)
+{
+	const int err = dup(STDERR_FILENO);
+	char text[4096] = "";
+	unsigned lines = 0;
+	int fds[2];
+
+	no_timers = true;
+	assert_int_equal(pipe2(fds, O_NONBLOCK | O_CLOEXEC), 0);
+	dup2(fds[1], STDERR_FILENO);
+	for (unsigned i = 0; i < 10 * LOG_LIMIT; i++) {
+		out(0x0b, 0x02 | B_UIE);
+		out(0x0b, 0x02);
+	}
+	dup2(err, STDERR_FILENO);
+	assert_true(read(fds[0], text, sizeof(text) - 1) > 0);
+	for (const char *p = text; *p; p++)
+		lines += *p == '\n';
+	assert_in_range(lines, 1, LOG_LIMIT + 1); /* and that there is more */
+	assert_non_null(strstr(text, "no timer"));
+	close(fds[0]), close(fds[1]), close(err);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -485,6 +516,7 @@ int main(void)
 		TEST(no_update_flag_while_set),
 		TEST(hosts_clock_may_jump),
 		TEST(reset_ends_interrupts),
+		TEST(want_of_a_timer_is_told_a_few_times),
 		TEST(taken_port_is_an_error),
 	};
 
