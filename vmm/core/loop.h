@@ -87,7 +87,11 @@ struct loop {
 int MUST_CHECK loop_init(struct loop *loop); /* on epoll */
 void loop_fini(struct loop *loop);           /* also after an init that failed, and twice */
 
-/* Any thread may add; only the loop's own thread, or anyone while it is not running, may remove. */
+/*
+ * Any thread may add; only the loop's own thread, or anyone while it is not running, may remove. To
+ * add to a running loop that waits in io_uring is a loop_call: it waits for the loop, so the caller
+ * holds no lock that something on the loop takes.
+ */
 int MUST_CHECK loop_add(struct loop *loop, struct loop_source *source);
 void loop_remove(struct loop *loop, struct loop_source *source);
 
