@@ -170,6 +170,10 @@ int blk_file_reopen(const struct blk_file *file)
 	/* Not by its name, which may be another file's by now. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
 	fd = sys_open(path, flags, 0);
+	if (fd < 0)
+		log_warn("a disk cannot be opened for each queue (%s): of a write that the host "
+			 "loses, the flush of another queue may be told",
+			 strerror(-fd));
 	return fd < 0 ? -1 : fd;
 }
 

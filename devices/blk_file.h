@@ -46,8 +46,8 @@ int MUST_CHECK blk_file_open(struct blk_file *file, const char *path, bool read_
 void blk_file_close(struct blk_file *file); /* zeroed, never opened: does nothing */
 
 /*
- * Another fd of the same file, or -1. The kernel tells each open file once that it lost a write, so
- * a flush of one must not hear what was meant for another one's.
+ * Another fd of the same file, or -1 with a warning. The kernel tells each open file once that it
+ * lost a write, so a flush of one must not hear what was meant for another one's.
  */
 int blk_file_reopen(const struct blk_file *file);
 
