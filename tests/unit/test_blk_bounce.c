@@ -235,7 +235,7 @@ static void random_requests(void **state)
 	for (unsigned round = 0; round < 200; round++) {
 		uint64_t sector = (uint64_t)random() % 8;
 
-		for (count = 0; count < REQUESTS; count++) {
+		for (count = 0; count < REQUESTS && sector + 16 <= SECTORS; count++) {
 			const uint64_t sectors = 1 + (uint64_t)random() % 12;
 			const enum blk_op op = random() & 1 ? BLK_WRITE : BLK_READ;
 			uint8_t *memory = f->memory + count * 32 * KiB;
@@ -253,8 +253,6 @@ static void random_requests(void **state)
 			if (random() % 5 == 0 && f->uring.in_flight)
 				loop_pass(&f->loop);
 			sector += sectors + (uint64_t)random() % 2;
-			if (sector + 16 > SECTORS)
-				break;
 		}
 		blk_uring_drain(&f->uring);
 		for (unsigned i = 0; i < count; i++) {
