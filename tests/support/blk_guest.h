@@ -16,7 +16,7 @@
 #define BLK_IMAGE_SIZE (BLK_SECTORS * BLK_SECTOR)
 #define BLK_DATA       0x100000u /* from here the guest's RAM is free for buffers */
 #define BLK_LOOPS      2u
-#define BLK_TIMEOUT    20000u /* for what must happen */
+#define BLK_TIMEOUT    120000u /* for what must happen, on a machine that does much else */
 #define BLK_PENDING    0xaau  /* a status byte that the device has not written */
 #define BLK_F_FLUSH    (1ull << VIRTIO_BLK_F_FLUSH)
 
@@ -60,6 +60,9 @@ uint32_t blk_guest_finish(struct blk_guest *f, uint16_t head);
 /* One request from start to end; its status. */
 uint8_t blk_guest_request(struct blk_guest *f, uint32_t type, uint64_t sector, uint64_t gpa,
 			  uint32_t len, uint32_t *ret_used_len);
+
+/* Waits until the disk's loops have taken off the rings what was rung for. */
+void blk_guest_settle(struct blk_guest *f);
 
 /* From now on the device's reads wait until something is written to the fd returned. */
 int blk_guest_make_reads_wait(struct blk_guest *f);

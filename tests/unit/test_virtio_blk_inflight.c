@@ -142,7 +142,7 @@ static int start_waiting_reads(struct blk_guest *f)
 	for (unsigned i = 0; i < 3; i++)
 		blk_guest_add(f, i, VIRTIO_BLK_T_IN, 0, BLK_DATA, BLK_SECTOR);
 	blk_guest_ring(f);
-	usleep(1000 * NOTHING);
+	blk_guest_settle(f);
 	return fd;
 }
 

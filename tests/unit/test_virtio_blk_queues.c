@@ -256,7 +256,7 @@ static void reset_waits_for_all_queues(void **state)
 		add_read(f, q, slot_of(q, 0));
 		ring(f, q);
 	}
-	usleep(1000 * NOTHING);
+	blk_guest_settle(f);
 	assert_int_equal(pthread_create(&feeder, NULL, feed, &fd), 0);
 	virtio_guest_set(&f->guest, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	for (unsigned q = 0; q < QUEUES; q++) {
