@@ -13,8 +13,9 @@ struct vhost_user_backend;
 
 /*
  * Starts it and waits until it answers. With `read_only` the daemon itself cannot write: it sees
- * the host's file systems in a mount namespace of its own, all of them read-only. No threads, no
- * guest memory yet. `path` outlives it.
+ * the host's file systems in a mount namespace of its own, all of them read-only and without
+ * devices, and drops the capability that could change that before it hears the guest. No threads,
+ * no guest memory yet. `path` outlives it.
  */
 int MUST_CHECK file_daemon_start(const char *path, bool read_only, struct file_daemon **ret_daemon);
 

@@ -197,6 +197,31 @@ static void it_ends_with_us_even_when_we_are_killed(void **state)
 	close(line[0]), close(line[1]);
 }
 
+static void read_only_helper_writes_no_file_and_opens_no_device(void **state)
+{
+	char path[] = "/tmp/test_child.XXXXXX", script[256];
+	const char *const argv[] = { "sh", "-c", script, NULL };
+	struct child child;
+	int fd = mkstemp(path), r;
+
+	assert_true(fd >= 0);
+	/* Standard input and output are a device that was opened before. */
+	snprintf(script, sizeof(script),
+		 "w() { echo \"$1\" >&2; }; ( : >%s ) 2>&- && w file; "
+		 "( : </dev/zero ) 2>&- && w device; echo x || w stdout; w done",
+		 path);
+	r = child_start(&child, argv, NULL, 0, CHILD_READ_ONLY);
+	close(fd);
+	if (r == -EPERM || r == -ENOSYS) {
+		unlink(path);
+		skip(); /* no root, or an older kernel */
+	}
+	assert_int_equal(r, 0);
+	expect_line(&child, "done");
+	child_fini(&child);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +234,7 @@ int main(void)
 		cmocka_unit_test(signals_that_we_ignore_are_its_own),
 		cmocka_unit_test(signals_of_the_terminal_do_not_reach_it),
 		cmocka_unit_test(it_ends_with_us_even_when_we_are_killed),
+		cmocka_unit_test(read_only_helper_writes_no_file_and_opens_no_device),
 	};
 
 	return cmocka_run_group_tests_name("child", tests, NULL, NULL);

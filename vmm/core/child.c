@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -33,10 +33,13 @@ static _Noreturn void give_up(int report)
 	_exit(127);
 }
 
-/* Whoever breaks the helper still writes nothing: what it is mounted by belongs to us. */
+/*
+ * Whoever breaks the helper still writes nothing, once it has dropped CAP_SYS_ADMIN, which could
+ * undo this. A device node is written on a read-only file system too: none can be opened.
+ */
 static int make_read_only(void)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV };
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -1;
@@ -71,11 +74,11 @@ static _Noreturn void become(const char *const argv[], const int fds[], unsigned
 		if (dup2(safe[i], CHILD_FIRST_FD + (int)i) < 0)
 			give_up(report);
 	}
-	if (flags & CHILD_READ_ONLY && make_read_only() < 0)
-		give_up(report);
 	close(STDIN_FILENO);
 	if (open("/dev/null", O_RDWR) != STDIN_FILENO || dup2(STDIN_FILENO, STDOUT_FILENO) < 0 ||
 	    dup2(complaints, STDERR_FILENO) < 0)
+		give_up(report);
+	if (flags & CHILD_READ_ONLY && make_read_only() < 0)
 		give_up(report);
 	/* Whatever we were started with is not for the helper: who waits for the end of a pipe
 	 * waits for us. Without the call (before Linux 5.11), what is ours is closed all the same.

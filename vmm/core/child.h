@@ -25,7 +25,10 @@ struct child {
 };
 
 /* Flags of child_start. */
-/* The helper sees all file systems read-only, in a mount namespace of its own. Linux 5.12. */
+/*
+ * The helper sees all file systems read-only and opens no device, in a mount namespace of its own.
+ * It stays so from when the helper has dropped CAP_SYS_ADMIN. Linux 5.12.
+ */
 #define CHILD_READ_ONLY 0x1u
 
 /*
