@@ -62,7 +62,10 @@ static int launch(struct file_daemon *daemon, int listen_fd, bool read_only)
 	 * of which there is none, nor to forbid writing, which the mount namespace does.
 	 */
 	const char *const sandbox = read_only ? "sandbox=chroot" : "sandbox=namespace";
-	/* The words of the first virtiofsd, which its successor understands too. */
+	/*
+	 * Words of the first virtiofsd that its successor understands too. How much it says is
+	 * none: what the first calls log_level is loglevel to the second. No guest makes devices.
+	 */
 	const char *const argv[] = {
 		find_program(),
 		"-f",
@@ -70,7 +73,7 @@ static int launch(struct file_daemon *daemon, int listen_fd, bool read_only)
 		"-o",
 		source,
 		"-o",
-		"cache=auto,no_writeback,log_level=err",
+		"cache=auto,no_writeback,modcaps=-mknod",
 		"-o",
 		sandbox,
 		NULL,
@@ -92,14 +95,17 @@ static int launch(struct file_daemon *daemon, int listen_fd, bool read_only)
 	return r;
 }
 
-/* Why it does not answer: in its own words, if it has any. */
+/* Why it does not answer: in its own words if it ended, of which the last say why. */
 static int explain(struct file_daemon *daemon, int r)
 {
-	char line[512];
+	char line[512] = "";
 
-	if (r == -ECONNRESET)
-		(void)child_stop(&daemon->child, STOP_LIMIT_MS);
-	if (!child_complaint(&daemon->child, line, sizeof(line)))
+	if (r != -ECONNRESET)
+		return err_wrap(r, "folder '%s'", daemon->path);
+	(void)child_stop(&daemon->child, STOP_LIMIT_MS);
+	while (child_complaint(&daemon->child, line, sizeof(line)))
+		log_debug("%s: %s", daemon->name, line);
+	if (!line[0])
 		return err_wrap(r, "folder '%s'", daemon->path);
 	return err_set(ERR_HOST, -EIO, "folder '%s': " DAEMON ": %s", daemon->path, line);
 }
