@@ -169,6 +169,49 @@ static void signals_of_the_terminal_do_not_reach_it(void **state)
 	child_fini(&child);
 }
 
+/* What a helper has started: "N" on its standard error. */
+static pid_t expect_pid(struct child *child)
+{
+	struct pollfd p = { .fd = child->complaints, .events = POLLIN };
+	char line[32];
+
+	assert_int_equal(poll(&p, 1, (int)LIMIT_MS), 1);
+	assert_true(child_complaint(child, line, sizeof(line)));
+	assert_true(atoi(line) > 0);
+	return atoi(line);
+}
+
+static void what_it_leaves_behind_is_killed(void **state)
+{
+	struct child child;
+	pid_t left;
+
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	start(&child, "sh -c 'trap \"\" TERM; echo $$ >&2; while :; do sleep 100; done' &", NULL,
+	      0);
+	left = expect_pid(&child);
+	wait_until_ended(&child);
+	assert_int_equal(waitpid(left, NULL, 0), left); /* ends the test only if it ends */
+	child_fini(&child);
+	prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
+static void what_it_started_is_killed_with_it(void **state)
+{
+	struct child child;
+	pid_t other;
+	int status;
+
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	start(&child, "trap '' TERM; sh -c 'echo $$ >&2; exec sleep 100' & wait; wait", NULL, 0);
+	other = expect_pid(&child);
+	child_kill(&child);
+	assert_int_equal(waitpid(other, &status, 0), other);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	child_fini(&child);
+	prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
 /* A process in between, which is killed as we might be. */
 static void it_ends_with_us_even_when_we_are_killed(void **state)
 {
@@ -233,6 +276,8 @@ int main(void)
 		cmocka_unit_test(one_that_does_not_end_is_killed),
 		cmocka_unit_test(signals_that_we_ignore_are_its_own),
 		cmocka_unit_test(signals_of_the_terminal_do_not_reach_it),
+		cmocka_unit_test(what_it_leaves_behind_is_killed),
+		cmocka_unit_test(what_it_started_is_killed_with_it),
 		cmocka_unit_test(it_ends_with_us_even_when_we_are_killed),
 		cmocka_unit_test(read_only_helper_writes_no_file_and_opens_no_device),
 	};

@@ -21,6 +21,12 @@
 #define STEP_LAST_NS  (10 * 1000 * 1000l)
 #define NS_PER_MS     1000000u
 
+/*
+ * What was killed is gone in less, waits for a medium that does not answer, or is gone but for its
+ * entry, where the host's process 1 waits for no children.
+ */
+#define GROUP_LIMIT_MS 200u
+
 /* The errno that kept the program from running goes to its parent; end of file says that it runs.
  */
 static _Noreturn void give_up(int report)
@@ -119,13 +125,30 @@ int child_start(struct child *child, const char *const argv[], const int fds[], 
 	return 0;
 }
 
+/*
+ * The group's others die with its leader, or before they could see that it did. Until the leader is
+ * waited for, its number can be no other group's.
+ */
+static void take_end(struct child *child)
+{
+	kill(-child->pid, SIGKILL);
+	while (waitpid(child->pid, &child->status, 0) < 0 && errno == EINTR)
+		;
+	for (unsigned ms = 0; ms < GROUP_LIMIT_MS && kill(-child->pid, 0) == 0; ms++)
+		nanosleep(&(struct timespec){ .tv_nsec = NS_PER_MS }, NULL);
+	child->pid = 0;
+}
+
 bool child_ended(struct child *child)
 {
-	pid_t r = child->pid ? waitpid(child->pid, &child->status, WNOHANG) : 0;
+	siginfo_t info = { .si_pid = 0 };
 
-	/* ECHILD: somebody waited for it in our place. */
-	if (r > 0 || (r < 0 && errno == ECHILD))
-		child->pid = 0;
+	if (!child->pid)
+		return true;
+	if (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		child->pid = 0; /* somebody waited for it in our place */
+	else if (info.si_pid)
+		take_end(child);
 	return !child->pid;
 }
 
@@ -160,13 +183,6 @@ bool child_complaint(struct child *child, char *buf, size_t size)
 	return true;
 }
 
-static void wait_for_end(struct child *child)
-{
-	while (waitpid(child->pid, &child->status, 0) < 0 && errno == EINTR)
-		;
-	child->pid = 0;
-}
-
 int child_stop(struct child *child, unsigned limit_ms)
 {
 	uint64_t left = (uint64_t)limit_ms * NS_PER_MS;
@@ -191,8 +207,7 @@ void child_kill(struct child *child)
 {
 	if (child_ended(child))
 		return;
-	kill(child->pid, SIGKILL);
-	wait_for_end(child);
+	take_end(child);
 }
 
 void child_fini(struct child *child)

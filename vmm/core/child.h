@@ -3,7 +3,8 @@
  * A helper program that runs beside the machine for as long as it does: a process of ours with
  * /dev/null as its standard input and output, whose complaints we read, in a process group of its
  * own, so that Ctrl-C in the terminal is ours to handle. However this process ends, the helper is
- * told to end too (SIGTERM).
+ * told to end too (SIGTERM). What it started itself, and is still in its group, is killed at its
+ * end.
  *
  * One thread at a time; started on the main thread, because the helper ends with the thread that
  * started it.
@@ -38,7 +39,7 @@ struct child {
 int MUST_CHECK child_start(struct child *child, const char *const argv[], const int fds[],
 			   unsigned count, unsigned flags);
 
-/* True once it has ended, from when on `status` says how. */
+/* True once it has ended, with its whole group, from when on `status` says how. */
 bool child_ended(struct child *child);
 
 /* "exit status 1", "signal 9", of one that has ended. */
@@ -63,7 +64,8 @@ bool child_complaint(struct child *child, char *buf, size_t size);
  */
 int child_stop(struct child *child, unsigned limit_ms);
 
-/* child_stop without asking. When it returns, the helper reaches no memory or file any more. */
+/* child_stop without asking. When it returns, neither the helper nor its group reaches memory or
+ * files. */
 void child_kill(struct child *child);
 
 void child_fini(struct child *child); /* kills what was not stopped; accepts a zeroed one */
