@@ -25,9 +25,9 @@
 #include "machine.h"
 #include "x86_64/layout.h"
 
-/* Where the program is, its agent is not far: as installed, and as built. */
+/* From the program's folder, or absolute: as installed, and as built. */
 static const char *const agent_places[] = {
-	"../libexec/tinyvmm/guest-agent",
+	AGENT_FOLDER "/guest-agent",
 	"../guest/guest-agent",
 };
 
@@ -59,17 +59,19 @@ static int find_agent(int *ret_fd)
 	exe[len] = '\0';
 	*strrchr(exe, '/') = '\0';
 	for (unsigned i = 0; i < ARRAY_SIZE(agent_places); i++) {
+		const char *place = agent_places[i];
 		int fd;
 
-		snprintf(path, sizeof(path), "%s/%s", exe, agent_places[i]);
+		snprintf(path, sizeof(path), "%s%s%s", place[0] == '/' ? "" : exe,
+			 place[0] == '/' ? "" : "/", place);
 		fd = sys_open(path, O_RDONLY, 0);
 		if (fd >= 0) {
 			*ret_fd = fd;
 			return 0;
 		}
 	}
-	r = err_set(ERR_FILE, -ENOENT, "the agent for guests is not at %s/%s", exe,
-		    agent_places[0]);
+	r = err_set(ERR_FILE, -ENOENT, "the agent for guests is not at %s, seen from %s",
+		    agent_places[0], exe);
 	err_hint("install tinyvmm with make install");
 	return r;
 }
