@@ -6,8 +6,8 @@
 
 /* clang-format off */
 static const char run_page[] =
-"Usage: tinyvmm [run] [OPTION]...\n"
-"Run a guest until it powers off.\n"
+"Usage: tinyvmm [run] [OPTION]... [-- COMMAND [ARGUMENT]...]\n"
+"Run a guest until it powers off, or until the command in it has ended.\n"
 "\n"
 "  --gpu BDF[,PROPERTY]...         pass this PCI device through (up to 16)\n"
 "  --disk FILE[,PROPERTY]...       add a disk (up to 12)\n"
