@@ -3,15 +3,19 @@
 #include "file_daemon.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/child.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/sys.h"
 #include "devices/vhost_user_fs.h"
 #include "devices/vhost_user_server.h"
 
@@ -44,6 +48,29 @@ static const char *find_program(void)
 	return DAEMON;
 }
 
+/*
+ * What makes it say errors only is one word to the first virtiofsd and another one to its
+ * successor, and each ends at the other's. The first has its word in it as it is written.
+ */
+static const char *quiet_word(const char *program)
+{
+	static const char first[] = "log_level=err";
+	CLEANUP(closep) int fd = sys_open(program, O_RDONLY, 0);
+	const char *word = "loglevel=err";
+	struct stat st;
+	void *text;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return word;
+	text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (text == MAP_FAILED)
+		return word;
+	if (memmem(text, (size_t)st.st_size, first, sizeof(first) - 1))
+		word = first;
+	munmap(text, (size_t)st.st_size);
+	return word;
+}
+
 /* A comma would end the value of one option and begin the next. */
 static int check_path(const char *path)
 {
@@ -62,18 +89,18 @@ static int launch(struct file_daemon *daemon, int listen_fd, bool read_only)
 	 * of which there is none, nor to forbid writing, which the mount namespace does.
 	 */
 	const char *const sandbox = read_only ? "sandbox=chroot" : "sandbox=namespace";
-	/*
-	 * Words of the first virtiofsd that its successor understands too. How much it says is
-	 * none: what the first calls log_level is loglevel to the second. No guest makes devices.
-	 */
+	const char *const program = find_program();
+	/* The words of the first virtiofsd, which its successor understands too, but for one. */
 	const char *const argv[] = {
-		find_program(),
+		program,
 		"-f",
 		fd,
 		"-o",
 		source,
 		"-o",
-		"cache=auto,no_writeback,modcaps=-mknod",
+		"cache=auto,no_writeback,modcaps=-mknod", /* no guest makes devices */
+		"-o",
+		quiet_word(program),
 		"-o",
 		sandbox,
 		NULL,
