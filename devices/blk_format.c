@@ -259,8 +259,12 @@ int blk_format_size(const char *path, enum blk_format format, uint64_t *ret_size
 	}
 	if (r < 0)
 		return err_sys(ERR_FILE, r, "open disk '%s'", path);
-	if (!size || size > INT64_MAX - SECTOR)
+	if (!size)
 		return err_set(ERR_FILE, -EINVAL, "disk '%s' is empty", path);
+	if (size > INT64_MAX - SECTOR)
+		return err_set(ERR_FILE, -EINVAL,
+			       "disk '%s' has %llu bytes, by its header: more than any disk", path,
+			       (unsigned long long)size);
 	*ret_size = align_up(size, SECTOR);
 	return 0;
 }
@@ -273,7 +277,6 @@ int blk_format_size(const char *path, enum blk_format format, uint64_t *ret_size
 #define L1_ENTRY       8u
 #define L2_REACH       ((uint64_t)CLUSTER / L1_ENTRY * CLUSTER) /* bytes of disk an L1 entry */
 #define REFCOUNT_ORDER 4u                                       /* of 16 bits */
-#define REFCOUNTS      (CLUSTER / 2)
 
 static int write_empty(int fd, uint64_t size)
 {
@@ -283,8 +286,8 @@ static int write_empty(int fd, uint64_t size)
 	uint8_t table[8], counts[64];
 	int r;
 
-	/* Of what fits: 60 clusters of L1 table are 240 TiB. */
-	if (clusters > sizeof(counts) / 2 || clusters > REFCOUNTS)
+	/* What fits is 29 clusters of L1 table, for a disk of 116 TiB. */
+	if (clusters > sizeof(counts) / 2)
 		return -EFBIG;
 	store_be(head + QCOW2_VERSION, 4, 3);
 	store_be(head + QCOW2_CLUSTER_BITS, 4, CLUSTER_BITS);

@@ -184,8 +184,10 @@ static void size_of_the_disk(void **state)
 	assert_int_equal(blk_format_size(temp_file(&dir, "a.qcow2", qcow2, sizeof(qcow2)),
 					 BLK_FORMAT_QCOW2, &size),
 			 -EINVAL);
+	assert_non_null(strstr(err_text(), "has 9223372041149743104 bytes"));
 	assert_int_equal(blk_format_size(temp_file(&dir, "empty", qcow2, 0), BLK_FORMAT_RAW, &size),
 			 -EINVAL);
+	assert_non_null(strstr(err_text(), "is empty"));
 	assert_int_equal(blk_format_size(temp_path(&dir, "absent"), BLK_FORMAT_RAW, &size),
 			 -ENOENT);
 }
