@@ -5,11 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
-#include <stdio.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
-#include "core/sys.h"
 #include "devices/blk_file.h"
 #include "devices/iov.h"
 
@@ -20,21 +17,12 @@
 /* Never written; aligned for direct I/O. */
 static uint8_t zeroes[64 * KiB] __attribute__((aligned(4096)));
 
-/* A number of the queue of a block device; a partition has none of its own. 0: not told. */
+/* 0: not told. */
 static uint64_t queue_number(const struct stat *st, const char *name)
 {
-	static const char *const forms[] = { "/sys/dev/block/%u:%u/queue/%s",
-					     "/sys/dev/block/%u:%u/../queue/%s" };
-	char path[96], text[24];
-	unsigned long long val;
+	uint64_t number = 0;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(forms); i++) {
-		snprintf(path, sizeof(path), forms[i], major(st->st_rdev), minor(st->st_rdev),
-			 name);
-		if (sys_read_text(path, text, sizeof(text)) >= 0 && sscanf(text, "%llu", &val) == 1)
-			return val;
-	}
-	return 0;
+	return blk_topology_queue_number(st->st_rdev, name, &number) ? number : 0;
 }
 
 uint32_t blk_ranges_probe(const struct blk_file *file)

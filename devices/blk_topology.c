@@ -116,24 +116,35 @@ void blk_topology_read(int fd, const struct stat *st, uint64_t size, bool cached
 	*ret_topology = t;
 }
 
+bool blk_topology_queue_number(dev_t device, const char *name, uint64_t *ret_number)
+{
+	/* A partition has no queue of its own. */
+	static const char *const forms[] = { "/sys/dev/block/%u:%u/queue/%s",
+					     "/sys/dev/block/%u:%u/../queue/%s" };
+	char path[96], text[24];
+	unsigned long long number;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(forms); i++) {
+		snprintf(path, sizeof(path), forms[i], major(device), minor(device), name);
+		if (sys_read_text(path, text, sizeof(text)) >= 0 &&
+		    sscanf(text, "%llu", &number) == 1) {
+			*ret_number = number;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Before Linux 6.1, and for file systems that do not tell: the block of the device below. */
 static uint32_t device_block(int fd)
 {
+	uint64_t size = 0;
 	struct stat st;
-	char path[96], text[16];
-	unsigned size = 0;
-	/* A partition has no queue of its own. */
-	static const char *const forms[] = { "/sys/dev/block/%u:%u/queue/logical_block_size",
-					     "/sys/dev/block/%u:%u/../queue/logical_block_size" };
 
-	if (fstat(fd, &st) < 0)
-		return DIRECT_COMMON;
-	for (unsigned i = 0; i < ARRAY_SIZE(forms); i++) {
-		snprintf(path, sizeof(path), forms[i], major(st.st_dev), minor(st.st_dev));
-		if (sys_read_text(path, text, sizeof(text)) >= 0 &&
-		    sscanf(text, "%u", &size) == 1 && is_size(size, SECTOR, DIRECT_MAX))
-			return size;
-	}
+	if (fstat(fd, &st) == 0 &&
+	    blk_topology_queue_number(st.st_dev, "logical_block_size", &size) &&
+	    size <= DIRECT_MAX && is_size((uint32_t)size, SECTOR, DIRECT_MAX))
+		return (uint32_t)size;
 	return DIRECT_COMMON;
 }
 

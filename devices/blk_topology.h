@@ -31,6 +31,12 @@ struct blk_direct {
 };
 
 /*
+ * A number of the request queue of a block device, by sysfs; a partition has that of its whole.
+ * False if the host does not tell.
+ */
+bool blk_topology_queue_number(dev_t device, const char *name, uint64_t *ret_number);
+
+/*
  * For a file or a block device of `size` bytes, open for reading through the page cache; `st` is
  * what fstat says of it. Cannot fail: what the host does not tell is as it is on most disks.
  */

@@ -11,9 +11,7 @@
 #include <stdlib.h>
 
 #include "core/err.h"
-
-#define BLK_QUEUE_SIZE    256u
-#define PCI_CLASS_STORAGE 0x018000u /* mass storage, of no more special kind */
+#include "devices/virtio_blk.h"
 
 /* Up to what all back ends know. */
 #define BLK_CONFIG_LEN offsetof(struct virtio_blk_config, max_secure_erase_sectors)
@@ -64,8 +62,8 @@ static const struct device_ops blk_device_ops = {
 static const struct virtio_class blk_class = {
 	.name = "vhost-user-blk",
 	.id = VIRTIO_ID_BLOCK,
-	.pci_class = PCI_CLASS_STORAGE,
-	.queue_size = BLK_QUEUE_SIZE,
+	.pci_class = VIRTIO_PCI_CLASS_STORAGE,
+	.queue_size = VIRTIO_BLK_QUEUE_SIZE,
 	.config_len = BLK_CONFIG_LEN,
 	.device_ops = &blk_device_ops,
 	.start = vhost_user_dev_start,

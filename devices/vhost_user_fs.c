@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A folder that a vhost-user back end serves: what the guest is told of it, on vCPUs. Requests never
- * come here. [virtio-1.2 5.11 File System Device]
+ * A folder that a vhost-user back end serves: what the guest is told of it, on vCPUs. Requests
+ * never come here. [virtio-1.2 5.11 File System Device]
  */
 #include "devices/vhost_user_fs.h"
 
@@ -15,7 +15,6 @@
 #define FS_QUEUE_SIZE     256u
 #define FS_REQUEST_QUEUES 1u /* Linux uses no more before 6.11 */
 #define FS_QUEUES         (1 + FS_REQUEST_QUEUES) /* the first is for what must not wait */
-#define PCI_CLASS_STORAGE 0x018000u               /* mass storage, of no more special kind */
 
 #define FS_FEATURES (1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX)
 
@@ -41,7 +40,7 @@ static const struct device_ops fs_device_ops = {
 static const struct virtio_class fs_class = {
 	.name = "vhost-user-fs",
 	.id = VIRTIO_ID_FS,
-	.pci_class = PCI_CLASS_STORAGE,
+	.pci_class = VIRTIO_PCI_CLASS_STORAGE,
 	.queue_size = FS_QUEUE_SIZE,
 	.config_len = sizeof(struct virtio_fs_config),
 	.device_ops = &fs_device_ops,

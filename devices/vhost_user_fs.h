@@ -15,9 +15,9 @@
 #define VHOST_USER_FS_TAG_MAX 36u
 
 /*
- * The device, not yet on a bus; destroyed through its device_ops, while `loop` still runs. `tag` has
- * at most VHOST_USER_FS_TAG_MAX bytes. `backend` was opened with VHOST_USER_FS_NEEDED; it is taken
- * over (but not its child), also by a failure.
+ * The device, not yet on a bus; destroyed through its device_ops, while `loop` still runs. `tag`
+ * has at most VHOST_USER_FS_TAG_MAX bytes. `backend` was opened with VHOST_USER_FS_NEEDED; it is
+ * taken over (but not its child), also by a failure.
  */
 int MUST_CHECK vhost_user_fs_create(const struct board *board, struct loop *loop,
 				    struct vhost_user_backend *backend, const char *tag,

@@ -20,8 +20,6 @@
 #include "devices/blk_resize.h"
 #include "devices/virtio_pci.h"
 
-#define PCI_CLASS_STORAGE 0x018000u /* mass storage, of no more special kind */
-
 struct virtio_blk {
 	struct virtio_pci vdev;
 	const char *path;
@@ -100,7 +98,7 @@ static const struct device_ops blk_device_ops = {
 static const struct virtio_class blk_class = {
 	.name = "virtio-blk",
 	.id = VIRTIO_ID_BLOCK,
-	.pci_class = PCI_CLASS_STORAGE,
+	.pci_class = VIRTIO_PCI_CLASS_STORAGE,
 	.queue_size = BLK_QUEUE_SIZE,
 	.config_len = offsetof(struct virtio_blk_config, max_secure_erase_sectors),
 	.device_ops = &blk_device_ops,
