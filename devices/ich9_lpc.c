@@ -166,7 +166,11 @@ static void pm_write(void *dev, uint64_t off, unsigned len, uint64_t val)
 	pthread_mutex_unlock(&lpc->pci.lock);
 }
 
-static const struct bus_ops pm_ops = { .read = pm_read, .write = pm_write, .name = "power management" };
+static const struct bus_ops pm_ops = {
+	.read = pm_read,
+	.write = pm_write,
+	.name = "power management",
+};
 
 static uint64_t kbd_read(void *dev, uint64_t off, unsigned len)
 {
@@ -181,7 +185,11 @@ static void kbd_write(void *dev, uint64_t off, unsigned len, uint64_t val)
 		vm_request(lpc->pci.board->vm, VM_REQUEST_RESET);
 }
 
-static const struct bus_ops kbd_ops = { .read = kbd_read, .write = kbd_write, .name = "reset by the keyboard's port" };
+static const struct bus_ops kbd_ops = {
+	.read = kbd_read,
+	.write = kbd_write,
+	.name = "reset by the keyboard's port",
+};
 
 uint8_t ich9_lpc_reset_read(void *dev)
 {

@@ -155,7 +155,11 @@ static uint64_t vars_read(void *dev, uint64_t off, unsigned len)
 	return val;
 }
 
-static const struct bus_ops vars_bus_ops = { .read = vars_read, .write = vars_write, .name = "firmware variables" };
+static const struct bus_ops vars_bus_ops = {
+	.read = vars_read,
+	.write = vars_write,
+	.name = "firmware variables",
+};
 
 static void vars_reset(struct device *dev)
 {

@@ -20,10 +20,9 @@
 #define VHOST_USER_FLAG_REPLY      (1u << 2)
 #define VHOST_USER_FLAG_NEED_REPLY (1u << 3)
 
-#define VHOST_USER_F_PROTOCOL_FEATURES                            \
-	30u /* a bit of the device's features that no driver sees \
-	     */
-#define VHOST_USER_MEM_REGIONS_MAX 8u
+/* A bit of the device's features that no driver sees. */
+#define VHOST_USER_F_PROTOCOL_FEATURES 30u
+#define VHOST_USER_MEM_REGIONS_MAX     8u
 
 enum vhost_user_request {
 	VHOST_USER_GET_FEATURES = 1,

@@ -17,8 +17,9 @@
 #include "devices/virtio_common.h"
 #include "devices/virtio_pci_config.h"
 
-#define VIRTIO_VENDOR      0x1af4 /* [virtio-1.2 4.1.2.1]: device 0x1040 + id, revision 1 or more, */
-#define VIRTIO_DEVICE_BASE 0x1040 /* subsystem 0x40 or more */
+/* [virtio-1.2 4.1.2.1]: device 0x1040 + id, revision 1 or more, subsystem 0x40 or more. */
+#define VIRTIO_VENDOR      0x1af4
+#define VIRTIO_DEVICE_BASE 0x1040
 #define VIRTIO_REVISION    1
 
 #define ISR_QUEUE  0x1u /* [virtio-1.2 4.1.4.5 ISR status capability] */

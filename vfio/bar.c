@@ -152,7 +152,11 @@ static void bar_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
 	vfio_region_write(bars->dev, bar->n, off, len, val);
 }
 
-static const struct bus_ops bar_ops = { .read = bar_read, .write = bar_write, .name = "BAR of a passed-through device" };
+static const struct bus_ops bar_ops = {
+	.read = bar_read,
+	.write = bar_write,
+	.name = "BAR of a passed-through device",
+};
 
 /*
  * What kind of BAR `n` is; VFIO shows its flags. The host may have found no room for one, I/O ports

@@ -66,8 +66,10 @@ int vfio_iommu_check_range(const struct vfio_iommu_limits *limits, const struct 
 	return -ERANGE;
 }
 
-/* How many slices of `size` all banks make; slices begin at multiples of their size. */
-/* At most: the end of a part cuts a slice in two. */
+/*
+ * How many slices of `size` all banks make at most: slices begin at multiples of their size, and
+ * the end of a part cuts one in two.
+ */
 static uint64_t count_slices(const struct guest_mem *mem, uint64_t size)
 {
 	uint64_t count = mem->part_count;

@@ -18,8 +18,6 @@
 #include "vfio/iommu.h"
 #include "vfio/pci_class.h"
 
-/* Base classes [PCI-CCAS 1 Class Codes]. */
-
 struct vfio_p2p {
 	struct vfio_iommu *iommu;
 	bool asked_for;

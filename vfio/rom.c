@@ -127,7 +127,11 @@ static void rom_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
 	/* It is a ROM. */
 }
 
-static const struct bus_ops rom_ops = { .read = rom_read, .write = rom_write, .name = "option ROM" };
+static const struct bus_ops rom_ops = {
+	.read = rom_read,
+	.write = rom_write,
+	.name = "option ROM",
+};
 
 int vfio_rom_file_read(const char *path, struct vfio_rom_file *ret_file)
 {

@@ -59,8 +59,8 @@ void bus_remove(struct bus *bus, struct bus_range *range);
 bool bus_has(struct bus *bus, const struct bus_range *range); /* added, and not waiting */
 
 /*
- * The name and the base of the first range in [addr, addr + len); NULL and *ret_base untouched where
- * there is none.
+ * The name and the base of the first range in [addr, addr + len); NULL and *ret_base untouched
+ * where there is none.
  */
 const char *bus_name(struct bus *bus, uint64_t addr, uint64_t len, uint64_t *ret_base);
 

@@ -2,8 +2,8 @@
 /*
  * Numbered writes to a disk, and a check of what is left of them after its power was cut.
  *
- *   numbered write DISK SEED        for ever: batches of writes, each followed by a flush; a batch is
- *                                   printed as @NUMBER when the flush is done
+ *   numbered write DISK SEED        for ever: batches of writes, each followed by a flush; a batch
+ *                                   is printed as @NUMBER when the flush is done
  *   numbered check DISK SEED LAST   every sector holds what the last batch that wrote it up to LAST
  *                                   wrote, or what a later one did
  *
