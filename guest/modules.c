@@ -14,7 +14,8 @@
 /* One path a line, each after those that it needs. */
 #define LIST "/modules"
 
-#define DEVICES "/sys/bus/pci/devices"
+/* A driver of the first bus may be what finds the devices of the second. */
+static const char *const buses[] = { "/sys/bus/pci/devices", "/sys/bus/virtio/devices" };
 
 /* How many devices are asked about at most, and how long a module alias is. */
 #define ALIASES_MAX 256
@@ -45,13 +46,13 @@ void modules_load(void)
 	fclose(list);
 }
 
-static bool read_alias(const char *device, char alias[ALIAS_SIZE])
+static bool read_alias(const char *devices, const char *device, char alias[ALIAS_SIZE])
 {
 	char path[512];
 	FILE *f;
 	bool read;
 
-	snprintf(path, sizeof(path), DEVICES "/%s/modalias", device);
+	snprintf(path, sizeof(path), "%s/%s/modalias", devices, device);
 	f = fopen(path, "re");
 	if (!f)
 		return false;
@@ -61,18 +62,17 @@ static bool read_alias(const char *device, char alias[ALIAS_SIZE])
 	return read;
 }
 
-/* Without modprobe, or without modules of this kernel, a guest without a GPU is none the worse. */
-void modules_for_devices(void)
+static void load_for(const char *devices)
 {
 	static char aliases[ALIASES_MAX][ALIAS_SIZE];
 	static const char *args[ALIASES_MAX + 5] = { "modprobe", "-a", "-b", "-q" };
-	DIR *dir = opendir(DEVICES);
+	DIR *dir = opendir(devices);
 	unsigned count = 0;
 	struct dirent *e;
 	pid_t pid;
 
 	while (dir && (e = readdir(dir)) && count < ALIASES_MAX) {
-		if (e->d_name[0] != '.' && read_alias(e->d_name, aliases[count])) {
+		if (e->d_name[0] != '.' && read_alias(devices, e->d_name, aliases[count])) {
 			args[4 + count] = aliases[count];
 			count++;
 		}
@@ -81,6 +81,7 @@ void modules_for_devices(void)
 		closedir(dir);
 	if (!count)
 		return;
+	args[4 + count] = NULL;
 	pid = fork();
 	if (pid == 0) {
 		execv("/sbin/modprobe", (char *const *)args);
@@ -89,4 +90,11 @@ void modules_for_devices(void)
 	}
 	if (pid > 0)
 		waitpid(pid, NULL, 0);
+}
+
+/* Without modprobe, or without modules of this kernel, a guest without a GPU is none the worse. */
+void modules_for_devices(void)
+{
+	for (unsigned i = 0; i < sizeof(buses) / sizeof(buses[0]); i++)
+		load_for(buses[i]);
 }
