@@ -10,7 +10,7 @@
 
 #define ARGS_MAX 64
 
-static struct options options;
+static struct options checked;
 
 static void PRINTF_LIKE(2, 3) add(char *line, const char *fmt, ...)
 {
@@ -170,7 +170,7 @@ void check_understood(const struct golden *cases, size_t count)
 	char line[OPTIONS_LINE_MAX];
 
 	for (size_t i = 0; i < count; i++) {
-		if (options_line(cases[i].words, &options, line) != 0 ||
+		if (options_line(cases[i].words, &checked, line) != 0 ||
 		    strcmp(line, cases[i].expected) != 0)
 			fail_msg("%s\n    is       %s\n    expected %s", cases[i].words, line,
 				 cases[i].expected);
@@ -182,7 +182,7 @@ void check_refused(const struct golden *cases, size_t count)
 	char line[OPTIONS_LINE_MAX];
 
 	for (size_t i = 0; i < count; i++) {
-		if (options_line(cases[i].words, &options, line) != -EINVAL ||
+		if (options_line(cases[i].words, &checked, line) != -EINVAL ||
 		    strcmp(line, cases[i].expected) != 0 || err_kind() != ERR_USAGE)
 			fail_msg("%s\n    is       %s\n    expected %s", cases[i].words, line,
 				 cases[i].expected);
