@@ -375,7 +375,15 @@ int machine_build(struct machine *machine, enum vfio_iommu_kind iommu)
 	return r;
 }
 
-int machine_run(struct machine *machine, enum machine_end *ret_end)
+static void machine_stop(struct machine *machine)
+{
+	vcpus_stop(&machine->vcpus);
+	if (machine->command)
+		session_stop(&machine->command->session);
+	timings_end();
+}
+
+int machine_start(struct machine *machine)
 {
 	int r = machine_has_command(machine) ? machine_start_command(machine)
 					     : console_start(&machine->console);
@@ -387,17 +395,16 @@ int machine_run(struct machine *machine, enum machine_end *ret_end)
 	timings_begin("guest");
 	machine_watch_start(machine);
 	r = machine_start_dma(machine);
-	if (r == 0)
-		loop_run(&machine->loop);
-	vcpus_stop(&machine->vcpus);
-	if (machine->command)
-		session_stop(&machine->command->session);
-	timings_end();
 	if (r < 0)
-		return r;
+		machine_stop(machine);
+	return r;
+}
+
+void machine_wait(struct machine *machine)
+{
+	loop_run(&machine->loop);
+	machine_stop(machine);
 	machine->ended = true;
-	*ret_end = machine->end;
-	return 0;
 }
 
 void machine_fini(struct machine *machine)

@@ -162,15 +162,18 @@ int MUST_CHECK machine_open(struct machine *machine, const struct options *optio
  */
 int MUST_CHECK machine_build(struct machine *machine, enum vfio_iommu_kind iommu);
 
-/* Runs the guest until its end. */
-int MUST_CHECK machine_run(struct machine *machine, enum machine_end *ret_end);
+/* Lets the vCPUs go. */
+int MUST_CHECK machine_start(struct machine *machine);
+
+/* Runs the main loop until the guest's end, which is machine->end then. */
+void machine_wait(struct machine *machine);
 
 /* Stops and destroys everything, passed-through devices reset. Accepts a zeroed machine. */
 void machine_fini(struct machine *machine);
 
 /* For the files that build the machine's parts. */
 
-/* Ends machine_run. */
+/* Ends machine_wait. */
 void machine_end(struct machine *machine, enum machine_end end);
 /* Nothing runs before the kernel. */
 static inline bool machine_is_direct(const struct machine *machine)

@@ -10,6 +10,7 @@
 #include "cmocka_all.h"
 #include "core/err.h"
 #include "core/sys.h"
+#include "run_status.h"
 #include "vfio/host.h"
 
 static unsigned recoveries;
@@ -167,14 +168,14 @@ static void user_who_is_neither_is_an_error(void **state)
 
 static void status_beside_a_command_is_none_that_a_command_would_have(void **state)
 {
-	assert_int_equal(command_status_beside(ERR_RESET), STATUS_NOT_RESET);
-	assert_int_equal(command_status_beside(ERR_AER), STATUS_DEVICE);
-	assert_int_equal(command_status_beside(ERR_WANTED), STATUS_DEVICE);
-	assert_int_equal(command_status_beside(ERR_GUEST), STATUS_PANIC);
+	assert_int_equal(run_status_beside(ERR_RESET), STATUS_NOT_RESET);
+	assert_int_equal(run_status_beside(ERR_AER), STATUS_DEVICE);
+	assert_int_equal(run_status_beside(ERR_WANTED), STATUS_DEVICE);
+	assert_int_equal(run_status_beside(ERR_GUEST), STATUS_PANIC);
 	for (int kind = ERR_INTERNAL; kind < ERR_GUEST; kind++)
-		assert_int_equal(command_status_beside(kind), STATUS_NO_RUN);
-	assert_int_equal(command_status_beside(STATUS_TIMED_OUT), STATUS_TIMED_OUT);
-	assert_int_equal(command_status_beside(STATUS_SIGNAL + SIGTERM), STATUS_SIGNAL + SIGTERM);
+		assert_int_equal(run_status_beside(kind), STATUS_NO_RUN);
+	assert_int_equal(run_status_beside(STATUS_TIMED_OUT), STATUS_TIMED_OUT);
+	assert_int_equal(run_status_beside(STATUS_SIGNAL + SIGTERM), STATUS_SIGNAL + SIGTERM);
 }
 
 #define T(name) cmocka_unit_test_setup(name, setup)

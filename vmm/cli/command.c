@@ -6,9 +6,9 @@
 
 #include "cli/commands.h"
 #include "core/err.h"
-#include "core/log.h"
 #include "core/sys.h"
-#include "vfio/host.h"
+#include "recover.h"
+#include "run_status.h"
 
 /* What ends a command. */
 static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
@@ -68,30 +68,11 @@ int command_ended(int r, int signal_fd)
 /* Not every command opens signals: for this long they wait, and end the command after it. */
 void command_recover(void)
 {
-	unsigned count = 0;
 	sigset_t old;
 
 	if (!signals_open)
 		hold_signals(&old);
-	(void)vfio_host_recover("", &count);
-	if (count)
-		log_info("gave back %u device%s that a killed run had left behind", count,
-			 count == 1 ? "" : "s");
+	recover_devices();
 	if (!signals_open)
 		sigprocmask(SIG_SETMASK, &old, NULL);
-}
-
-int command_status_beside(int status)
-{
-	switch (status) {
-	case ERR_AER:
-	case ERR_WANTED:
-		return STATUS_DEVICE;
-	case ERR_RESET:
-		return STATUS_NOT_RESET;
-	case ERR_GUEST:
-		return STATUS_PANIC;
-	default:
-		return status > ERR_RESET ? status : STATUS_NO_RUN;
-	}
 }
