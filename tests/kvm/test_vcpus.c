@@ -64,6 +64,38 @@ static void paused_before_start_runs_after_resume(void **state)
 	guest_wait_ram(guest, SPIN_COUNT, 10);
 }
 
+static void pauses_nest(void **state)
+{
+	struct guest *guest = *state;
+	uint32_t count;
+
+	guest_init(guest, guest_image_spin, 1);
+	guest_start(guest);
+	guest_wait_ram(guest, SPIN_COUNT, 10);
+	guest_pause(guest);
+	vcpus_pause(&guest->vcpus);
+	vcpus_resume(&guest->vcpus);
+	count = guest_ram(guest, SPIN_COUNT);
+	usleep(5000);
+	assert_int_equal(guest_ram(guest, SPIN_COUNT), count);
+	/* It has no clock to be told by, and goes on all the same. */
+	arch_vcpu_tell_paused(&guest->vcpus.vcpus[0]);
+	guest_resume(guest);
+	guest_wait_ram(guest, SPIN_COUNT, count + 1);
+}
+
+static void exits_are_counted_while_vcpus_run(void **state)
+{
+	struct guest *guest = *state;
+	uint64_t before;
+
+	agent_start(guest, 2);
+	before = vcpus_counts(&guest->vcpus).pio;
+	for (unsigned i = 0; i < 10; i++)
+		agent_in(guest, PORT_REPORT, 1);
+	assert_true(vcpus_counts(&guest->vcpus).pio >= before + 10);
+}
+
 static void stop_ends_running_and_paused_threads(void **state)
 {
 	struct guest *guest = *state;
@@ -392,6 +424,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		GUEST_TEST(pause_stops_a_spinning_vcpu_and_resume_goes_on),
 		GUEST_TEST(paused_before_start_runs_after_resume),
+		GUEST_TEST(pauses_nest),
+		GUEST_TEST(exits_are_counted_while_vcpus_run),
 		GUEST_TEST(stop_ends_running_and_paused_threads),
 		GUEST_TEST(aps_start_by_init_and_sipi_with_their_own_ids),
 		GUEST_TEST(thousand_pauses_and_resumes),

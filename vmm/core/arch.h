@@ -102,6 +102,12 @@ bool arch_vcpu_exit(struct vcpu *vcpu);
 void arch_vcpu_crash(struct vcpu *vcpu, char *buf, size_t size);
 /* Main thread, the vCPU paused. A failure is logged: the guest will not come up. */
 void arch_vcpu_reset(struct vcpu *vcpu);
+/*
+ * The vCPU has been paused for so long that the guest should know: it will not take that for a
+ * fault of its own. Main thread, before it goes on. A guest that does not ask its hypervisor for
+ * the time is not told.
+ */
+void arch_vcpu_tell_paused(struct vcpu *vcpu);
 
 /* How a kernel begins without firmware, in the modes of its specification. */
 enum arch_boot_mode {

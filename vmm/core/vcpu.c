@@ -36,6 +36,12 @@ static void vcpu_kicked(int sig)
 	/* Only there so that the signal interrupts KVM_RUN. */
 }
 
+/* Read by others meanwhile. */
+static void count(uint64_t *counter)
+{
+	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+}
+
 static void vcpu_exit_io(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -51,7 +57,7 @@ static void vcpu_exit_io(struct vcpu *vcpu)
 			store_le(data, size, bus_read(bus, run->io.port, size));
 	}
 	exit_counts_add(vcpu->exits, false, run->io.port, run->io.direction == KVM_EXIT_IO_OUT);
-	vcpu->counts.pio++;
+	count(&vcpu->counts.pio);
 }
 
 static void vcpu_exit_mmio(struct vcpu *vcpu)
@@ -65,7 +71,7 @@ static void vcpu_exit_mmio(struct vcpu *vcpu)
 	else
 		store_le(run->mmio.data, len, bus_read(bus, run->mmio.phys_addr, len));
 	exit_counts_add(vcpu->exits, true, run->mmio.phys_addr, run->mmio.is_write);
-	vcpu->counts.mmio++;
+	count(&vcpu->counts.mmio);
 }
 
 static void vcpu_crashed(struct vcpu *vcpu, const char *what, uint64_t detail)
@@ -131,7 +137,7 @@ static enum vcpu_next vcpu_handle_exit(struct vcpu *vcpu)
 		return VCPU_RUN;
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
-		vcpu->counts.other++;
+		count(&vcpu->counts.other);
 		return VCPU_RUN;
 	case KVM_EXIT_SHUTDOWN:
 		log_limited(LOG_INFO, "vCPU %u: triple fault; the machine is reset", vcpu->id);
@@ -161,12 +167,12 @@ static bool vcpu_park(struct vcpu *vcpu, bool wait_for_pause)
 	bool go_on;
 
 	pthread_mutex_lock(&set->lock);
-	while (wait_for_pause && !set->pausing && !set->stopping)
+	while (wait_for_pause && !set->pauses && !set->stopping)
 		pthread_cond_wait(&set->changed, &set->lock);
-	if (set->pausing || vcpu->held) {
+	if (set->pauses || vcpu->held) {
 		set->running--;
 		pthread_cond_broadcast(&set->changed);
-		while ((set->pausing || vcpu->held) && !set->stopping)
+		while ((set->pauses || vcpu->held) && !set->stopping)
 			pthread_cond_wait(&set->changed, &set->lock);
 		set->running++;
 	}
@@ -208,7 +214,7 @@ static void *vcpu_thread(void *arg)
 		if (r == 0)
 			timings_mark(TIMINGS_FIRST_EXIT);
 		if (r == -EINTR || r == -EAGAIN) {
-			vcpu->counts.other++;
+			count(&vcpu->counts.other);
 			go_on = vcpu_park(vcpu, false);
 		} else if (r < 0) {
 			vcpu_crashed(vcpu,
@@ -378,8 +384,7 @@ static void vcpus_kick_until(struct vcpus *set, const unsigned *count)
 void vcpus_pause(struct vcpus *set)
 {
 	pthread_mutex_lock(&set->lock);
-	assert(!set->pausing);
-	set->pausing = true;
+	set->pauses++;
 	vcpus_kick_until(set, &set->running);
 	pthread_mutex_unlock(&set->lock);
 }
@@ -388,7 +393,7 @@ int vcpus_reset(struct vcpus *set)
 {
 	int r;
 
-	assert(set->pausing);
+	assert(set->pauses);
 	r = arch_vcpus_learn(set);
 	if (r < 0)
 		return r;
@@ -399,6 +404,20 @@ int vcpus_reset(struct vcpus *set)
 	for (unsigned i = 0; i < set->count; i++)
 		arch_vcpu_reset(&set->vcpus[i]);
 	return 0;
+}
+
+struct vcpu_counts vcpus_counts(const struct vcpus *set)
+{
+	struct vcpu_counts sum = { 0 };
+
+	for (unsigned i = 0; i < set->count; i++) {
+		const struct vcpu_counts *counts = &set->vcpus[i].counts;
+
+		sum.pio += __atomic_load_n(&counts->pio, __ATOMIC_RELAXED);
+		sum.mmio += __atomic_load_n(&counts->mmio, __ATOMIC_RELAXED);
+		sum.other += __atomic_load_n(&counts->other, __ATOMIC_RELAXED);
+	}
+	return sum;
 }
 
 void vcpus_release(struct vcpus *set)
@@ -414,7 +433,8 @@ void vcpus_release(struct vcpus *set)
 void vcpus_resume(struct vcpus *set)
 {
 	pthread_mutex_lock(&set->lock);
-	set->pausing = false;
+	assert(set->pauses);
+	set->pauses--;
 	pthread_cond_broadcast(&set->changed);
 	pthread_mutex_unlock(&set->lock);
 }

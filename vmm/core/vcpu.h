@@ -19,7 +19,7 @@ struct exit_counts;
 struct kvm_run;
 struct vcpus;
 
-/* Exits to this process, by reason; written by the vCPU's thread, read when it is stopped. */
+/* Exits to this process, by reason; written by the vCPU's thread alone. */
 struct vcpu_counts {
 	uint64_t pio, mmio, other;
 };
@@ -48,7 +48,8 @@ struct vcpus {
 	unsigned count;
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t changed;
-	bool pausing, stopping;
+	unsigned pauses; /* begun and not ended */
+	bool stopping;
 	bool released;    /* nothing is held any more, for good */
 	unsigned running; /* threads that are not waiting for a pause or a hold to end */
 	unsigned alive;   /* threads that have not ended */
@@ -64,9 +65,11 @@ void vcpus_fini(struct vcpus *set); /* stops and joins first */
 
 /* Main thread only. */
 int MUST_CHECK vcpus_start(struct vcpus *set);
-void vcpus_pause(struct vcpus *set); /* returns when no vCPU runs guest code or a handler */
+/* Returns when no vCPU runs guest code or a handler. Pauses nest. */
+void vcpus_pause(struct vcpus *set);
 int MUST_CHECK vcpus_reset(struct vcpus *set); /* paused: back to the state after power-on */
-void vcpus_resume(struct vcpus *set);
+void vcpus_resume(struct vcpus *set); /* they run when every pause has ended */
+struct vcpu_counts vcpus_counts(const struct vcpus *set); /* of all, while they run too */
 void vcpus_release(struct vcpus *set); /* what vm_hold_vcpu holds goes on, now and ever after */
 void vcpus_stop(struct vcpus *set);    /* ends and joins the threads; the vCPUs stay */
 

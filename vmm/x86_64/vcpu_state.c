@@ -285,3 +285,12 @@ bool arch_vcpu_is_stuck(struct vcpu *vcpu)
 	       state.mp_state == KVM_MP_STATE_HALTED &&
 	       sys_ioctl(vcpu->fd, KVM_GET_REGS, &regs) == 0 && !(regs.rflags & RFLAGS_IF);
 }
+
+void arch_vcpu_tell_paused(struct vcpu *vcpu)
+{
+	/* [KVM API, KVM_KVMCLOCK_CTRL]. EINVAL: the guest has no such clock. */
+	const int r = sys_ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, NULL);
+
+	if (r < 0 && r != -EINVAL)
+		log_debug("vCPU %u: KVM_KVMCLOCK_CTRL: %s", vcpu->id, strerror(-r));
+}
