@@ -14,8 +14,8 @@
 #include "core/log.h"
 #include "core/sys.h"
 #include "core/timings.h"
-#include "devices/ich9_lpc.h"
 #include "devices/serial.h"
+#include "machine_control.h"
 #include "vfio/iommu.h"
 #include "x86_64/layout.h"
 
@@ -28,6 +28,7 @@ void machine_add_device(struct machine *machine, struct device *dev)
 void machine_end(struct machine *machine, enum machine_end end)
 {
 	machine->end = end;
+	machine->ending = true;
 	loop_stop(&machine->loop);
 }
 
@@ -51,7 +52,10 @@ static int machine_reset(struct machine *machine)
 	if (r < 0)
 		return r;
 	log_limited(LOG_INFO, "the guest was reset");
-	return machine_add_kernel(machine);
+	r = machine_add_kernel(machine);
+	if (r == 0)
+		machine_tell(machine, MACHINE_EVENT_RESET);
+	return r;
 }
 
 static void machine_requested(struct vm *vm)
@@ -133,7 +137,8 @@ static void machine_signal_ready(struct loop_source *source)
 		return;
 	}
 	machine->asked_to_end = true;
-	if (ich9_lpc_power_button(machine->lpc)) {
+	machine_resume(machine);
+	if (machine_press(machine)) {
 		log_info("signal %d: asked the guest to power off; a second one ends it at once",
 			 sig);
 		return;
@@ -381,6 +386,7 @@ static void machine_stop(struct machine *machine)
 	if (machine->command)
 		session_stop(&machine->command->session);
 	timings_end();
+	machine_tell(machine, MACHINE_EVENT_ENDED);
 }
 
 int machine_start(struct machine *machine)
@@ -393,10 +399,13 @@ int machine_start(struct machine *machine)
 	if (r < 0)
 		return r;
 	timings_begin("guest");
+	machine_tell(machine, MACHINE_EVENT_STARTED);
 	machine_watch_start(machine);
 	r = machine_start_dma(machine);
-	if (r < 0)
+	if (r < 0) {
+		machine->end = MACHINE_FAILED;
 		machine_stop(machine);
+	}
 	return r;
 }
 

@@ -45,6 +45,7 @@ struct acpi_tables;
 struct ich9_lpc;
 struct smbios_tables;
 struct file_daemon;
+struct machine_listener;
 struct storage_daemon;
 struct vfio_host;
 struct vfio_iommu;
@@ -141,7 +142,14 @@ struct machine {
 	struct loop_source watch; /* machine_watch.c: a timer; fd 0: none */
 	uint64_t watch_cpu_ns;    /* of the first vCPU, when looked at last */
 	unsigned watch_periods;
-	bool asked_to_end; /* a first signal came */
+	bool asked_to_end; /* a first signal came, or MACHINE_STOP */
+	/* machine_control.c */
+	struct machine_listener *listeners;
+	uint64_t started_ns; /* 0: not yet */
+	bool paused;
+	uint64_t paused_at_ns, paused_ns; /* the last pause, all before it */
+	unsigned resets;
+	bool ending; /* machine_end was called */
 	enum machine_end end;
 	bool ended; /* by itself or by us, after the guest ran */
 	int end_signal;
@@ -249,7 +257,7 @@ void machine_fini_dma(struct machine *machine); /* ends the work, before the dev
 
 /* machine_power.c: the console's power button, now, */
 void machine_power_button(void *opaque);
-/* and one that nobody hears yet. */
+/* and one that nobody hears yet; once is enough. */
 void machine_press_later(struct machine *machine);
 void machine_power_fini(struct machine *machine);
 

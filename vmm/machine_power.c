@@ -7,8 +7,8 @@
 #include <sys/timerfd.h>
 
 #include "core/log.h"
-#include "devices/ich9_lpc.h"
 #include "machine.h"
+#include "machine_control.h"
 
 /*
  * A kernel listens some time before the programs that act on it do, and what it hears until then is
@@ -22,7 +22,7 @@ void machine_power_button(void *opaque)
 {
 	struct machine *machine = opaque;
 
-	if (ich9_lpc_power_button(machine->lpc))
+	if (machine_press(machine))
 		log_info("asked the guest to power off");
 	else
 		log_info("the guest does not listen to its power button yet");
@@ -41,7 +41,7 @@ static void button_ready(struct loop_source *source)
 	uint64_t expirations;
 
 	if (read(source->fd, &expirations, sizeof(expirations)) != sizeof(expirations) ||
-	    !ich9_lpc_power_button(machine->lpc))
+	    !machine_press(machine))
 		return;
 	if (machine->button_presses++ == 0) {
 		log_info("asked the guest to power off, now that it listens");
@@ -53,8 +53,11 @@ static void button_ready(struct loop_source *source)
 
 void machine_press_later(struct machine *machine)
 {
-	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	int fd;
 
+	if (machine->button.fd)
+		return;
+	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (fd < 0) {
 		log_warn("the power button will not be pressed: %s", strerror(errno));
 		return;
