@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/json_out.h"
+#include "json_out.h"
 #include "firmware-loader/json.h"
 
 static char *text;
@@ -105,6 +105,17 @@ static void controls_are_escaped(void **state)
 	json_fini(&json);
 }
 
+static void thousandths_have_three_digits(void **state)
+{
+	json_out_array(&out, NULL);
+	json_out_thousandths(&out, NULL, 0);
+	json_out_thousandths(&out, NULL, 1050);
+	json_out_end(&out);
+	parse();
+	assert_string_equal(text, "[\n  0.000,\n  1.050\n]\n");
+	json_fini(&json);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -113,6 +124,7 @@ int main(void)
 		TEST(document_of_every_kind_of_value),
 		TEST(strings_of_any_bytes_are_json),
 		TEST(controls_are_escaped),
+		TEST(thousandths_have_three_digits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

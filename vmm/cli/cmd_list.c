@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "cli/commands.h"
-#include "cli/json_out.h"
+#include "json_out.h"
 #include "cli/options.h"
 #include "cli/table.h"
 #include "core/err.h"

@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-#include "cli/json_out.h"
+#include "json_out.h"
 #include "cli/table.h"
 #include "vfio/host_ready.h"
 #include "vfio/host_sysfs.h"

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "cli/json_out.h"
+#include "json_out.h"
 #include "core/exit_counts.h"
 #include "core/log.h"
 #include "core/timings.h"

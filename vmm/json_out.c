@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A JSON writer; see json_out.h. Main thread. */
-#include "cli/json_out.h"
+#include "json_out.h"
 
 #include <assert.h>
 
@@ -108,6 +108,13 @@ void json_out_number(struct json_out *json, const char *key, uint64_t number)
 {
 	begin(json, key);
 	fprintf(json->out, "%llu", (unsigned long long)number);
+}
+
+void json_out_thousandths(struct json_out *json, const char *key, uint64_t number)
+{
+	begin(json, key);
+	fprintf(json->out, "%llu.%03llu", (unsigned long long)(number / 1000),
+		(unsigned long long)(number % 1000));
 }
 
 void json_out_bool(struct json_out *json, const char *key, bool value)

@@ -31,6 +31,8 @@ void json_out_end(struct json_out *json); /* of the last object or array that is
 
 void json_out_string(struct json_out *json, const char *key, const char *text); /* NULL: null */
 void json_out_number(struct json_out *json, const char *key, uint64_t number);
+/* "1.234" for 1234. */
+void json_out_thousandths(struct json_out *json, const char *key, uint64_t number);
 void json_out_bool(struct json_out *json, const char *key, bool value);
 void json_out_null(struct json_out *json, const char *key);
 
