@@ -26,7 +26,7 @@ int main(int argc, char *argv[])
 	if (options_parse(argc, argv, &options) < 0) {
 		const int status = command_failed();
 
-		return options_have_command(argc, argv) ? run_status_beside(status) : status;
+		return options_have_command(argc, argv) ? STATUS_NO_RUN : status;
 	}
 	log_set_level(options.log_level);
 	if (options.help) {

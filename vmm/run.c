@@ -11,12 +11,33 @@
 #include "recover.h"
 #include "run_status.h"
 
-/* By the error chain. The first reason is the one that counts. */
-static void fail(struct run *run, int status)
+static bool has_command(const struct run *run)
 {
-	run->status = status;
+	return run->options->command_argc > 0;
+}
+
+static void set_verdict(struct run *run, struct verdict verdict)
+{
+	run->verdict = verdict;
+	run->status = verdict.status;
+}
+
+/* By the error chain. The first reason is the one that counts. */
+static void fail(struct run *run)
+{
+	run->status = err_kind();
 	err_save(&run->failure);
 	run->failed(run);
+	if (has_command(run))
+		set_verdict(run, verdict_of_failure(&run->failure, run->machine.ended));
+}
+
+/* Not a failure: somebody ended it. */
+static void end_by_signal(struct run *run, int signal)
+{
+	run->status = STATUS_SIGNAL + signal;
+	if (has_command(run))
+		set_verdict(run, verdict_of_signal(signal));
 }
 
 static int check_gpus(struct run *run)
@@ -81,11 +102,10 @@ static int check_host(struct run *run)
 	if (r == 0)
 		r = check_gpus(run);
 	if (r < 0) {
-		fail(run, err_kind());
-		/* Not a failure: somebody ended it. */
+		fail(run);
 		sig = r == -EINTR ? sys_signal_read(run->signal_fd) : 0;
 		if (sig)
-			run->status = STATUS_SIGNAL + sig;
+			end_by_signal(run, sig);
 	}
 	/*
 	 * What a killed run left behind, whether it is ours now or not. The leases of the check
@@ -97,9 +117,9 @@ static int check_host(struct run *run)
 
 static void machine_failed(struct run *run)
 {
-	const int sig = run->machine.end_signal;
-
-	fail(run, sig ? STATUS_SIGNAL + sig : (int)err_kind());
+	fail(run);
+	if (run->machine.end_signal)
+		end_by_signal(run, run->machine.end_signal);
 }
 
 /* With the leases, and before any device is touched. */
@@ -117,7 +137,7 @@ static int take_devices(struct run *run)
 	int r = vfio_host_take(&run->host);
 
 	if (r < 0)
-		fail(run, err_kind());
+		fail(run);
 	return r;
 }
 
@@ -137,7 +157,7 @@ static int begin_use(struct run *run)
 	int r = vfio_host_begin_use(&run->host);
 
 	if (r < 0) {
-		fail(run, err_kind());
+		fail(run);
 		return r;
 	}
 	run->in_use = true;
@@ -156,7 +176,7 @@ static int start_machine(struct run *run)
 	}
 	r = machine_start(&run->machine);
 	if (r < 0)
-		fail(run, err_kind());
+		fail(run);
 	return r;
 }
 
@@ -185,63 +205,42 @@ int run_start(struct run *run)
 
 /* --- the end --- */
 
-/* As a shell would have it. */
-static void end_by_command(struct run *run)
+/* A sentence that nobody has printed yet. */
+static void end_with_verdict(struct run *run, struct verdict verdict)
 {
-	const struct session_result *result = &run->machine.command->session.result;
-	int status = STATUS_NO_RUN;
-
-	run->by_command = true;
-	switch (result->end) {
-	case SESSION_EXITED:
-		run->status = result->value;
-		return;
-	case SESSION_SIGNALED:
-		run->status = STATUS_SIGNAL + result->value;
-		return;
-	case SESSION_NO_MEMORY:
-		status = STATUS_NO_MEMORY;
-		err_set(ERR_GUEST, -ENOMEM, "the guest had no memory left for the command");
-		err_hint("give it more with --memory");
-		break;
-	case SESSION_NOT_FOUND:
-		status = STATUS_NOT_FOUND;
-		err_set(ERR_GUEST, -ENOENT, "%s", result->text);
-		break;
-	case SESSION_NOT_EXECUTABLE:
-		status = STATUS_NOT_EXECUTABLE;
-		err_set(ERR_GUEST, -EACCES, "%s", result->text);
-		break;
-	case SESSION_OUTPUT_LOST:
-		err_set(ERR_FILE, -EIO, "what the command said could not be written: %s",
-			result->text);
-		break;
-	case SESSION_FAILED:
-		err_set(ERR_GUEST, -EIO, "the guest could not run the command: %s", result->text);
-		break;
-	case SESSION_NOT_STARTED:
-	case SESSION_RUNNING:
-		err_set(ERR_GUEST, -EIO, "the guest powered off before the command ended");
-		break;
+	if (!verdict.told) {
+		err_set(ERR_GUEST, -EIO, "%s", verdict.reason);
+		fail(run);
 	}
-	fail(run, status);
+	set_verdict(run, verdict);
 }
 
-void run_wait(struct run *run)
+static void end_command(struct run *run)
 {
-	struct machine *machine = &run->machine;
+	const struct machine *machine = &run->machine;
 
-	machine_wait(machine);
+	if (machine->end == MACHINE_FAILED) {
+		err_restore(&machine->failure);
+		fail(run);
+	} else {
+		end_with_verdict(run,
+				 verdict_of_end(machine->end, &machine->command->session.result,
+						machine->end_signal));
+	}
+}
+
+static void end_guest(struct run *run)
+{
+	const struct machine *machine = &run->machine;
+
 	switch (machine->end) {
 	case MACHINE_POWERED_OFF:
-	case MACHINE_COMMAND_ENDED:
-		if (machine_has_command(machine))
-			end_by_command(run);
-		break;
 	case MACHINE_QUIT:
+	case MACHINE_COMMAND_ENDED: /* this one and --timeout belong to a command */
+	case MACHINE_TIMED_OUT:
 		break;
 	case MACHINE_KILLED:
-		run->status = STATUS_SIGNAL + machine->end_signal;
+		end_by_signal(run, machine->end_signal);
 		break;
 	case MACHINE_DEVICE_WANTED:
 		run->status = ERR_WANTED;
@@ -252,18 +251,23 @@ void run_wait(struct run *run)
 	case MACHINE_DEVICE_DEAD:
 		run->status = ERR_RESET;
 		break;
-	case MACHINE_TIMED_OUT:
-		err_set(ERR_GUEST, -ETIMEDOUT, "the command did not end within --timeout");
-		fail(run, STATUS_TIMED_OUT);
-		break;
 	case MACHINE_FAILED:
 		err_restore(&machine->failure);
-		fail(run, err_kind());
+		fail(run);
 		break;
 	case MACHINE_CRASHED:
 		run->status = ERR_GUEST;
 		break;
 	}
+}
+
+void run_wait(struct run *run)
+{
+	machine_wait(&run->machine);
+	if (has_command(run))
+		end_command(run);
+	else
+		end_guest(run);
 }
 
 /* What the guest's kernel said last tells why, where nothing else does. */
@@ -286,6 +290,15 @@ const struct console *run_console(const struct run *run)
 	return console_tells(&run->machine) ? &run->machine.console : NULL;
 }
 
+/* It said why; a run that leaves the host changed has not gone well. */
+static void spoil(struct run *run, enum err_kind kind, enum verdict_kind verdict)
+{
+	if (has_command(run))
+		verdict_spoil(&run->verdict, verdict);
+	if (run->status == 0)
+		run->status = has_command(run) ? run->verdict.status : (int)kind;
+}
+
 /* A device that is not clean afterwards has failed, whatever the guest did. */
 static void end_use(struct run *run)
 {
@@ -298,10 +311,8 @@ static void end_use(struct run *run)
 	for (unsigned i = 0; i < host->count; i++)
 		dirty |= host->devices[i].dirty = *dirty_of(run, i);
 	vfio_host_end_use(host);
-	if (!dirty || run->status != 0)
-		return;
-	run->by_command = false;
-	run->status = ERR_RESET;
+	if (dirty)
+		spoil(run, ERR_RESET, VERDICT_GPU_NOT_RESET);
 }
 
 void run_end(struct run *run)
@@ -311,19 +322,14 @@ void run_end(struct run *run)
 	if (run->in_use)
 		end_use(run);
 	machine_fini(&run->machine);
-	/* It said why; a run that leaves the host changed has not gone well. */
 	timings_begin("give devices back");
 	given_back = vfio_host_give_back(&run->host) == 0;
 	timings_end();
-	if (!given_back && run->status == 0) {
-		run->status = ERR_DEVICE;
-		run->by_command = false;
-	}
+	if (!given_back)
+		spoil(run, ERR_DEVICE, VERDICT_GPU_NOT_RETURNED);
 	again = run->host.count > 0 && given_back && !is_any_stuck(&run->host);
 	vfio_host_fini(&run->host);
 	/* Our leases kept it from the rest of our groups, which a killed run may have had too. */
 	if (again)
 		recover_devices();
-	if (run->options->command_argc && !run->by_command)
-		run->status = run_status_beside(run->status);
 }

@@ -11,6 +11,7 @@
 #include "core/err.h"
 #include "core/util.h"
 #include "machine.h"
+#include "verdict.h"
 #include "vfio/host.h"
 
 struct run {
@@ -22,7 +23,7 @@ struct run {
 
 	/* The exit status of the process, as far as it is known. */
 	int status;
-	bool by_command; /* it is what the end of the command says, and none of err_kind */
+	struct verdict verdict; /* of a run of one command, whose `status` is that of this one */
 
 	struct vfio_host host;
 	struct machine machine;

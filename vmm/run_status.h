@@ -18,14 +18,8 @@
 #define STATUS_NO_MEMORY      122 /* the guest had too little memory for the command */
 #define STATUS_PANIC          123 /* the guest's kernel or a vCPU crashed */
 #define STATUS_TIMED_OUT      124
-#define STATUS_NO_RUN         125 /* it could not be started */
+#define STATUS_NO_RUN         125 /* it could not be started, or we could not go on */
 #define STATUS_NOT_EXECUTABLE 126
 #define STATUS_NOT_FOUND      127
-
-/*
- * The status of a run of one command that is tinyvmm's own and not the command's: `status` is of
- * err_kind, or above all of those, and then as it is.
- */
-int run_status_beside(int status);
 
 #endif

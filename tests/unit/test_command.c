@@ -10,7 +10,6 @@
 #include "cmocka_all.h"
 #include "core/err.h"
 #include "core/sys.h"
-#include "run_status.h"
 #include "vfio/host.h"
 
 static unsigned recoveries;
@@ -166,18 +165,6 @@ static void user_who_is_neither_is_an_error(void **state)
 	assert_int_equal(owner, 0);
 }
 
-static void status_beside_a_command_is_none_that_a_command_would_have(void **state)
-{
-	assert_int_equal(run_status_beside(ERR_RESET), STATUS_NOT_RESET);
-	assert_int_equal(run_status_beside(ERR_AER), STATUS_DEVICE);
-	assert_int_equal(run_status_beside(ERR_WANTED), STATUS_DEVICE);
-	assert_int_equal(run_status_beside(ERR_GUEST), STATUS_PANIC);
-	for (int kind = ERR_INTERNAL; kind < ERR_GUEST; kind++)
-		assert_int_equal(run_status_beside(kind), STATUS_NO_RUN);
-	assert_int_equal(run_status_beside(STATUS_TIMED_OUT), STATUS_TIMED_OUT);
-	assert_int_equal(run_status_beside(STATUS_SIGNAL + SIGTERM), STATUS_SIGNAL + SIGTERM);
-}
-
 #define T(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -187,7 +174,6 @@ int main(void)
 		T(after_recovery_signals_end_the_command_as_before),
 		T(open_signals_stay_open_after_a_recovery),
 		T(signal_that_was_ignored_stays_ignored),
-		T(status_beside_a_command_is_none_that_a_command_would_have),
 		T(user_is_a_name_or_a_number),
 		T(user_who_is_neither_is_an_error),
 	};
