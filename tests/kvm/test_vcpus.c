@@ -3,6 +3,7 @@
 #include "guest.h"
 
 #include <linux/kvm.h>
+#include <signal.h>
 #include <time.h>
 
 #define CPUS         4u
@@ -49,6 +50,35 @@ static void pause_stops_a_spinning_vcpu_and_resume_goes_on(void **state)
 		guest_resume(guest);
 		guest_wait_ram(guest, SPIN_COUNT, count + 1);
 	}
+}
+
+static void ignore_signal(int sig)
+{
+}
+
+/* They are a program's that has the machine inside, and keep their meaning. */
+static void signals_of_the_program_stay_its_own(void **state)
+{
+	const struct sigaction own = { .sa_handler = ignore_signal };
+	struct guest *guest = *state;
+	struct sigaction now;
+
+	sigaction(SIGRTMAX, &own, NULL);
+	guest_init(guest, guest_image_spin, 1);
+	guest_start(guest);
+	guest_wait_ram(guest, SPIN_COUNT, 100);
+	guest_pause(guest);
+	sigaction(SIGRTMAX, NULL, &now);
+	assert_ptr_equal(now.sa_handler, ignore_signal);
+	sigaction(guest->vcpus.kick, NULL, &now);
+	assert_true(now.sa_handler != SIG_DFL);
+	sigaction(SIGUSR1, NULL, &now);
+	assert_ptr_equal(now.sa_handler, SIG_DFL);
+	guest_resume(guest);
+	vcpus_stop(&guest->vcpus);
+	sigaction(SIGRTMAX - 1, NULL, &now);
+	assert_ptr_equal(now.sa_handler, SIG_DFL);
+	signal(SIGRTMAX, SIG_DFL);
 }
 
 static void paused_before_start_runs_after_resume(void **state)
@@ -423,6 +453,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		GUEST_TEST(pause_stops_a_spinning_vcpu_and_resume_goes_on),
+		GUEST_TEST(signals_of_the_program_stay_its_own),
 		GUEST_TEST(paused_before_start_runs_after_resume),
 		GUEST_TEST(pauses_nest),
 		GUEST_TEST(exits_are_counted_while_vcpus_run),

@@ -27,7 +27,6 @@
 #include "core/timings.h"
 #include "core/vm.h"
 
-#define KICK_SIGNAL   SIGUSR1
 #define KICK_AGAIN_NS 10000000
 #define NS_PER_S      1000000000
 
@@ -315,8 +314,8 @@ static int vcpu_create_thread(struct vcpu *vcpu)
 		cpus = &one;
 	}
 	if (!cpus)
-		return thread_start(&vcpu->thread, KICK_SIGNAL, vcpu_thread, vcpu);
-	r = thread_attr_init(&attr, KICK_SIGNAL);
+		return thread_start(&vcpu->thread, vcpu->set->kick, vcpu_thread, vcpu);
+	r = thread_attr_init(&attr, vcpu->set->kick);
 	if (r < 0)
 		return r;
 	r = -pthread_attr_setaffinity_np(&attr, sizeof(*cpus), (const cpu_set_t *)cpus->bits);
@@ -326,12 +325,37 @@ static int vcpu_create_thread(struct vcpu *vcpu)
 	return r;
 }
 
+/*
+ * The last real-time signal that nobody uses: the others are for the program that has the machine
+ * inside.
+ */
+static int take_kick(struct vcpus *set)
+{
+	const struct sigaction kick = { .sa_handler = vcpu_kicked };
+
+	for (int sig = SIGRTMAX; sig >= SIGRTMIN; sig--) {
+		if (sigaction(sig, &kick, &set->kick_before) < 0)
+			continue;
+		if (set->kick_before.sa_handler == SIG_DFL) {
+			set->kick = sig;
+			return 0;
+		}
+		sigaction(sig, &set->kick_before, NULL);
+	}
+	return err_set(ERR_LIMIT, -EBUSY, "all real-time signals are in use");
+}
+
+static void give_kick_back(struct vcpus *set)
+{
+	if (set->kick)
+		sigaction(set->kick, &set->kick_before, NULL);
+	set->kick = 0;
+}
+
 int vcpus_start(struct vcpus *set)
 {
-	struct sigaction kick = { .sa_handler = vcpu_kicked };
-	int r = 0;
+	int r = take_kick(set);
 
-	sigaction(KICK_SIGNAL, &kick, NULL);
 	for (unsigned i = 0; i < set->count && r == 0; i++) {
 		struct vcpu *vcpu = &set->vcpus[i];
 
@@ -369,7 +393,7 @@ static void vcpus_kick_until(struct vcpus *set, const unsigned *count)
 			if (!vcpu->started)
 				continue;
 			__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
-			pthread_kill(vcpu->thread, KICK_SIGNAL);
+			pthread_kill(vcpu->thread, set->kick);
 		}
 		clock_gettime(CLOCK_REALTIME, &again);
 		again.tv_nsec += KICK_AGAIN_NS;
@@ -454,5 +478,6 @@ void vcpus_stop(struct vcpus *set)
 		exit_counts_collect(vcpu->exits, set->board->pio, set->board->mmio);
 		vcpu->exits = NULL;
 	}
+	give_kick_back(set);
 	set->running = 0;
 }

@@ -7,6 +7,7 @@
 #define CORE_VCPU_H
 
 #include <pthread.h>
+#include <signal.h>
 
 #include "core/device.h"
 #include "core/util.h"
@@ -53,6 +54,9 @@ struct vcpus {
 	bool released;    /* nothing is held any more, for good */
 	unsigned running; /* threads that are not waiting for a pause or a hold to end */
 	unsigned alive;   /* threads that have not ended */
+	/* Main's: what gets a vCPU out of KVM_RUN, 0: none yet; and what it did in this process. */
+	int kick;
+	struct sigaction kick_before;
 };
 
 /*
