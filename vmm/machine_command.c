@@ -13,6 +13,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "agent.h"
 #include "boot/buf.h"
 #include "boot/modules.h"
 #include "core/err.h"
@@ -24,12 +25,6 @@
 #include "job.h"
 #include "machine.h"
 #include "x86_64/layout.h"
-
-/* From the program's folder, or absolute: as installed, and as built. */
-static const char *const agent_places[] = {
-	AGENT_FOLDER "/guest-agent",
-	"../guest/guest-agent",
-};
 
 /* What finds the agent's ports and the root file system; what they need is found by depmod's lists.
  */
@@ -47,34 +42,6 @@ static const char *const kernel_places[] = {
 	"/usr/lib/modules/%s/vmlinuz",
 	"/boot/vmlinuz",
 };
-
-static int find_agent(int *ret_fd)
-{
-	char exe[PATH_MAX], path[2 * PATH_MAX];
-	const ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	int r;
-
-	if (len < 0)
-		return err_sys(ERR_HOST, -errno, "read /proc/self/exe");
-	exe[len] = '\0';
-	*strrchr(exe, '/') = '\0';
-	for (unsigned i = 0; i < ARRAY_SIZE(agent_places); i++) {
-		const char *place = agent_places[i];
-		int fd;
-
-		snprintf(path, sizeof(path), "%s%s%s", place[0] == '/' ? "" : exe,
-			 place[0] == '/' ? "" : "/", place);
-		fd = sys_open(path, O_RDONLY, 0);
-		if (fd >= 0) {
-			*ret_fd = fd;
-			return 0;
-		}
-	}
-	r = err_set(ERR_FILE, -ENOENT, "the agent for guests is not at %s, seen from %s",
-		    agent_places[0], exe);
-	err_hint("install tinyvmm with make install");
-	return r;
-}
 
 static int find_kernel(struct machine *machine, const char *release)
 {
@@ -142,7 +109,7 @@ static int find_modules(struct initrd *initrd, const char *release)
 
 static int add_agent(struct initrd *initrd)
 {
-	int fd, r = find_agent(&fd);
+	int fd, r = agent_open(&fd);
 
 	if (r < 0)
 		return r;
