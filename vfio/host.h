@@ -10,6 +10,7 @@
 #ifndef VFIO_HOST_H
 #define VFIO_HOST_H
 
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include "core/util.h"
@@ -52,6 +53,7 @@ struct vfio_host {
 	enum vfio_p2p_mode p2p;     /* the caller's */
 	unsigned wait_ms;           /* for another tinyvmm's lease; 0: not at all */
 	int signal_fd; /* borrowed; what can be read from it ends that wait; -1: none */
+	const atomic_bool *stop; /* the caller's, ends it too; NULL: none */
 	bool plain;    /* a device is given as BDF, not as --gpu BDF: for hints */
 	bool brief;    /* the leases are held for moments only: others wait for them */
 	struct vfio_host_device devices[VFIO_HOST_DEVICES_MAX]; /* in the order of _check */

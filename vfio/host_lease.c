@@ -215,12 +215,13 @@ int host_lease_try(struct vfio_host *host)
 	return r < 0 ? r : take_all(host, leases, list_leases(host, leases), &busy, &user);
 }
 
-/* True if a signal ended it. */
+/* True if a signal ended it, or the caller. */
 static bool pause_for_signal(const struct vfio_host *host, unsigned ms)
 {
 	struct pollfd p = { .fd = host->signal_fd, .events = POLLIN };
 
-	return poll(&p, 1, (int)ms) > 0 && sys_signal_waits(host->signal_fd);
+	return (poll(&p, 1, (int)ms) > 0 && sys_signal_waits(host->signal_fd)) ||
+	       (host->stop && atomic_load(host->stop));
 }
 
 /*
@@ -257,7 +258,7 @@ int host_lease_take(struct vfio_host *host)
 		}
 		r = pause_for_signal(host, (unsigned)MIN((uint64_t)POLL_MS, limit - waited));
 		if (r)
-			return err_set(ERR_INTERNAL, -EINTR, "a signal ended the wait for %s",
+			return err_set(ERR_INTERNAL, -EINTR, "the wait for %s was ended",
 				       busy->text);
 	}
 	return r;

@@ -153,7 +153,7 @@ static int init_main_loop(struct machine *machine)
 {
 	int r = loop_init(&machine->loop);
 
-	if (r < 0)
+	if (r < 0 || machine->signal_fd < 0)
 		return r;
 	machine->signals = (struct loop_source){ machine->signal_fd, machine_signal_ready };
 	return loop_add(&machine->loop, &machine->signals);
@@ -301,7 +301,7 @@ static const struct step building[] = {
 /* A signal that came while the machine was being built ends it between two steps. */
 static int machine_check_signals(struct machine *machine)
 {
-	machine->end_signal = sys_signal_read(machine->signal_fd);
+	machine->end_signal = machine->signal_fd < 0 ? 0 : sys_signal_read(machine->signal_fd);
 	if (!machine->end_signal)
 		return 0;
 	return err_set(ERR_INTERNAL, -EINTR, "ended by signal %d before the guest started",
@@ -422,4 +422,5 @@ void machine_fini(struct machine *machine)
 	irq_end(&machine->irq);
 	while (machine->step_count)
 		machine_undo(machine);
+	machine_move_back(machine);
 }

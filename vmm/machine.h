@@ -133,10 +133,12 @@ struct machine {
 	unsigned step_devices[MACHINE_STEPS_MAX]; /* device_count before each */
 
 	struct placement placement;
+	struct cpu_set cpus_before; /* the calling thread's, if it `moved` */
+	bool moved;
 	int gpu_nodes[OPTIONS_GPUS_MAX]; /* of the host; -1: unknown */
 	unsigned root_nodes[PCI_ROOT_EXTRA_MAX]; /* the guest's node of each further root bus */
 
-	int signal_fd;             /* borrowed */
+	int signal_fd;             /* borrowed; -1: none */
 	struct loop_source button; /* machine_power.c: a timer; fd 0: none */
 	unsigned button_presses;
 	struct loop_source watch; /* machine_watch.c: a timer; fd 0: none */
@@ -159,8 +161,8 @@ struct machine {
 /*
  * Opens and checks all that the options name, and makes the VM: whatever can fail before a device
  * is taken from its driver. Starts no thread and allocates no guest memory, so that the caller may
- * fork. The machine is zeroed. `signal_fd` is a signalfd of the signals that end a run. On failure,
- * here and in machine_build, the machine is as after machine_fini.
+ * fork. The machine is zeroed. `signal_fd` is a signalfd of the signals that end a run; -1: none do.
+ * On failure, here and in machine_build, the machine is as after machine_fini.
  */
 int MUST_CHECK machine_open(struct machine *machine, const struct options *options, int signal_fd);
 
@@ -220,6 +222,7 @@ void machine_fini_cpus(struct machine *machine);
  */
 int MUST_CHECK machine_place(struct machine *machine);
 void machine_move_threads(struct machine *machine);
+void machine_move_back(struct machine *machine); /* at the end */
 void machine_place_vcpus(struct machine *machine);
 
 /* machine_ram.c: whether the host has so much, and in which pages; then the memory itself. */

@@ -73,11 +73,27 @@ int machine_place(struct machine *machine)
 void machine_move_threads(struct machine *machine)
 {
 	const struct placement *p = &machine->placement;
-	int r = p->others_bound ? cpu_set_bind(&p->others) : 0;
+	int r;
 
+	if (!p->others_bound)
+		return;
+	r = cpu_set_allowed(&machine->cpus_before);
+	if (r == 0)
+		r = cpu_set_bind(&p->others);
+	machine->moved = r == 0;
 	/* They may have been taken from us since. */
 	if (r < 0)
 		log_warn("cannot run on CPUs %s: %s", cpu_set_text(&p->others).s, strerror(-r));
+}
+
+void machine_move_back(struct machine *machine)
+{
+	int r = machine->moved ? cpu_set_bind(&machine->cpus_before) : 0;
+
+	machine->moved = false;
+	if (r < 0)
+		log_debug("cannot return to CPUs %s: %s", cpu_set_text(&machine->cpus_before).s,
+			  strerror(-r));
 }
 
 void machine_place_vcpus(struct machine *machine)

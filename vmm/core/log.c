@@ -8,6 +8,8 @@
 
 static atomic_int max_level = LOG_INFO;
 static atomic_bool raw_terminal;
+static void (*log_sink)(void *opaque, enum log_level level, const char *text);
+static void *log_sink_opaque;
 
 void log_set_level(enum log_level level)
 {
@@ -19,7 +21,13 @@ void log_set_raw_terminal(bool raw)
 	atomic_store(&raw_terminal, raw);
 }
 
-static void log_line(const char *fmt, va_list ap)
+void log_set_sink(void (*sink)(void *opaque, enum log_level level, const char *text), void *opaque)
+{
+	log_sink = sink;
+	log_sink_opaque = opaque;
+}
+
+static void log_line(enum log_level level, const char *fmt, va_list ap)
 {
 	char line[1024] = "tinyvmm: ";
 	const size_t prefix = strlen(line);
@@ -28,6 +36,10 @@ static void log_line(const char *fmt, va_list ap)
 	int n = vsnprintf(line + prefix, room, fmt, ap);
 	size_t len = prefix + (n < 0 ? 0 : MIN((size_t)n, room - 1));
 
+	if (log_sink) {
+		log_sink(log_sink_opaque, level, line + prefix);
+		return;
+	}
 	strcpy(line + len, end);
 	/* Nothing can be done about a closed standard error. */
 	if (write(STDERR_FILENO, line, len + strlen(end)) < 0)
@@ -41,7 +53,7 @@ void log_msg(enum log_level level, const char *fmt, ...)
 	if ((int)level > atomic_load(&max_level))
 		return;
 	va_start(ap, fmt);
-	log_line(fmt, ap);
+	log_line(level, fmt, ap);
 	va_end(ap);
 }
 
@@ -56,7 +68,7 @@ void log_msg_limited(atomic_uint *count, enum log_level level, const char *fmt, 
 	if (n >= LOG_LIMIT)
 		return;
 	va_start(ap, fmt);
-	log_line(fmt, ap);
+	log_line(level, fmt, ap);
 	va_end(ap);
 	if (n == LOG_LIMIT - 1)
 		log_msg(level, "(more of the same is not shown)");

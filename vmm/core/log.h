@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages to standard error, one write(2) a line, any thread. Lines begin with "tinyvmm: ".
- * What a guest can cause goes through log_guest, which is rate-limited.
+ * Messages to standard error, one write(2) a line, any thread. Lines begin with "tinyvmm: ". Or to
+ * a function of the program that has the machine inside. What a guest can cause goes through
+ * log_guest, which is rate-limited.
  */
 #ifndef CORE_LOG_H
 #define CORE_LOG_H
@@ -20,6 +21,12 @@ void log_set_level(enum log_level level);
  * terminal.
  */
 void log_set_raw_terminal(bool raw);
+
+/*
+ * In place of standard error: gets each message without prefix and end of line, on the thread that
+ * has it. NULL: standard error again. Not while other threads of ours run.
+ */
+void log_set_sink(void (*sink)(void *opaque, enum log_level level, const char *text), void *opaque);
 
 void log_msg(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
