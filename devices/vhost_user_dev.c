@@ -189,21 +189,6 @@ static void regain(struct vhost_user_dev *dev)
 
 /* --- interrupts --- */
 
-static void relay_ready(struct loop_source *source)
-{
-	struct vhost_user_dev_ring *ring = container_of(source, struct vhost_user_dev_ring, relay);
-
-	sys_eventfd_drain(source->fd);
-	virtio_pci_interrupt(&ring->dev->vdev, (unsigned)(ring - ring->dev->rings));
-}
-
-static int call_fd(struct vhost_user_dev *dev, unsigned queue)
-{
-	int fd = virtio_pci_call_fd(&dev->vdev, queue);
-
-	return fd >= 0 ? fd : dev->rings[queue].relay.fd;
-}
-
 static void retarget_on_loop(void *arg)
 {
 	struct vhost_user_dev *dev = arg;
@@ -211,12 +196,10 @@ static void retarget_on_loop(void *arg)
 	begin(dev, dev->timeout_ms);
 	for (unsigned i = 0; i < dev->vdev.queue_count; i++) {
 		struct vhost_user_dev_ring *ring = &dev->rings[i];
-		const int fd = call_fd(dev, i);
 
-		if (!ring->started || fd == ring->call_fd)
+		if (!ring->started || !vhost_call_moved(&ring->call))
 			continue;
-		ring->call_fd = fd;
-		if (vhost_user_set_call(&dev->backend.vu, i, fd) < 0)
+		if (vhost_user_set_call(&dev->backend.vu, i, vhost_call_take(&ring->call)) < 0)
 			lose(dev);
 	}
 }
@@ -240,7 +223,7 @@ static int start_ring(struct vhost_user_dev *dev, unsigned queue)
 		.avail = q->avail,
 		.used = q->used,
 		.kick_fd = q->doorbell.fd,
-		.call_fd = ring->call_fd = call_fd(dev, queue),
+		.call_fd = vhost_call_take(&ring->call),
 	};
 	int r = vhost_user_start_ring(&dev->backend.vu, queue, &programmed);
 
@@ -333,7 +316,7 @@ void vhost_user_dev_stop(struct virtio_pci *vdev, unsigned queue)
 	}
 	regain(dev);
 	/* What it interrupted for is not for the next driver. */
-	sys_eventfd_drain(ring->relay.fd);
+	vhost_call_drain(&ring->call);
 }
 
 /* --- life --- */
@@ -352,17 +335,12 @@ int vhost_user_dev_init(struct vhost_user_dev *dev, const struct board *board,
 	dev->timeout_ms = dev->backend.vu.timeout_ms;
 	dev->stop_limit_ms = VHOST_USER_STOP_LIMIT_MS;
 	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
-		dev->rings[i] = (struct vhost_user_dev_ring){ dev, { -1, relay_ready }, false, -1 };
+		vhost_call_init(&dev->rings[i].call, &dev->vdev, i);
 	r = virtio_pci_init(&dev->vdev, board, class, setup);
 	if (r == 0)
 		r = vhost_user_set_mem(&dev->backend.vu, board->mem);
-	for (unsigned i = 0; i < setup->queues && r == 0; i++) {
-		struct loop_source *relay = &dev->rings[i].relay;
-
-		relay->fd = sys_eventfd();
-		r = relay->fd < 0 ? err_sys(ERR_LIMIT, relay->fd, "make an eventfd")
-				  : loop_add(dev->loop, relay);
-	}
+	for (unsigned i = 0; i < setup->queues && r == 0; i++)
+		r = vhost_call_open(&dev->rings[i].call, dev->loop);
 	if (r == 0 && dev->backend.child) {
 		dev->complaints =
 			(struct loop_source){ dev->backend.child->complaints, complaints_ready };
@@ -376,8 +354,8 @@ static void leave_loop(void *arg)
 {
 	struct vhost_user_dev *dev = arg;
 
-	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX && dev->rings[i].relay.fd >= 0; i++)
-		loop_remove(dev->loop, &dev->rings[i].relay);
+	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
+		vhost_call_leave(&dev->rings[i].call, dev->loop);
 	if (dev->backend.child)
 		loop_remove(dev->loop, &dev->complaints);
 	if (connected(dev))
@@ -394,6 +372,6 @@ void vhost_user_dev_fini(struct vhost_user_dev *dev)
 	vhost_user_close(&dev->backend.vu);
 	close_fd(&dev->backend.server);
 	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
-		close_fd(&dev->rings[i].relay.fd);
+		vhost_call_fini(&dev->rings[i].call);
 	dev->loop = NULL;
 }

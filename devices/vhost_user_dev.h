@@ -14,6 +14,7 @@
 #ifndef DEVICES_VHOST_USER_DEV_H
 #define DEVICES_VHOST_USER_DEV_H
 
+#include "devices/vhost_call.h"
 #include "devices/vhost_user.h"
 #include "devices/virtio_pci.h"
 
@@ -27,10 +28,8 @@ struct vhost_user_backend {
 };
 
 struct vhost_user_dev_ring {
-	struct vhost_user_dev *dev;
-	struct loop_source relay; /* an eventfd of ours, for interrupts that are no vector's */
+	struct vhost_call call;
 	bool started;
-	int call_fd; /* what the back end signals now */
 };
 
 struct vhost_user_dev {

@@ -138,7 +138,7 @@ static void vectors_are_signalled_by_the_back_end_itself(void **state)
 
 	plug(f, 1);
 	drive(f, F_FLUSH, true);
-	assert_int_equal(f->dev->rings[0].call_fd, f->dev->vdev.msix.vecs[1].eventfd);
+	assert_int_equal(f->dev->rings[0].call.fd, f->dev->vdev.msix.vecs[1].eventfd);
 	/* Nobody here listens for its doorbell or its interrupts any more. */
 	loop_join_thread(&f->guest.loop);
 	memset(data, 0x42, 512);
