@@ -7,6 +7,7 @@
  */
 #include "devices/virtio_common.h"
 
+#include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
 
@@ -18,6 +19,14 @@
 /* A register and the width of the access to it, for switch. */
 #define ACCESS(off, len) ((off) << 4 | (len))
 
+/* Not for others, though the device's other queues are. */
+static bool own(const struct virtio_queue *q)
+{
+	const struct virtio_class *class = q->vdev->class;
+
+	return class->own && class->own(q->vdev, (unsigned)(q - q->vdev->queues));
+}
+
 static void start_on_loop(void *arg)
 {
 	struct virtio_queue *q = arg;
@@ -25,10 +34,15 @@ static void start_on_loop(void *arg)
 	virtqueue_set_features(&q->vq, q->vdev->driver_features);
 	q->running = true;
 	/* What the driver rang for too early was dropped: look once of our own accord. */
-	if (q->vdev->class->retarget)
+	if (q->vdev->class->retarget && !own(q)) {
 		sys_eventfd_signal(q->doorbell.fd);
-	else
-		loop_defer(q->loop, &q->serve);
+		return;
+	}
+	if (own(q) && loop_add(q->loop, &q->doorbell) < 0) {
+		log_error("%s: %s", q->vdev->pci.device.name, err_text());
+		virtio_pci_fail(q->vdev);
+	}
+	loop_defer(q->loop, &q->serve);
 }
 
 static void stop_on_loop(void *arg)
@@ -38,6 +52,8 @@ static void stop_on_loop(void *arg)
 	unsigned queue = (unsigned)(q - vdev->queues);
 
 	q->running = false;
+	if (own(q))
+		loop_remove(q->loop, &q->doorbell);
 	if (vdev->class->stop)
 		vdev->class->stop(vdev, queue);
 	virtio_publish(q);

@@ -51,6 +51,13 @@ struct virtio_class {
 	 */
 	void (*retarget)(struct virtio_pci *vdev);
 
+	/*
+	 * Of such a class: whether a queue is served by its loop and `notify` all the same, given
+	 * the features that the driver has accepted. With the lock held or on the queue's loop, and
+	 * the same while the device runs. May be NULL: no queue is.
+	 */
+	bool (*own)(const struct virtio_pci *vdev, unsigned queue);
+
 	/* The rest on the queue's loop. */
 
 	/*
