@@ -27,7 +27,7 @@ static struct {
 	bool level[IRQ_LINES];
 } kvm = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-int __real_sys_ioctl(int fd, unsigned long request, void *arg);
+int (*virtio_guest_other_ioctl)(int fd, unsigned long request, void *arg) = __real_sys_ioctl;
 
 static int kvm_ioeventfd(const struct kvm_ioeventfd *d)
 {
@@ -53,7 +53,7 @@ int __wrap_sys_ioctl(int fd, unsigned long request, void *arg)
 	int r = 0;
 
 	if (fd != VM_FD)
-		return __real_sys_ioctl(fd, request, arg);
+		return virtio_guest_other_ioctl(fd, request, arg);
 	pthread_mutex_lock(&kvm.lock);
 	switch (request) {
 	case KVM_IOEVENTFD:

@@ -74,7 +74,9 @@ bool virtio_guest_wait_line(struct virtio_guest *g, bool level, unsigned ms);
 unsigned virtio_guest_doorbells(void);
 void virtio_guest_refuse_doorbells(bool refuse);
 
-/* The pretended ioctl for the VM's fd; everything else goes on to the kernel. */
+/* The pretended ioctl for the VM's fd; everything else goes on to the kernel, or a test's own. */
 int __wrap_sys_ioctl(int fd, unsigned long request, void *arg);
+int __real_sys_ioctl(int fd, unsigned long request, void *arg);
+extern int (*virtio_guest_other_ioctl)(int fd, unsigned long request, void *arg);
 
 #endif
