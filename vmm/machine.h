@@ -236,7 +236,7 @@ void machine_forget_command(struct machine *machine);
 /* its streams, */
 int MUST_CHECK machine_add_session(struct machine *machine);
 void machine_fini_session(struct machine *machine);
-/* and its time. A signal for it: false if there were enough of them, and the run ends. */
+/* and its time. A signal for it: false if it is not there to get it, or had enough: the run ends. */
 int MUST_CHECK machine_start_command(struct machine *machine);
 bool machine_signal_command(struct machine *machine, int signal);
 

@@ -356,6 +356,5 @@ bool machine_signal_command(struct machine *machine, int signal)
 {
 	if (++machine->command->interrupts >= INTERRUPTS_MAX)
 		return false;
-	session_signal(&machine->command->session, signal);
-	return true;
+	return session_signal(&machine->command->session, signal);
 }

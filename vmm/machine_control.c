@@ -96,7 +96,10 @@ static void stop(struct machine *machine)
 {
 	machine_resume(machine);
 	if (machine_has_command(machine)) {
-		session_signal(&machine->command->session, SIGTERM);
+		if (!session_signal(&machine->command->session, SIGTERM)) {
+			machine->end_signal = SIGTERM;
+			machine_end(machine, MACHINE_KILLED);
+		}
 		return;
 	}
 	machine->asked_to_end = true;

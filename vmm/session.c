@@ -30,6 +30,7 @@ static void send_words(struct session *session)
 struct word {
 	struct session *session;
 	char text[64];
+	bool heard;
 };
 
 /* An agent that takes nothing is told no more. */
@@ -46,12 +47,22 @@ static void say_on_loop(void *arg)
 	send_words(session);
 }
 
-void session_signal(struct session *session, int signal)
+static void say_if_running(void *arg)
+{
+	struct word *word = arg;
+
+	word->heard = word->session->result.end == SESSION_RUNNING;
+	if (word->heard)
+		say_on_loop(word);
+}
+
+bool session_signal(struct session *session, int signal)
 {
 	struct word word = { .session = session };
 
 	snprintf(word.text, sizeof(word.text), "signal %d\n", signal);
-	loop_call(&session->loop, say_on_loop, &word);
+	loop_call(&session->loop, say_if_running, &word);
+	return word.heard;
 }
 
 void session_resize(struct session *session)

@@ -99,8 +99,8 @@ int MUST_CHECK session_init(struct session *session, const struct board *board,
  */
 void session_start(struct session *session);
 
-/* For the command; one that has not begun yet gets it when it does. */
-void session_signal(struct session *session, int signal);
+/* For the command. False if there is none to get it: it has not begun yet, or has ended. */
+bool session_signal(struct session *session, int signal);
 /* Our terminal has another size now. */
 void session_resize(struct session *session);
 

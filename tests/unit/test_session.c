@@ -286,14 +286,20 @@ static void file_as_input_is_read_to_its_end(void **state)
 	teardown(&s);
 }
 
-static void signal_before_the_agent_listens_is_kept(void **state)
+static void signal_is_heard_while_the_command_runs(void **state)
 {
 	struct fixture *f = *state;
 
-	session_signal(&f->session, 15);
 	console_guest_open(&f->g, GUEST_PORTS);
+	assert_false(session_signal(&f->session, 1));
+	say(f, "started\n");
+	console_guest_settle(&f->g);
+	assert_true(session_signal(&f->session, 15));
 	console_guest_give_room(&f->g, console_in(GUEST_CONTROL), 1, 64);
 	assert_guest_reads(f, console_in(GUEST_CONTROL), 0, "signal 15\n");
+	say(f, "exited 0\n");
+	console_guest_settle(&f->g);
+	assert_false(session_signal(&f->session, 15));
 }
 
 static const struct {
@@ -368,7 +374,7 @@ int main(void)
 		TEST(input_goes_in_and_its_end_too),
 		TEST(input_waits_for_the_guest),
 		cmocka_unit_test(file_as_input_is_read_to_its_end),
-		TEST(signal_before_the_agent_listens_is_kept),
+		TEST(signal_is_heard_while_the_command_runs),
 		cmocka_unit_test(every_end_is_understood),
 		TEST(nonsense_of_the_agent_is_no_end),
 	};
