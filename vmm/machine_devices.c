@@ -343,12 +343,13 @@ static int add_disk(struct machine *machine, const struct options_disk *disk)
 
 int machine_add_disks(struct machine *machine)
 {
+	static const struct options_disk seed = { .file = "seed", .serial = "tinyvmm-seed", .queues = 1 };
 	const struct options *options = machine->options;
 	int r = 0;
 
 	for (unsigned i = 0; i < options->disk_count && r == 0; i++)
 		r = add_disk(machine, &options->disks[i]);
-	return r;
+	return r == 0 && options_have_seed(options) ? add_disk(machine, &seed) : r;
 }
 
 void machine_remove_disks(struct machine *machine)

@@ -12,9 +12,25 @@
 #include "core/sys.h"
 #include "firmware-loader/fw_descriptor.h"
 #include "machine.h"
+#include "seed.h"
 #include "storage_daemon.h"
 #include "vfio/iommu.h"
 #include "x86_64/layout.h"
+
+/* The last disk: the guest's others are where they are without it. */
+static int open_seed(struct machine *machine)
+{
+	const struct options *options = machine->options;
+	CLEANUP(closep) int fd = -1;
+	char path[32];
+	int r = seed_make(options->cloud_init, options->ssh_key, &fd);
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return blk_file_open(&machine->disk_files[options->disk_count], path, true,
+			     BLK_CACHE_WRITEBACK);
+}
 
 int machine_open_disks(struct machine *machine)
 {
@@ -32,7 +48,7 @@ int machine_open_disks(struct machine *machine)
 			r = blk_file_open(&machine->disk_files[i], disk->file, disk->readonly,
 					  disk->cache);
 	}
-	return r;
+	return r == 0 && options_have_seed(options) ? open_seed(machine) : r;
 }
 
 void machine_close_disks(struct machine *machine)

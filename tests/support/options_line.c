@@ -88,6 +88,10 @@ static void describe(const struct options *o, char line[OPTIONS_LINE_MAX])
 			add(line, " %u queues", o->disks[i].queues);
 		add(line, "; ");
 	}
+	if (o->cloud_init)
+		add(line, "cloud-init '%s'; ", o->cloud_init);
+	if (o->ssh_key)
+		add(line, "key '%s'; ", o->ssh_key);
 	add(line, "%u cpus", o->cpus);
 	if (t->sockets != 1 || t->threads != 1 || t->cores != o->cpus)
 		add(line, " = %u x %u x %u", t->sockets, t->cores, t->threads);

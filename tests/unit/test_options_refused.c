@@ -242,6 +242,14 @@ static const struct golden bad[] = {
 	{ "--disk 1 --disk 2 --disk 3 --disk 4 --disk 5 --disk 6 --disk 7 --disk 8 --disk 9 --disk "
 	  "10 --disk 11 --disk 12 --disk 13",
 	  "--disk: more than 12 disks" },
+	{ "--disk 1 --disk 2 --disk 3 --disk 4 --disk 5 --disk 6 --disk 7 --disk 8 --disk 9 --disk "
+	  "10 --disk 11 --disk 12 --ssh-key id.pub",
+	  "--disk: more than 11 disks, because --ssh-key makes one" },
+	{ "--kernel k --cloud-init u",
+	  "--cloud-init is given without a --disk; it is for a guest that starts from a disk with "
+	  "cloud-init, as cloud images are" },
+	{ "run --ssh-key k -- true", "--ssh-key does not go with a command" },
+	{ "--disk a --ssh-key k --ssh-key l", "--ssh-key is given twice" },
 
 	{ "--cpus 0", "--cpus 0: '0' is not understood; write it as N or "
 		      "[N,]sockets=N,cores=N,threads=N, each once and from 1 to 1024" },

@@ -105,6 +105,7 @@ struct options {
 	enum vfio_iommu_kind iommu;
 	struct options_disk disks[OPTIONS_DISKS_MAX];
 	unsigned disk_count;
+	const char *cloud_init, *ssh_key; /* files; NULL: none; borrowed from argv */
 	unsigned cpus; /* of the topology */
 	struct arch_topology topology;
 	char cpu_features[OPTIONS_FEATURES_MAX + 1]; /* "-name,+name"; "": none is named */
@@ -138,6 +139,12 @@ struct options {
 	bool json;                       /* list, doctor, and the timings of run */
 	char user[OPTIONS_USER_MAX + 1]; /* bind: who may use the devices; "": as before */
 };
+
+/* Whether there is one disk more than --disk names: what cloud-init is told. */
+static inline bool options_have_seed(const struct options *options)
+{
+	return options->cloud_init || options->ssh_key;
+}
 
 /* "0000:01:00.0", or the UUID. */
 struct options_gpu_name {

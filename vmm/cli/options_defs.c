@@ -105,6 +105,8 @@ const struct option_def options_defs[] = {
 	{ "timeout", 0, RUN, "TIME", false, options_parse_timeout },
 	{ "user", 0, BIND | RUN, "NAME", false, options_parse_user },
 	{ "disk", 0, RUN, "FILE[,PROPERTY]...", true, options_parse_disk },
+	{ "cloud-init", 0, RUN, "FILE", false, options_parse_cloud_init },
+	{ "ssh-key", 0, RUN, "FILE", false, options_parse_ssh_key },
 	{ "cpus", 0, RUN, "[N,][sockets=N,][cores=N,][threads=N]", false, options_parse_cpus },
 	{ "cpu", 0, RUN, "[-FEATURE,+FEATURE...]", false, options_parse_cpu },
 	{ "pin", 0, RUN, "CPUS|auto", false, options_parse_pin },

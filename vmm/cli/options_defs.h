@@ -70,6 +70,12 @@ int MUST_CHECK options_take_command(struct options *options, char *const argv[],
 /* After all options: do those of a command have one? */
 int MUST_CHECK options_check_command(const struct options *options);
 
+/* options_seed.c */
+int MUST_CHECK options_parse_cloud_init(struct options *options, const char *value);
+int MUST_CHECK options_parse_ssh_key(struct options *options, const char *value);
+/* After all options: is there a guest for them? */
+int MUST_CHECK options_check_seed(const struct options *options);
+
 /* options_machine.c */
 int MUST_CHECK options_parse_hugepages(struct options *options, const char *value);
 int MUST_CHECK options_parse_memory(struct options *options, const char *value);

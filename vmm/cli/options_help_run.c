@@ -58,6 +58,8 @@ static const char disk_page[] =
 "                                  or through it and flushes do nothing\n"
 "    discard=on|off                whether discarded blocks become holes (on)\n"
 "    queues=N                      1 to 64 (default: a vCPU one, up to 16)\n"
+"--ssh-key FILE                    for a cloud image: public keys that log in\n"
+"--cloud-init FILE                 ... and what else cloud-init is to do there\n"
 "\n"
 "The guest sees them in this order. A comma in a file name is written ',,'.\n";
 
