@@ -12,12 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/child.h"
 #include "core/err.h"
-#include "core/log.h"
 #include "core/sys.h"
 #include "devices/vhost_user_fs.h"
-#include "devices/vhost_user_server.h"
+#include "vhost_daemon.h"
 
 #define DAEMON "virtiofsd"
 
@@ -34,9 +32,7 @@ static const char *const places[] = {
 
 struct file_daemon {
 	const char *path;
-	char name[PATH_MAX + 32];
-	struct child child;
-	struct vhost_user_backend backend;
+	struct vhost_daemon vhost;
 };
 
 static const char *find_program(void)
@@ -81,7 +77,7 @@ static int check_path(const char *path)
 	return 0;
 }
 
-static int launch(struct file_daemon *daemon, int listen_fd, bool read_only)
+static int launch(struct file_daemon *daemon, bool read_only)
 {
 	char source[PATH_MAX + 16], fd[16];
 	/*
@@ -105,60 +101,48 @@ static int launch(struct file_daemon *daemon, int listen_fd, bool read_only)
 		sandbox,
 		NULL,
 	};
+	const struct vhost_daemon_command command = {
+		.argv = argv,
+		.flags = read_only ? CHILD_READ_ONLY : 0,
+		.more_fd = -1,
+		.to_do = "Debian, Ubuntu: apt-get install virtiofsd, or qemu-system-common before "
+			 "Debian 13",
+	};
 	int r;
 
 	snprintf(source, sizeof(source), "source=%s", daemon->path);
-	snprintf(fd, sizeof(fd), "--fd=%d", CHILD_FIRST_FD);
-	r = child_start(&daemon->child, argv, &listen_fd, 1, read_only ? CHILD_READ_ONLY : 0);
-	if (r == -ENOENT) {
-		err_set(ERR_HOST, r, "a command's guest needs " DAEMON ", which is not installed");
-		err_hint("Debian, Ubuntu: apt-get install virtiofsd, or qemu-system-common before "
-			 "Debian 13");
-	} else if (r < 0) {
-		err_sys(ERR_HOST, r, "%s: start", daemon->name);
-		if (r == -EPERM)
-			err_hint("it needs root");
-	}
+	snprintf(fd, sizeof(fd), "--fd=%d", VHOST_DAEMON_LISTEN_FD);
+	r = vhost_daemon_launch(&daemon->vhost, &command);
+	if (r == -EPERM)
+		err_hint("it needs root");
 	return r;
 }
 
 /* Why it does not answer: in its own words if it ended, of which the last say why. */
 static int explain(struct file_daemon *daemon, int r)
 {
+	struct child *child = &daemon->vhost.child;
 	char line[512] = "";
 
 	if (r != -ECONNRESET)
-		return err_wrap(r, "folder '%s'", daemon->path);
-	(void)child_stop(&daemon->child, STOP_LIMIT_MS);
-	while (child_complaint(&daemon->child, line, sizeof(line)))
-		log_debug("%s: %s", daemon->name, line);
+		return err_wrap(r, "%s", daemon->vhost.subject);
+	(void)child_stop(child, STOP_LIMIT_MS);
+	while (child_complaint(child, line, sizeof(line)))
+		log_debug("%s: %s", daemon->vhost.name, line);
 	if (!line[0])
-		return err_wrap(r, "folder '%s'", daemon->path);
-	return err_set(ERR_HOST, -EIO, "folder '%s': " DAEMON ": %s", daemon->path, line);
+		return err_wrap(r, "%s", daemon->vhost.subject);
+	return err_set(ERR_HOST, -EIO, "%s: " DAEMON ": %s", daemon->vhost.subject, line);
 }
 
 static int start(struct file_daemon *daemon, bool read_only)
 {
-	CLEANUP(closep) int listen_fd = -1, fd = -1;
 	int r = check_path(daemon->path);
 
+	if (r == 0)
+		r = launch(daemon, read_only);
 	if (r < 0)
 		return r;
-	r = vhost_user_listen(&listen_fd, &daemon->backend.server);
-	if (r < 0)
-		return err_sys(ERR_HOST, r, "%s: make a socket", daemon->name);
-	fd = vhost_user_connect(daemon->backend.server);
-	r = fd < 0 ? err_sys(ERR_HOST, fd, "%s: connect", daemon->name)
-		   : launch(daemon, listen_fd, read_only);
-	/* From here on only the daemon listens: its end is the end of the connection. */
-	close_fd(&listen_fd);
-	if (r < 0)
-		return r;
-	daemon->backend.child = &daemon->child;
-	r = vhost_user_open(&daemon->backend.vu, fd, daemon->name, VHOST_USER_FS_NEEDED,
-			    START_LIMIT_MS);
-	fd = -1;
-	daemon->backend.vu.timeout_ms = VHOST_USER_TIMEOUT_MS;
+	r = vhost_daemon_open(&daemon->vhost, VHOST_USER_FS_NEEDED, START_LIMIT_MS);
 	return r < 0 ? explain(daemon, r) : 0;
 }
 
@@ -171,8 +155,7 @@ int file_daemon_start(const char *path, bool read_only, struct file_daemon **ret
 	if (!daemon)
 		return err_sys(ERR_LIMIT, -ENOMEM, "folder '%s'", path);
 	daemon->path = path;
-	daemon->backend.vu.fd = daemon->backend.server = -1;
-	snprintf(daemon->name, sizeof(daemon->name), DAEMON " of '%s'", path);
+	vhost_daemon_init(&daemon->vhost, DAEMON, "folder", path);
 	r = start(daemon, read_only);
 	if (r < 0) {
 		err_save(&why);
@@ -186,24 +169,13 @@ int file_daemon_start(const char *path, bool read_only, struct file_daemon **ret
 
 struct vhost_user_backend *file_daemon_backend(struct file_daemon *daemon)
 {
-	return &daemon->backend;
+	return &daemon->vhost.backend;
 }
 
 void file_daemon_stop(struct file_daemon *daemon)
 {
-	char line[256];
-
 	if (!daemon)
 		return;
-	vhost_user_close(&daemon->backend.vu);
-	close_fd(&daemon->backend.server);
-	if (child_stop(&daemon->child, STOP_LIMIT_MS) < 0)
-		log_error("%s does not end; it was killed", daemon->name);
-	for (unsigned i = 0; i < CHILD_LINES_MAX; i++) {
-		if (!child_complaint(&daemon->child, line, sizeof(line)))
-			break;
-		log_debug("%s: %s", daemon->name, line);
-	}
-	child_fini(&daemon->child);
+	vhost_daemon_stop(&daemon->vhost, STOP_LIMIT_MS, LOG_DEBUG);
 	free(daemon);
 }

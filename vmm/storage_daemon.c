@@ -14,11 +14,9 @@
 #include <sys/syscall.h>
 
 #include "cli/options.h"
-#include "core/child.h"
 #include "core/err.h"
-#include "core/log.h"
 #include "devices/vhost_user_blk.h"
-#include "devices/vhost_user_server.h"
+#include "vhost_daemon.h"
 
 #define DAEMON "qemu-storage-daemon"
 
@@ -30,14 +28,9 @@
 #define ARGS_MAX 16
 #define ARG_SIZE (2 * PATH_MAX + 256) /* a path whose every character is a comma, and more */
 
-/* The files that it has of ours. */
-enum { FD_LISTEN, FD_OVERLAY, FD_COUNT };
-
 struct storage_daemon {
 	const struct options_disk *disk;
-	char name[PATH_MAX + 64];
-	struct child child;
-	struct vhost_user_backend backend;
+	struct vhost_daemon vhost;
 };
 
 struct command {
@@ -131,7 +124,7 @@ static void make_command(struct command *cmd, const struct options_disk *disk, u
 		add(cmd, "--blockdev",
 		    "driver=file,node-name=overlay,filename=/proc/self/fd/%d,aio=%s,discard=unmap,"
 		    "cache.no-flush=on",
-		    CHILD_FIRST_FD + FD_OVERLAY, aio);
+		    VHOST_DAEMON_MORE_FD, aio);
 		add(cmd, "--blockdev",
 		    "driver=qcow2,node-name=disk,file=overlay,backing=base,discard=unmap,"
 		    "cache.no-flush=on");
@@ -139,7 +132,7 @@ static void make_command(struct command *cmd, const struct options_disk *disk, u
 	add(cmd, "--export",
 	    "type=vhost-user-blk,id=disk,node-name=disk,addr.type=fd,addr.str=%d,writable=%s,"
 	    "num-queues=%u",
-	    CHILD_FIRST_FD + FD_LISTEN, disk->readonly ? "off" : "on", queues);
+	    VHOST_DAEMON_LISTEN_FD, disk->readonly ? "off" : "on", queues);
 }
 
 /* --- start --- */
@@ -171,13 +164,13 @@ static int explain(struct storage_daemon *daemon, const struct command *cmd, int
 
 	/* It ends as soon as it has complained. */
 	if (r == -ECONNRESET)
-		(void)child_stop(&daemon->child, STOP_LIMIT_MS);
-	if (!child_complaint(&daemon->child, line, sizeof(line)))
+		(void)child_stop(&daemon->vhost.child, STOP_LIMIT_MS);
+	if (!child_complaint(&daemon->vhost.child, line, sizeof(line)))
 		return err_wrap(r, "disk '%s'", file);
 	for (unsigned i = 0; i < CHILD_LINES_MAX; i++) {
-		if (!child_complaint(&daemon->child, more, sizeof(more)))
+		if (!child_complaint(&daemon->vhost.child, more, sizeof(more)))
 			break;
-		log_debug("%s: %s", daemon->name, more);
+		log_debug("%s: %s", daemon->vhost.name, more);
 	}
 	if (strstr(line, "Failed to get") && strstr(line, "lock")) {
 		r = err_set(ERR_FILE, -EBUSY, "disk '%s' is in use by another process", file);
@@ -229,26 +222,25 @@ static int make_overlay(const struct options_disk *disk, int *ret_fd)
 	return 0;
 }
 
-static int launch(struct storage_daemon *daemon, const struct command *cmd, int listen_fd,
-		  int overlay_fd)
+static int launch(struct storage_daemon *daemon, const struct command *cmd, int overlay_fd)
 {
-	const int fds[FD_COUNT] = { [FD_LISTEN] = listen_fd, [FD_OVERLAY] = overlay_fd };
-	int r = child_start(&daemon->child, cmd->argv, fds, overlay_fd < 0 ? 1 : FD_COUNT, 0);
+	const struct vhost_daemon_command command = {
+		.argv = cmd->argv,
+		.more_fd = overlay_fd,
+		.to_do = "it is a part of QEMU (Debian, Ubuntu: qemu-system-common); "
+			 "or make a raw disk: qemu-img convert -O raw",
+	};
+	int r = vhost_daemon_launch(&daemon->vhost, &command);
 
-	if (r == -ENOENT) {
-		err_set(ERR_HOST, r, "disk '%s' needs " DAEMON ", which is not installed",
-			daemon->disk->file);
-		err_hint("it is a part of QEMU (Debian, Ubuntu: qemu-system-common); "
-			 "or make a raw disk: qemu-img convert -O raw");
-	} else if (r < 0) {
-		err_sys(ERR_HOST, r, "disk '%s': start " DAEMON, daemon->disk->file);
-	}
-	return r;
+	if (r < 0)
+		return r;
+	r = vhost_daemon_open(&daemon->vhost, VHOST_USER_BLK_NEEDED, START_LIMIT_MS);
+	return r < 0 ? explain(daemon, cmd, r) : 0;
 }
 
 static int start(struct storage_daemon *daemon, unsigned queues)
 {
-	CLEANUP(closep) int listen_fd = -1, overlay_fd = -1, fd = -1;
+	CLEANUP(closep) int overlay_fd = -1;
 	struct command *cmd;
 	int r = check_file(daemon->disk);
 
@@ -256,29 +248,11 @@ static int start(struct storage_daemon *daemon, unsigned queues)
 		r = make_overlay(daemon->disk, &overlay_fd);
 	if (r < 0)
 		return r;
-	r = vhost_user_listen(&listen_fd, &daemon->backend.server);
-	if (r < 0)
-		return err_sys(ERR_HOST, r, "disk '%s': make a socket for " DAEMON,
-			       daemon->disk->file);
 	cmd = malloc(sizeof(*cmd));
 	if (!cmd)
 		return err_sys(ERR_LIMIT, -ENOMEM, "disk '%s'", daemon->disk->file);
 	make_command(cmd, daemon->disk, queues);
-	/* It is accepted when the daemon is ready. */
-	fd = vhost_user_connect(daemon->backend.server);
-	r = fd < 0 ? err_sys(ERR_HOST, fd, "disk '%s': connect to " DAEMON, daemon->disk->file)
-		   : launch(daemon, cmd, listen_fd, overlay_fd);
-	/* From here on only the daemon listens: its end is the end of the connection. */
-	close_fd(&listen_fd);
-	if (r == 0) {
-		daemon->backend.child = &daemon->child;
-		r = vhost_user_open(&daemon->backend.vu, fd, daemon->name, VHOST_USER_BLK_NEEDED,
-				    START_LIMIT_MS);
-		fd = -1;
-		if (r < 0)
-			r = explain(daemon, cmd, r);
-	}
-	daemon->backend.vu.timeout_ms = VHOST_USER_TIMEOUT_MS;
+	r = launch(daemon, cmd, overlay_fd);
 	free(cmd);
 	return r;
 }
@@ -293,8 +267,7 @@ int storage_daemon_start(const struct options_disk *disk, unsigned queues,
 	if (!daemon)
 		return err_sys(ERR_LIMIT, -ENOMEM, "disk '%s'", disk->file);
 	daemon->disk = disk;
-	daemon->backend.vu.fd = daemon->backend.server = -1;
-	snprintf(daemon->name, sizeof(daemon->name), DAEMON " of disk '%s'", disk->file);
+	vhost_daemon_init(&daemon->vhost, DAEMON, "disk", disk->file);
 	r = start(daemon, queues);
 	if (r < 0) {
 		err_save(&why);
@@ -308,24 +281,13 @@ int storage_daemon_start(const struct options_disk *disk, unsigned queues,
 
 struct vhost_user_backend *storage_daemon_backend(struct storage_daemon *daemon)
 {
-	return &daemon->backend;
+	return &daemon->vhost.backend;
 }
 
 void storage_daemon_stop(struct storage_daemon *daemon)
 {
-	char line[256];
-
 	if (!daemon)
 		return;
-	vhost_user_close(&daemon->backend.vu);
-	close_fd(&daemon->backend.server);
-	if (child_stop(&daemon->child, STOP_LIMIT_MS) < 0)
-		log_error("%s does not end; it was killed", daemon->name);
-	for (unsigned i = 0; i < CHILD_LINES_MAX; i++) {
-		if (!child_complaint(&daemon->child, line, sizeof(line)))
-			break;
-		log_warn("%s: %s", daemon->name, line);
-	}
-	child_fini(&daemon->child);
+	vhost_daemon_stop(&daemon->vhost, STOP_LIMIT_MS, LOG_WARN);
 	free(daemon);
 }
