@@ -32,10 +32,10 @@ static void console_output(void *opaque, const uint8_t *data, size_t len)
 	if (console->keeps)
 		return;
 	while (len) {
-		ssize_t n = write(STDOUT_FILENO, data, len);
+		ssize_t n = write(console->output_fd, data, len);
 
 		if (n < 0 && errno == EAGAIN) {
-			struct pollfd p = { .fd = STDOUT_FILENO, .events = POLLOUT };
+			struct pollfd p = { .fd = console->output_fd, .events = POLLOUT };
 
 			if (poll(&p, 1, -1) >= 0)
 				continue;
@@ -180,10 +180,18 @@ int console_init(struct console *console, struct loop *loop, const struct board 
 		.loop = loop,
 		.ops = ops,
 		.opaque = opaque,
+		.input_fd = STDIN_FILENO,
+		.output_fd = STDOUT_FILENO,
 		.input = { .fd = STDIN_FILENO, .ready = console_input_ready },
 		.room = { .fn = console_has_room },
 	};
 	return serial_create(board, port, gsi, &serial_ops, console, &console->serial);
+}
+
+void console_set_files(struct console *console, int input, int output)
+{
+	console->input_fd = console->input.fd = input;
+	console->output_fd = output;
 }
 
 void console_keep(struct console *console)
@@ -226,11 +234,11 @@ static int console_enter_raw(struct console *console)
 {
 	struct termios raw;
 
-	if (tcgetattr(STDIN_FILENO, &console->saved) < 0)
+	if (tcgetattr(console->input_fd, &console->saved) < 0)
 		return err_sys(ERR_INTERNAL, -errno, "terminal settings");
 	raw = console->saved;
 	cfmakeraw(&raw);
-	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw) < 0)
+	if (tcsetattr(console->input_fd, TCSAFLUSH, &raw) < 0)
 		return err_sys(ERR_INTERNAL, -errno, "terminal settings");
 	console->raw = true;
 	log_set_raw_terminal(isatty(STDERR_FILENO));
@@ -240,15 +248,15 @@ static int console_enter_raw(struct console *console)
 int console_start(struct console *console)
 {
 	struct stat st = { 0 };
-	const bool open = fstat(STDIN_FILENO, &st) == 0;
-	const bool terminal = S_ISCHR(st.st_mode) && isatty(STDIN_FILENO);
+	const bool open = fstat(console->input_fd, &st) == 0;
+	const bool terminal = S_ISCHR(st.st_mode) && isatty(console->input_fd);
 	int r = 0;
 
 	console->regular = S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
 	/* A job in the background would be stopped for reading the terminal or changing it. */
-	if (!open || (terminal && tcgetpgrp(STDIN_FILENO) != getpgrp()))
+	if (!open || (terminal && tcgetpgrp(console->input_fd) != getpgrp()))
 		console->input.fd = -1;
-	else if (terminal && isatty(STDOUT_FILENO))
+	else if (terminal && isatty(console->output_fd))
 		r = console_enter_raw(console);
 	if (r < 0)
 		return r;
@@ -263,7 +271,7 @@ void console_fini(struct console *console)
 {
 	if (console->raw) {
 		log_set_raw_terminal(false);
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &console->saved);
+		tcsetattr(console->input_fd, TCSADRAIN, &console->saved);
 		console->raw = false;
 	}
 	if (console->loop)

@@ -32,7 +32,8 @@ struct console {
 	struct serial *serial;
 	const struct console_ops *ops;
 	void *opaque;
-	struct loop_source input; /* standard input; fd -1: at its end */
+	int input_fd, output_fd;  /* standard input and output */
+	struct loop_source input; /* of input_fd; fd -1: at its end */
 	struct loop_event room;   /* the guest's UART can take more */
 	bool watching;            /* input is in the loop */
 	bool regular;             /* a file: always readable, and epoll does not take it */
@@ -52,6 +53,9 @@ struct board;
 int MUST_CHECK console_init(struct console *console, struct loop *loop, const struct board *board,
 			    uint16_t port, unsigned gsi, const struct console_ops *ops,
 			    void *opaque);
+
+/* In place of the process's streams; borrowed, before there are vCPUs. */
+void console_set_files(struct console *console, int input, int output);
 
 /*
  * In place of console_start, before there are vCPUs: output goes nowhere but to a memory of its

@@ -229,6 +229,7 @@ static int init_console(struct machine *machine)
 
 	if (r < 0)
 		return r;
+	console_set_files(&machine->console, machine->files.input, machine->files.output);
 	machine_add_device(machine, serial_device(machine->console.serial));
 	if (machine_has_command(machine))
 		console_keep(&machine->console);

@@ -138,8 +138,9 @@ struct machine {
 	int gpu_nodes[OPTIONS_GPUS_MAX]; /* of the host; -1: unknown */
 	unsigned root_nodes[PCI_ROOT_EXTRA_MAX]; /* the guest's node of each further root bus */
 
-	int signal_fd;             /* borrowed; -1: none */
-	struct loop_source button; /* machine_power.c: a timer; fd 0: none */
+	int signal_fd;              /* borrowed; -1: none */
+	struct session_files files; /* the caller's, before machine_open */
+	struct loop_source button;  /* machine_power.c: a timer; fd 0: none */
 	unsigned button_presses;
 	struct loop_source watch; /* machine_watch.c: a timer; fd 0: none */
 	uint64_t watch_cpu_ns;    /* of the first vCPU, when looked at last */
@@ -161,8 +162,9 @@ struct machine {
 /*
  * Opens and checks all that the options name, and makes the VM: whatever can fail before a device
  * is taken from its driver. Starts no thread and allocates no guest memory, so that the caller may
- * fork. The machine is zeroed. `signal_fd` is a signalfd of the signals that end a run; -1: none do.
- * On failure, here and in machine_build, the machine is as after machine_fini.
+ * fork. The machine is zeroed but for `files` and listeners. `signal_fd` is a signalfd of the
+ * signals that end a run; -1: none do. On failure, here and in machine_build, the machine is as
+ * after machine_fini.
  */
 int MUST_CHECK machine_open(struct machine *machine, const struct options *options, int signal_fd);
 

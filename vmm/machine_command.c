@@ -118,14 +118,12 @@ static int add_agent(struct initrd *initrd)
 	return r;
 }
 
-/* Our streams are the command's. */
-static const struct session_files files = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
-
 static int add_job(struct initrd *initrd, const struct machine *machine)
 {
+	const struct session_files *files = &machine->files;
 	const struct job_place place = {
 		.shares = (const char(*)[PATH_MAX])machine->command->share_paths,
-		.terminal = session_has_terminal(&files) ? files.input : -1,
+		.terminal = session_has_terminal(files) ? files->input : -1,
 	};
 	struct buf job;
 	int r = job_write(machine->options, &place, &job);
@@ -275,7 +273,7 @@ int machine_add_session(struct machine *machine)
 
 	if (!machine_has_command(machine))
 		return 0;
-	r = session_init(&machine->command->session, &machine->board, &files, command_ended,
+	r = session_init(&machine->command->session, &machine->board, &machine->files, command_ended,
 			 machine, &dev);
 	if (r < 0)
 		return r;
@@ -323,7 +321,7 @@ static void window_changed(struct loop_source *source)
 	session_resize(&command->session);
 }
 
-/* The signal is blocked in all threads. */
+/* The signal is blocked in all threads, as are those of signal_fd. */
 static int watch_window(struct machine *machine)
 {
 	sigset_t set;
@@ -342,7 +340,7 @@ int machine_start_command(struct machine *machine)
 {
 	int r = machine->options->timeout_ms ? start_timer(machine) : 0;
 
-	if (r == 0)
+	if (r == 0 && machine->signal_fd >= 0)
 		r = watch_window(machine);
 	if (r == 0)
 		session_start(&machine->command->session);

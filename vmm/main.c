@@ -6,23 +6,19 @@
 #include "cli/options.h"
 #include "core/err.h"
 #include "core/log.h"
-#include "core/timings.h"
 #include "run_status.h"
 
 int command_failed(void)
 {
-	if (err_hint_text()[0])
-		log_error("%s; %s", err_text(), err_hint_text());
-	else
-		log_error("%s", err_text());
+	err_log();
 	return err_kind();
 }
 
 int main(int argc, char *argv[])
 {
 	static struct options options;
+	int first;
 
-	timings_start();
 	if (options_parse(argc, argv, &options) < 0) {
 		const int status = command_failed();
 
@@ -49,5 +45,6 @@ int main(int argc, char *argv[])
 	case OPTIONS_DOCTOR:
 		return cmd_doctor(&options);
 	}
-	return cmd_run(&options);
+	first = options.command_named ? 2 : 1;
+	return cmd_run(argc - first, (const char *const *)argv + first);
 }

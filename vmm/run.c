@@ -3,6 +3,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <signal.h>
 
 #include "core/exit_counts.h"
 #include "core/sys.h"
@@ -16,28 +17,47 @@ static bool has_command(const struct run *run)
 	return run->options->command_argc > 0;
 }
 
-static void set_verdict(struct run *run, struct verdict verdict)
+/* `status`: where the process ends with another one than a command has. */
+static void set_verdict(struct run *run, struct verdict verdict, int status)
 {
 	run->verdict = verdict;
-	run->status = verdict.status;
+	if (!has_command(run))
+		run->verdict.status = status;
 }
 
 /* By the error chain. The first reason is the one that counts. */
 static void fail(struct run *run)
 {
-	run->status = err_kind();
 	err_save(&run->failure);
-	run->failed(run);
-	if (has_command(run))
-		set_verdict(run, verdict_of_failure(&run->failure, run->machine.ended));
+	err_log();
+	set_verdict(run, verdict_of_failure(&run->failure, run->machine.ended), err_kind());
 }
 
 /* Not a failure: somebody ended it. */
 static void end_by_signal(struct run *run, int signal)
 {
-	run->status = STATUS_SIGNAL + signal;
-	if (has_command(run))
-		set_verdict(run, verdict_of_signal(signal));
+	set_verdict(run, verdict_of_signal(signal), STATUS_SIGNAL + signal);
+}
+
+/* What ended the start; 0: nothing. */
+static int ending_signal(const struct run *run)
+{
+	if (atomic_load(&run->stop))
+		return SIGTERM;
+	return run->signal_fd < 0 ? 0 : sys_signal_read(run->signal_fd);
+}
+
+/* Between two steps of the start. */
+static int check_stop(struct run *run)
+{
+	int r;
+
+	if (!atomic_load(&run->stop))
+		return 0;
+	r = err_set(ERR_INTERNAL, -EINTR, "ended before the guest started");
+	fail(run);
+	end_by_signal(run, SIGTERM);
+	return r;
 }
 
 static int check_gpus(struct run *run)
@@ -89,6 +109,7 @@ static void init_host(struct run *run)
 	host->p2p = run->options->p2p;
 	host->wait_ms = run->options->wait_ms;
 	host->signal_fd = run->signal_fd;
+	host->stop = &run->stop;
 }
 
 static int check_host(struct run *run)
@@ -103,7 +124,7 @@ static int check_host(struct run *run)
 		r = check_gpus(run);
 	if (r < 0) {
 		fail(run);
-		sig = r == -EINTR ? sys_signal_read(run->signal_fd) : 0;
+		sig = r == -EINTR ? ending_signal(run) : 0;
 		if (sig)
 			end_by_signal(run, sig);
 	}
@@ -125,7 +146,12 @@ static void machine_failed(struct run *run)
 /* With the leases, and before any device is touched. */
 static int open_machine(struct run *run)
 {
-	int r = machine_open(&run->machine, run->options, run->signal_fd);
+	int r = check_stop(run);
+
+	if (r < 0)
+		return r;
+	run->machine.files = run->files;
+	r = machine_open(&run->machine, run->options, run->signal_fd);
 
 	if (r < 0)
 		machine_failed(run);
@@ -134,8 +160,11 @@ static int open_machine(struct run *run)
 
 static int take_devices(struct run *run)
 {
-	int r = vfio_host_take(&run->host);
+	int r = check_stop(run);
 
+	if (r < 0)
+		return r;
+	r = vfio_host_take(&run->host);
 	if (r < 0)
 		fail(run);
 	return r;
@@ -168,12 +197,18 @@ static int begin_use(struct run *run)
 
 static int start_machine(struct run *run)
 {
-	int r = machine_build(&run->machine, run->host.iommu);
+	int r = check_stop(run);
 
+	if (r < 0)
+		return r;
+	r = machine_build(&run->machine, run->host.iommu);
 	if (r < 0) {
 		machine_failed(run);
 		return r;
 	}
+	r = check_stop(run);
+	if (r < 0)
+		return r;
 	r = machine_start(&run->machine);
 	if (r < 0)
 		fail(run);
@@ -205,69 +240,47 @@ int run_start(struct run *run)
 
 /* --- the end --- */
 
-/* A sentence that nobody has printed yet. */
-static void end_with_verdict(struct run *run, struct verdict verdict)
+static void end_command(struct run *run)
 {
+	const struct machine *machine = &run->machine;
+	const struct verdict verdict =
+		verdict_of_end(machine->end, &machine->command->session.result,
+			       machine->end_signal);
+
+	/* A sentence that nobody has printed yet. */
 	if (!verdict.told) {
 		err_set(ERR_GUEST, -EIO, "%s", verdict.reason);
 		fail(run);
 	}
-	set_verdict(run, verdict);
-}
-
-static void end_command(struct run *run)
-{
-	const struct machine *machine = &run->machine;
-
-	if (machine->end == MACHINE_FAILED) {
-		err_restore(&machine->failure);
-		fail(run);
-	} else {
-		end_with_verdict(run,
-				 verdict_of_end(machine->end, &machine->command->session.result,
-						machine->end_signal));
-	}
+	set_verdict(run, verdict, 0);
 }
 
 static void end_guest(struct run *run)
 {
+	static const int statuses[] = {
+		[MACHINE_DEVICE_WANTED] = ERR_WANTED, [MACHINE_DEVICE_ERROR] = ERR_AER,
+		[MACHINE_DEVICE_DEAD] = ERR_RESET,    [MACHINE_CRASHED] = ERR_GUEST,
+		[MACHINE_FAILED] = ERR_INTERNAL, /* not here */
+	};
 	const struct machine *machine = &run->machine;
 
-	switch (machine->end) {
-	case MACHINE_POWERED_OFF:
-	case MACHINE_QUIT:
-	case MACHINE_COMMAND_ENDED: /* this one and --timeout belong to a command */
-	case MACHINE_TIMED_OUT:
-		break;
-	case MACHINE_KILLED:
+	if (machine->end == MACHINE_KILLED)
 		end_by_signal(run, machine->end_signal);
-		break;
-	case MACHINE_DEVICE_WANTED:
-		run->status = ERR_WANTED;
-		break;
-	case MACHINE_DEVICE_ERROR:
-		run->status = ERR_AER;
-		break;
-	case MACHINE_DEVICE_DEAD:
-		run->status = ERR_RESET;
-		break;
-	case MACHINE_FAILED:
-		err_restore(&machine->failure);
-		fail(run);
-		break;
-	case MACHINE_CRASHED:
-		run->status = ERR_GUEST;
-		break;
-	}
+	else
+		set_verdict(run, verdict_of_guest(machine->end), statuses[machine->end]);
 }
 
 void run_wait(struct run *run)
 {
 	machine_wait(&run->machine);
-	if (has_command(run))
+	if (run->machine.end == MACHINE_FAILED) {
+		err_restore(&run->machine.failure);
+		fail(run);
+	} else if (has_command(run)) {
 		end_command(run);
-	else
+	} else {
 		end_guest(run);
+	}
 }
 
 /* What the guest's kernel said last tells why, where nothing else does. */
@@ -293,10 +306,11 @@ const struct console *run_console(const struct run *run)
 /* It said why; a run that leaves the host changed has not gone well. */
 static void spoil(struct run *run, enum err_kind kind, enum verdict_kind verdict)
 {
-	if (has_command(run))
-		verdict_spoil(&run->verdict, verdict);
-	if (run->status == 0)
-		run->status = has_command(run) ? run->verdict.status : (int)kind;
+	if (run->verdict.status != 0)
+		return;
+	verdict_spoil(&run->verdict, verdict);
+	if (!has_command(run))
+		run->verdict.status = kind;
 }
 
 /* A device that is not clean afterwards has failed, whatever the guest did. */

@@ -8,22 +8,24 @@
 #ifndef RUN_H
 #define RUN_H
 
+#include <stdatomic.h>
+
 #include "core/err.h"
 #include "core/util.h"
 #include "machine.h"
+#include "session.h"
 #include "verdict.h"
 #include "vfio/host.h"
 
 struct run {
-	const struct options *options; /* borrowed, as the next */
-	int signal_fd;                 /* of the signals that end a run */
-	/* Told of `failure` when it happens, before anything is undone. */
-	void (*failed)(struct run *run);
-	struct err_chain failure; /* the first one; no text: none, or it was logged */
+	const struct options *options; /* borrowed, as the next two */
+	int signal_fd;                 /* of the signals that end a run; -1: none do */
+	struct session_files files;    /* the console's, or the command's */
+	/* Set by any thread: before the guest starts it ends the run, as SIGTERM would. */
+	atomic_bool stop;
 
-	/* The exit status of the process, as far as it is known. */
-	int status;
-	struct verdict verdict; /* of a run of one command, whose `status` is that of this one */
+	struct err_chain failure; /* the first one, which is logged; no text: there was none */
+	struct verdict verdict;   /* its status is the process's; as far as it is known */
 
 	struct vfio_host host;
 	struct machine machine;
@@ -32,7 +34,8 @@ struct run {
 
 /*
  * Checks the host, takes the devices, builds the machine and lets its vCPUs go. `run` is zeroed but
- * for its first three members. Forks before it starts a thread of its own.
+ * for its first four members and who listens to the machine. Forks before it starts a thread of its
+ * own.
  */
 int MUST_CHECK run_start(struct run *run);
 
@@ -45,7 +48,7 @@ void run_wait(struct run *run);
  */
 const struct console *run_console(const struct run *run);
 
-/* Destroys the machine and gives the devices back. `status` is final then. */
+/* Destroys the machine and gives the devices back. `verdict` is final then. */
 void run_end(struct run *run);
 
 #endif

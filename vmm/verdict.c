@@ -32,6 +32,7 @@ static const struct {
 	[VERDICT_TIMED_OUT] = { "timed-out", STATUS_TIMED_OUT,
 				"the command did not end within --timeout" },
 	[VERDICT_KILLED] = { "killed", STATUS_OF_VALUE, "a signal ended the run" },
+	[VERDICT_QUIT] = { "quit", 0, "the run was ended from the console" },
 	[VERDICT_GPU_ERROR] = { "gpu-error", STATUS_DEVICE,
 				"a passed-through device reported an uncorrectable error" },
 	[VERDICT_GPU_GONE] = { "gpu-gone", STATUS_DEVICE,
@@ -161,6 +162,22 @@ struct verdict verdict_of_end(enum machine_end end, const struct session_result 
 	return make(VERDICT_HOST_FAILED);
 }
 
+struct verdict verdict_of_guest(enum machine_end end)
+{
+	struct verdict verdict;
+
+	switch (end) {
+	case MACHINE_QUIT:
+		return make_told(VERDICT_QUIT);
+	case MACHINE_POWERED_OFF:
+		verdict = make_with(VERDICT_POWERED_OFF, "the guest powered off");
+		verdict.told = true;
+		return verdict;
+	default:
+		return verdict_of_end(end, NULL, 0);
+	}
+}
+
 static enum verdict_kind kind_of_failure(enum err_kind kind, bool ran)
 {
 	switch (kind) {
@@ -201,6 +218,6 @@ struct verdict verdict_of_signal(int signal)
 void verdict_spoil(struct verdict *verdict, enum verdict_kind kind)
 {
 	assert(table[kind].status != STATUS_OF_VALUE);
-	if (verdict->kind == VERDICT_PASSED)
+	if (verdict->status == 0)
 		*verdict = make_told(kind);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What came of a run of one command: one verdict, the exit status that goes with it, and one
+ * What came of a run, of one command above all: one verdict, the exit status that goes with it, and one
  * sentence that says why. docs/command.md has the list for users. Pure, main thread.
  */
 #ifndef VERDICT_H
@@ -27,6 +27,7 @@ enum verdict_kind {
 	VERDICT_OUT_OF_MEMORY,
 	VERDICT_TIMED_OUT,
 	VERDICT_KILLED,
+	VERDICT_QUIT,
 	VERDICT_GPU_ERROR,
 	VERDICT_GPU_GONE,
 	VERDICT_GPU_NOT_RESET,
@@ -54,6 +55,9 @@ bool verdict_is_commands(enum verdict_kind kind);
 struct verdict verdict_of_end(enum machine_end end, const struct session_result *result,
 			      int end_signal);
 
+/* Of one without a command: why the guest runs no more. Not MACHINE_KILLED or _FAILED. */
+struct verdict verdict_of_guest(enum machine_end end);
+
 /* Of a failure of ours, which has been printed. `ran`: the guest had begun. */
 struct verdict verdict_of_failure(const struct err_chain *chain, bool ran);
 /* A signal came before the guest began. */
@@ -61,7 +65,7 @@ struct verdict verdict_of_signal(int signal);
 
 /*
  * Something went wrong behind the end, and has been printed. What the command has to say counts
- * first: only what passed becomes `kind`, which is of the host or of a device.
+ * first: only what went well becomes `kind`, which is of the host or of a device.
  */
 void verdict_spoil(struct verdict *verdict, enum verdict_kind kind);
 

@@ -1,39 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `tinyvmm run`: the command's side of a run, its signals and what it prints. Main thread. */
+/* `tinyvmm run`: the library, with the process's signals. Main thread. */
 #include "cli/commands.h"
+#include "tinyvmm.h"
 
-#include "cli/timings_out.h"
-#include "core/err.h"
-#include "run.h"
-
-static void run_failed(struct run *run)
+int cmd_run(int count, const char *const words[])
 {
-	err_restore(&run->failure);
-	(void)command_failed();
-}
+	struct tinyvmm *vm;
 
-int cmd_run(const struct options *options)
-{
-	CLEANUP(closep) int signal_fd = -1;
-	/* One a process, like the options: it is all zero, and mostly stays so. */
-	static struct run run;
-	const struct console *console;
-
-	/*
-	 * Signals that end a run come through the fd from here on, so that none can end the process
-	 * between taking a device and giving it back.
-	 */
-	if (command_open_signals(&signal_fd) < 0)
+	if (tinyvmm_open(count, words, &vm) < 0 || tinyvmm_take_signals(vm) < 0)
 		return command_failed();
-	run.options = options;
-	run.signal_fd = signal_fd;
-	run.failed = run_failed;
-	if (run_start(&run) == 0)
-		run_wait(&run);
-	console = run_console(&run);
-	if (console)
-		console_print_kept(console, stderr, "guest: ");
-	run_end(&run);
-	timings_out(stderr, options->timings);
-	return run.status;
+	/* Not closed: its signals would end a process that is at its end. */
+	return tinyvmm_run(vm)->status;
 }

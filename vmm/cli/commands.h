@@ -7,8 +7,8 @@
 
 struct options;
 
-/* Runs one guest: checks the host, takes the devices, runs the machine, gives the devices back. */
-int cmd_run(const struct options *options);
+/* Runs one guest, by the words behind `run`. */
+int cmd_run(int count, const char *const words[]);
 
 /* Shows the host's GPUs. */
 int cmd_list(const struct options *options);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/log.h"
+
 static _Thread_local struct err_chain chain = { .kind = ERR_INTERNAL };
 
 int err_set(enum err_kind kind, int code, const char *fmt, ...)
@@ -81,6 +83,11 @@ void err_clear(void)
 	chain.kind = ERR_INTERNAL;
 	chain.text[0] = '\0';
 	chain.hint[0] = '\0';
+}
+
+void err_log(void)
+{
+	log_error("%s%s%s", chain.text, chain.hint[0] ? "; " : "", chain.hint);
 }
 
 void err_save(struct err_chain *ret_chain)

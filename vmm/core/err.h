@@ -51,6 +51,9 @@ const char *err_hint_text(void);
 enum err_kind err_kind(void);
 void err_clear(void);
 
+/* The chain on the log: "context: cause; hint". */
+void err_log(void);
+
 /*
  * The chain, put aside while a clean-up runs whose own failures are not the story. After a restore
  * the chain is as it was.
