@@ -46,6 +46,24 @@ void modules_load(void)
 	fclose(list);
 }
 
+/* It has its driver already. */
+static bool is_served(const char *devices, const char *device)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s/driver", devices, device);
+	return access(path, F_OK) == 0;
+}
+
+/*
+ * A bridge needs no driver but the kernel's own. Those that the chipset's have are for registers
+ * that a virtual one lacks.
+ */
+static bool is_bridge(const char *alias)
+{
+	return strncmp(alias, "pci:", 4) == 0 && strstr(alias, "bc06");
+}
+
 static bool read_alias(const char *devices, const char *device, char alias[ALIAS_SIZE])
 {
 	char path[512];
@@ -62,6 +80,14 @@ static bool read_alias(const char *devices, const char *device, char alias[ALIAS
 	return read;
 }
 
+/* Whether a module may be had for it. */
+static bool wants_driver(const char *devices, const char *device, char alias[ALIAS_SIZE])
+{
+	return device[0] != '.' && !is_served(devices, device) &&
+	       read_alias(devices, device, alias) && !is_bridge(alias);
+}
+
+/* modprobe reads lists of all modules, from the host: a guest that needs none does not start it. */
 static void load_for(const char *devices)
 {
 	static char aliases[ALIASES_MAX][ALIAS_SIZE];
@@ -72,7 +98,7 @@ static void load_for(const char *devices)
 	pid_t pid;
 
 	while (dir && (e = readdir(dir)) && count < ALIASES_MAX) {
-		if (e->d_name[0] != '.' && read_alias(devices, e->d_name, aliases[count])) {
+		if (wants_driver(devices, e->d_name, aliases[count])) {
 			args[4 + count] = aliases[count];
 			count++;
 		}

@@ -86,20 +86,16 @@ static int launch(struct file_daemon *daemon, bool read_only)
 	 */
 	const char *const sandbox = read_only ? "sandbox=chroot" : "sandbox=namespace";
 	const char *const program = find_program();
+	/*
+	 * No guest makes devices. What it has seen of a file of the root, it need not ask again:
+	 * that is most of what a command's start waits for.
+	 */
+	const char *const words = read_only ? "cache=always,no_writeback,modcaps=-mknod"
+					    : "cache=auto,no_writeback,modcaps=-mknod";
 	/* The words of the first virtiofsd, which its successor understands too, but for one. */
 	const char *const argv[] = {
-		program,
-		"-f",
-		fd,
-		"-o",
-		source,
-		"-o",
-		"cache=auto,no_writeback,modcaps=-mknod", /* no guest makes devices */
-		"-o",
-		quiet_word(program),
-		"-o",
-		sandbox,
-		NULL,
+		program, "-f",    fd,   "-o", source, "-o", words, "-o", quiet_word(program),
+		"-o",    sandbox, NULL,
 	};
 	const struct vhost_daemon_command command = {
 		.argv = argv,

@@ -28,11 +28,16 @@
 
 /* What finds the agent's ports and the root file system; what they need is found by depmod's lists.
  */
-static const char *const wanted_modules[] = {
-	"virtio_pci",
-	"virtio_console",
-	"virtiofs",
-	"overlay",
+static const struct {
+	const char *name;
+	bool optional;
+} wanted_modules[] = {
+	{ .name = "virtio_pci" },
+	{ .name = "virtio_console" },
+	{ .name = "virtiofs" },
+	{ .name = "overlay" },
+	/* With it no device of every guest is left for modprobe, which reads long lists. */
+	{ .name = "virtio_rng", .optional = true },
 };
 
 /* Where distributions put the kernel that runs; %s is its release. */
@@ -99,8 +104,13 @@ static int find_modules(struct initrd *initrd, const char *release)
 
 	snprintf(dir, sizeof(dir), "/lib/modules/%s", release);
 	r = modules_init(&modules, dir);
-	for (unsigned i = 0; i < ARRAY_SIZE(wanted_modules) && r == 0; i++)
-		r = modules_add(&modules, wanted_modules[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(wanted_modules) && r == 0; i++) {
+		r = modules_add(&modules, wanted_modules[i].name);
+		if (r == -ENOENT && wanted_modules[i].optional) {
+			err_clear();
+			r = 0;
+		}
+	}
 	if (r == 0)
 		r = add_modules(initrd, &modules);
 	modules_fini(&modules);
