@@ -6,6 +6,8 @@
 #ifndef CORE_CPU_SET_H
 #define CORE_CPU_SET_H
 
+#include <sys/types.h>
+
 #include "core/util.h"
 
 /* The most that Linux is configured for on x86 [Linux: arch/x86/Kconfig, NR_CPUS_RANGE_END]. */
@@ -59,5 +61,8 @@ struct cpu_set_text cpu_set_text(const struct cpu_set *set);
 /* Where the calling thread may run, and where it shall. A negative errno. */
 int MUST_CHECK cpu_set_allowed(struct cpu_set *ret_set);
 int MUST_CHECK cpu_set_bind(const struct cpu_set *set);
+
+/* The calling thread may run where that other one may, if that can be had. */
+void cpu_set_follow(pid_t thread);
 
 #endif

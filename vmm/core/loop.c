@@ -5,7 +5,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
+#include "core/cpu_set.h"
 #include "core/err.h"
 #include "core/loop_engine.h"
 #include "core/sys.h"
@@ -84,7 +86,7 @@ int loop_finish(struct loop *loop)
 		goto fail;
 	}
 	loop->wake = (struct loop_source){ .fd = loop->wake_fd, .edge = true, .ready = loop_woken };
-	r = loop_add(loop, &loop->wake);
+	r = loop->ops->add(loop, &loop->wake);
 	if (r < 0)
 		goto fail;
 	return 0;
@@ -110,6 +112,12 @@ int loop_init(struct loop *loop)
 	return r < 0 ? r : loop_finish(loop);
 }
 
+void loop_init_lazy(struct loop *loop, const char *name)
+{
+	loop_prepare(loop);
+	loop->lazy = name;
+}
+
 void loop_fini(struct loop *loop)
 {
 	assert(!loop->running);
@@ -122,9 +130,35 @@ void loop_fini(struct loop *loop)
 	pthread_mutex_destroy(&loop->lock);
 }
 
+/* The first source of a lazy loop; several threads may have it. */
+static int loop_awake(struct loop *loop)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	const char *name = loop->lazy;
+	int r = 0;
+
+	pthread_mutex_lock(&lock);
+	if (!loop->ops) {
+		r = loop_epoll_open(loop);
+		if (r == 0)
+			r = loop_finish(loop);
+		if (r == 0) {
+			r = loop_start_thread(loop, name);
+			if (r < 0)
+				loop_fini(loop);
+		}
+		if (r < 0)
+			loop_init_lazy(loop, name);
+	}
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
 int loop_add(struct loop *loop, struct loop_source *source)
 {
-	return loop->ops->add(loop, source);
+	int r = loop->lazy ? loop_awake(loop) : 0;
+
+	return r < 0 ? r : loop->ops->add(loop, source);
 }
 
 void loop_remove(struct loop *loop, struct loop_source *source)
@@ -218,6 +252,9 @@ static void *loop_thread(void *arg)
 {
 	struct loop *loop = arg;
 
+	/* Whoever added the first source may be bound to some CPU: a vCPU is. */
+	if (loop->lazy)
+		cpu_set_follow(getpid());
 	thread_name("%s", loop->name);
 	loop_serve(loop);
 	return NULL;

@@ -67,6 +67,7 @@ struct loop {
 	pthread_t thread; /* the thread that runs it; valid while running */
 	char name[THREAD_NAME_SIZE];
 	bool running;
+	const char *lazy; /* the name of the thread that comes with the first source; or NULL */
 	atomic_bool stopping;
 	pthread_mutex_t lock; /* guards calls, events, running */
 	pthread_cond_t called;
@@ -85,6 +86,13 @@ struct loop {
 };
 
 int MUST_CHECK loop_init(struct loop *loop); /* on epoll */
+
+/*
+ * On epoll, with a thread called `name` (a literal) like loop_start_thread's: both are made when
+ * the first source is added. Then it is like any other, on the CPUs of the main thread. Nothing is
+ * posted before that, and what is called before that runs on the caller.
+ */
+void loop_init_lazy(struct loop *loop, const char *name);
 void loop_fini(struct loop *loop);           /* also after an init that failed, and twice */
 
 /*
