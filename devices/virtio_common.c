@@ -83,6 +83,11 @@ static bool config_watch(struct virtio_pci *vdev, bool watched)
 
 static void common_start(struct virtio_pci *vdev)
 {
+	if (virtio_doorbells_watch(vdev) < 0) {
+		log_error("%s: %s", vdev->pci.device.name, err_text());
+		virtio_pci_fail(vdev);
+		return;
+	}
 	virtio_doorbells_add(vdev);
 	if (vdev->class->start)
 		vdev->class->start(vdev);

@@ -188,27 +188,56 @@ static uint64_t doorbell_gpa(const struct virtio_pci *vdev, unsigned queue)
 	       queue * VIRTIO_NOTIFY_MULTIPLIER;
 }
 
-/* Without KVM's help the write is trapped and signals the same eventfd, only slower. */
+/*
+ * Without KVM's help the write is trapped and signals the same eventfd, only slower. KVM waits for
+ * all vCPUs with each doorbell that comes or goes, some milliseconds at worst: so it is given none
+ * that no driver has asked for, and none when firmware or a kernel moves the BAR of a device that
+ * has no driver.
+ */
 void virtio_doorbells_add(struct virtio_pci *vdev)
 {
 	struct pci_dev *pci = &vdev->pci;
 
-	if (vdev->doorbells || !bus_has(pci->board->mmio, &vdev->range))
+	if (!bus_has(pci->board->mmio, &vdev->range))
 		return;
 	for (unsigned i = 0; i < vdev->queue_count; i++) {
-		if (vm_doorbell_add(pci->board->vm, doorbell_gpa(vdev, i),
-				    vdev->queues[i].doorbell.fd) < 0)
+		struct virtio_queue *q = &vdev->queues[i];
+
+		if (!q->enabled || q->fast)
+			continue;
+		q->fast =
+			vm_doorbell_add(pci->board->vm, doorbell_gpa(vdev, i), q->doorbell.fd) == 0;
+		if (!q->fast)
 			log_guest("%s: no fast doorbell for queue %u", pci->device.name, i);
 	}
-	vdev->doorbells = true;
 }
 
 static void doorbells_remove(struct virtio_pci *vdev)
 {
-	for (unsigned i = 0; i < vdev->queue_count && vdev->doorbells; i++)
-		vm_doorbell_remove(vdev->pci.board->vm, doorbell_gpa(vdev, i),
-				   vdev->queues[i].doorbell.fd);
-	vdev->doorbells = false;
+	for (unsigned i = 0; i < vdev->queue_count; i++) {
+		struct virtio_queue *q = &vdev->queues[i];
+
+		if (q->fast)
+			vm_doorbell_remove(vdev->pci.board->vm, doorbell_gpa(vdev, i),
+					   q->doorbell.fd);
+		q->fast = false;
+	}
+}
+
+int virtio_doorbells_watch(struct virtio_pci *vdev)
+{
+	for (unsigned i = 0; i < vdev->queue_count && !vdev->class->retarget; i++) {
+		struct virtio_queue *q = &vdev->queues[i];
+		int r;
+
+		if (!q->enabled || q->watched)
+			continue;
+		r = loop_add(q->loop, &q->doorbell);
+		if (r < 0)
+			return r;
+		q->watched = true;
+	}
+	return 0;
 }
 
 static void virtio_bar_map(struct pci_dev *pci, unsigned n)
@@ -221,7 +250,8 @@ static void virtio_bar_map(struct pci_dev *pci, unsigned n)
 			  (unsigned long long)vdev->range.base);
 		return;
 	}
-	virtio_doorbells_add(vdev);
+	if (vdev->started)
+		virtio_doorbells_add(vdev);
 }
 
 static void virtio_bar_unmap(struct pci_dev *pci, unsigned n)
@@ -366,10 +396,7 @@ int virtio_pci_init(struct virtio_pci *vdev, const struct board *board,
 			r = err_sys(ERR_LIMIT, doorbell->fd, "make a doorbell");
 			break;
 		}
-		/* From the next line on the loop looks at the queue. */
 		vdev->queues[i].loop = loop;
-		if (!class->retarget)
-			r = loop_add(loop, doorbell);
 	}
 	return r < 0 ? err_wrap(r, "%s", class->name) : 0;
 }
@@ -379,7 +406,9 @@ static void leave_loop(void *arg)
 	struct virtio_queue *q = arg;
 
 	loop_cancel(q->loop, &q->serve);
-	loop_remove(q->loop, &q->doorbell);
+	if (q->watched)
+		loop_remove(q->loop, &q->doorbell);
+	q->watched = false;
 }
 
 void virtio_pci_fini(struct virtio_pci *vdev)

@@ -80,7 +80,9 @@ struct virtio_queue {
 	uint64_t desc, avail, used; /* guest-physical */
 	atomic_uint vector;         /* written under the lock, read by the loop */
 
-	struct loop *loop;           /* NULL: it does not watch the doorbell */
+	struct loop *loop;
+	bool watched; /* the loop watches the doorbell: since the driver first used the queue */
+	bool fast;    /* KVM has the doorbell, at its address in the BAR */
 	struct loop_source doorbell; /* an eventfd that KVM or a trapped write signals */
 	struct loop_work serve;      /* queued when it rang, or something was pushed */
 	struct virtqueue vq;         /* the loop's while it runs */
@@ -110,7 +112,6 @@ struct virtio_pci {
 	uint16_t queue_select;
 	uint8_t status;
 	bool started; /* the queues that are enabled are served */
-	bool doorbells; /* KVM has them, at the BAR's address */
 
 	atomic_bool needs_reset;
 	atomic_bool gone; /* for good: no driver's features are accepted any more */

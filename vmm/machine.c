@@ -166,13 +166,11 @@ static void fini_main_loop(struct machine *machine)
 	loop_fini(&machine->loop);
 }
 
+/* A driver of one of its devices, if there comes one, has it started. */
 static int init_device_loop(struct machine *machine)
 {
-	int r = loop_init(&machine->device_loop);
-
-	if (r < 0)
-		return r;
-	return loop_start_thread(&machine->device_loop, "devices");
+	loop_init_lazy(&machine->device_loop, "devices");
+	return 0;
 }
 
 static void fini_device_loop(struct machine *machine)

@@ -23,6 +23,29 @@ static void doorbell_reaches_the_queue(void **state)
 	assert_false(probe_take(f, PROBE_ECHO));
 }
 
+/* Each costs KVM a wait for all vCPUs. */
+static void only_queues_that_a_driver_uses_have_doorbells(void **state)
+{
+	struct probe_guest *f = *state;
+
+	assert_int_equal(virtio_guest_doorbells(), 0);
+	assert_true(virtio_guest_negotiate(&f->guest, 0));
+	virtio_guest_setup_queue(&f->guest, PROBE_ECHO, &f->drv[PROBE_ECHO],
+				 PROBE_RINGS(PROBE_ECHO), PROBE_QUEUE);
+	assert_int_equal(virtio_guest_doorbells(), 0);
+	virtio_guest_driver_ok(&f->guest);
+	assert_int_equal(virtio_guest_doorbells(), 1);
+	/* The next driver uses more. */
+	probe_drive(f, 0, true);
+	assert_int_equal(virtio_guest_doorbells(), PROBE_QUEUES);
+	/* Nobody uses it while the next one looks for the size of its BAR. */
+	probe_set(f, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	virtio_guest_config_write(&f->guest, PCI_COMMAND, 2, 0);
+	assert_int_equal(virtio_guest_doorbells(), 0);
+	virtio_guest_map_bar(&f->guest, VIRTIO_GUEST_BAR);
+	assert_int_equal(virtio_guest_doorbells(), 0);
+}
+
 static void trapped_doorbell_works_as_well(void **state)
 {
 	struct probe_guest *f = *state;
@@ -260,6 +283,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(doorbell_reaches_the_queue),
+		TEST(only_queues_that_a_driver_uses_have_doorbells),
 		TEST(trapped_doorbell_works_as_well),
 		TEST(doorbells_move_with_the_bar),
 		TEST(bar_that_collides_is_not_reached),
