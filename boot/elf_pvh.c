@@ -40,20 +40,32 @@ static int damaged(void)
 	return err_set(ERR_FILE, -EINVAL, "the kernel image is truncated or damaged");
 }
 
-static int parse_header(int fd, uint64_t size, Elf64_Ehdr *ret_header)
+static int read_part(const struct elf_pvh_file *file, void *buf, size_t len, uint64_t off)
 {
 	int r;
 
-	if (size < sizeof(*ret_header))
+	if (range_fits(off, len, file->head_len)) {
+		memcpy(buf, file->head + off, len);
+		return 0;
+	}
+	r = sys_pread_full(file->fd, buf, len, off);
+	return r < 0 ? err_sys(ERR_FILE, r, "read the kernel") : 0;
+}
+
+static int parse_header(const struct elf_pvh_file *file, Elf64_Ehdr *ret_header)
+{
+	int r;
+
+	if (file->size < sizeof(*ret_header))
 		return damaged();
-	r = sys_pread_full(fd, ret_header, sizeof(*ret_header), 0);
+	r = read_part(file, ret_header, sizeof(*ret_header), 0);
 	if (r < 0)
-		return err_sys(ERR_FILE, r, "read the kernel");
+		return r;
 	if (ret_header->e_ident[EI_CLASS] != ELFCLASS64 ||
 	    ret_header->e_ident[EI_DATA] != ELFDATA2LSB || ret_header->e_machine != EM_X86_64)
 		return err_set(ERR_FILE, -EINVAL, "an ELF file for another kind of machine");
 	if (ret_header->e_phentsize != sizeof(Elf64_Phdr) || ret_header->e_phnum == 0 ||
-	    !range_fits(ret_header->e_phoff, ret_header->e_phnum * sizeof(Elf64_Phdr), size))
+	    !range_fits(ret_header->e_phoff, ret_header->e_phnum * sizeof(Elf64_Phdr), file->size))
 		return damaged();
 	return 0;
 }
@@ -84,7 +96,8 @@ static bool find_entry(const uint8_t *notes, uint64_t len, uint32_t *ret_entry)
 	return false;
 }
 
-static int read_notes(int fd, const Elf64_Phdr *ph, struct elf_pvh *elf, bool *found)
+static int read_notes(const struct elf_pvh_file *file, const Elf64_Phdr *ph, struct elf_pvh *elf,
+		      bool *found)
 {
 	uint8_t *notes;
 	int r;
@@ -94,10 +107,8 @@ static int read_notes(int fd, const Elf64_Phdr *ph, struct elf_pvh *elf, bool *f
 	notes = malloc(ph->p_filesz);
 	if (!notes)
 		return err_sys(ERR_LIMIT, -ENOMEM, "read the kernel's notes");
-	r = sys_pread_full(fd, notes, ph->p_filesz, ph->p_offset);
-	if (r < 0)
-		err_sys(ERR_FILE, r, "read the kernel");
-	else
+	r = read_part(file, notes, ph->p_filesz, ph->p_offset);
+	if (r == 0)
 		*found |= find_entry(notes, ph->p_filesz, &elf->entry);
 	free(notes);
 	return r;
@@ -128,28 +139,28 @@ static int add_segment(const Elf64_Phdr *ph, uint64_t low_ram, struct elf_pvh *e
 }
 
 /* Goes through the segments of one type. */
-static int walk(int fd, uint64_t size, const Elf64_Phdr *phs, unsigned count, uint32_t type,
-		uint64_t low_ram, struct elf_pvh *elf, bool *found)
+static int walk(const struct elf_pvh_file *file, const Elf64_Phdr *phs, unsigned count,
+		uint32_t type, uint64_t low_ram, struct elf_pvh *elf, bool *found)
 {
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < count; i++) {
 		if (phs[i].p_type != type)
 			continue;
-		if (!range_fits(phs[i].p_offset, phs[i].p_filesz, size))
+		if (!range_fits(phs[i].p_offset, phs[i].p_filesz, file->size))
 			return damaged();
 		r = type == PT_LOAD ? add_segment(&phs[i], low_ram, elf)
-				    : read_notes(fd, &phs[i], elf, found);
+				    : read_notes(file, &phs[i], elf, found);
 	}
 	return r;
 }
 
-static int parse_segments(int fd, uint64_t size, const Elf64_Phdr *phs, unsigned count,
+static int parse_segments(const struct elf_pvh_file *file, const Elf64_Phdr *phs, unsigned count,
 			  uint64_t low_ram, struct elf_pvh *elf)
 {
 	bool found = false;
 	/* The notes first: any other program shall be told what it is not. */
-	int r = walk(fd, size, phs, count, PT_NOTE, low_ram, elf, &found);
+	int r = walk(file, phs, count, PT_NOTE, low_ram, elf, &found);
 
 	if (r < 0)
 		return r;
@@ -159,29 +170,27 @@ static int parse_segments(int fd, uint64_t size, const Elf64_Phdr *phs, unsigned
 			 "(vmlinuz) needs none");
 		return -EINVAL;
 	}
-	r = walk(fd, size, phs, count, PT_LOAD, low_ram, elf, &found);
+	r = walk(file, phs, count, PT_LOAD, low_ram, elf, &found);
 	if (r < 0)
 		return r;
 	return elf->entry < elf->first || elf->entry >= elf->end ? damaged() : 0;
 }
 
-int elf_pvh_parse(int fd, uint64_t size, uint64_t low_ram, struct elf_pvh *ret_elf)
+int elf_pvh_parse(const struct elf_pvh_file *file, uint64_t low_ram, struct elf_pvh *ret_elf)
 {
 	struct elf_pvh elf = { .first = UINT64_MAX };
 	Elf64_Ehdr header;
 	Elf64_Phdr *phs;
-	int r = parse_header(fd, size, &header);
+	int r = parse_header(file, &header);
 
 	if (r < 0)
 		return r;
 	phs = calloc(header.e_phnum, sizeof(*phs));
 	if (!phs)
 		return err_sys(ERR_LIMIT, -ENOMEM, "read the kernel");
-	r = sys_pread_full(fd, phs, header.e_phnum * sizeof(*phs), header.e_phoff);
-	if (r < 0)
-		err_sys(ERR_FILE, r, "read the kernel");
-	else
-		r = parse_segments(fd, size, phs, header.e_phnum, low_ram, &elf);
+	r = read_part(file, phs, header.e_phnum * sizeof(*phs), header.e_phoff);
+	if (r == 0)
+		r = parse_segments(file, phs, header.e_phnum, low_ram, &elf);
 	free(phs);
 	if (r == 0)
 		*ret_elf = elf;

@@ -25,8 +25,17 @@ struct elf_pvh {
 
 bool elf_pvh_detect(const uint8_t *head, size_t len);
 
-/* `size` is the file's. ERR_FILE or, for too little memory, ERR_LIMIT; without the file's name. */
-int MUST_CHECK elf_pvh_parse(int fd, uint64_t size, uint64_t low_ram, struct elf_pvh *ret_elf);
+/* A file of `size` bytes of which the first were read already. */
+struct elf_pvh_file {
+	int fd;
+	uint64_t size;
+	const uint8_t *head;
+	size_t head_len;
+};
+
+/* ERR_FILE or, for too little memory, ERR_LIMIT; without the file's name. */
+int MUST_CHECK elf_pvh_parse(const struct elf_pvh_file *file, uint64_t low_ram,
+			     struct elf_pvh *ret_elf);
 
 /* `fresh`: guest memory is all zeroes still, and what stays so is better not touched. */
 int MUST_CHECK elf_pvh_load(const struct elf_pvh *elf, int fd, bool fresh,

@@ -53,6 +53,7 @@ static int read_head(const char *what, const char *path, int fd, uint64_t size,
 static int parse_kernel(struct kernel *kernel, const struct kernel_config *config,
 			const uint8_t *head, size_t len)
 {
+	const struct elf_pvh_file file = { kernel->fd, kernel->size, head, len };
 	int r = 0;
 
 	if (bzimage_detect(head, len)) {
@@ -69,9 +70,8 @@ static int parse_kernel(struct kernel *kernel, const struct kernel_config *confi
 			       : file_kind_no_kernel(head, len);
 	}
 	kernel->format = KERNEL_ELF;
-	return elf_pvh_detect(head, len)
-		       ? elf_pvh_parse(kernel->fd, kernel->size, config->low_ram, &kernel->elf)
-		       : file_kind_no_kernel(head, len);
+	return elf_pvh_detect(head, len) ? elf_pvh_parse(&file, config->low_ram, &kernel->elf)
+					 : file_kind_no_kernel(head, len);
 }
 
 static int open_kernel(struct kernel *kernel, const struct kernel_config *config)

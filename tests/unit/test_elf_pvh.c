@@ -88,10 +88,13 @@ static int parse_file(const struct image *image, uint64_t size, uint64_t low_ram
 		      struct elf_pvh *ret_elf)
 {
 	CLEANUP(closep) int fd = open(temp_file(&dir, "vmlinux", image, size), O_RDONLY);
+	/* The ELF header is read already, what comes behind it is not. */
+	struct elf_pvh_file file = { fd, size, (const uint8_t *)image,
+				     MIN(size, sizeof(Elf64_Ehdr)) };
 
 	assert_true(fd >= 0);
 	err_clear();
-	return elf_pvh_parse(fd, size, low_ram, ret_elf);
+	return elf_pvh_parse(&file, low_ram, ret_elf);
 }
 
 static void assert_refused(const struct image *image, enum err_kind kind, const char *why)

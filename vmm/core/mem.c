@@ -31,10 +31,10 @@ void guest_mem_fini(struct guest_mem *mem)
 }
 
 /* `size` bytes at an address congruent to `gpa` modulo `align`; NULL if there is no room. */
-static uint8_t *map_congruent(uint64_t gpa, uint64_t size, uint64_t align)
+static uint8_t *map_congruent(uint64_t gpa, uint64_t size, uint64_t align, int prot)
 {
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-	uint8_t *area = mmap(NULL, size, PROT_NONE, flags, -1, 0);
+	uint8_t *area = mmap(NULL, size, prot, flags, -1, 0);
 	uint64_t skip, tail;
 	uint8_t *hva;
 
@@ -43,7 +43,7 @@ static uint8_t *map_congruent(uint64_t gpa, uint64_t size, uint64_t align)
 		return area;
 	if (area != MAP_FAILED)
 		munmap(area, size);
-	area = mmap(NULL, size + align, PROT_NONE, flags, -1, 0);
+	area = mmap(NULL, size + align, prot, flags, -1, 0);
 	if (area == MAP_FAILED)
 		return NULL;
 	skip = (gpa - (uint64_t)(uintptr_t)area) & (align - 1);
@@ -90,8 +90,6 @@ static bool back(const struct guest_mem *mem, uint8_t *hva, uint64_t size, int *
 		return *ret_fd >= 0 && mmap(hva, size, PROT_READ | PROT_WRITE,
 					    MAP_SHARED | MAP_FIXED, *ret_fd, 0) != MAP_FAILED;
 	}
-	if (!mem->page_size)
-		return mprotect(hva, size, PROT_READ | PROT_WRITE) == 0;
 	return mmap(hva, size, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED;
 }
 
@@ -126,6 +124,7 @@ static void place_bank(const struct guest_mem *mem, uint64_t gpa, uint64_t size,
 int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size)
 {
 	const uint64_t align = MAX(mem->page_size, 2 * MiB);
+	const bool ordinary = !mem->shared && !mem->page_size;
 	uint8_t *hva;
 	int fd = -1;
 
@@ -133,8 +132,9 @@ int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size)
 	assert(!mem->page_size || (gpa | size) % mem->page_size == 0);
 	assert(size && size % 4096 == 0 && gpa % 4096 == 0 && range_fits(gpa, size, UINT64_MAX));
 
-	hva = map_congruent(gpa, size, align);
-	if (hva && !back(mem, hva, size, &fd)) {
+	/* Of ordinary memory, what is there is what is wanted. */
+	hva = map_congruent(gpa, size, align, ordinary ? PROT_READ | PROT_WRITE : PROT_NONE);
+	if (hva && !ordinary && !back(mem, hva, size, &fd)) {
 		munmap(hva, size);
 		close_fd(&fd);
 		hva = NULL;

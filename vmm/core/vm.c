@@ -58,16 +58,14 @@ static int vm_open_kvm(void)
  */
 static int vm_check_api(const struct vm *vm)
 {
-	int r = sys_ioctl(vm->kvm_fd, KVM_GET_API_VERSION, NULL);
+	int r = sys_ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION,
+			  (void *)(uintptr_t)KVM_CAP_IMMEDIATE_EXIT);
 
-	if (r < 0)
-		return err_sys(ERR_HOST, r, "/dev/kvm does not answer as KVM");
-	if (r != KVM_API_VERSION)
-		return err_set(ERR_HOST, -ENOTSUP, "KVM speaks API version %d, not %d", r,
-			       KVM_API_VERSION);
-	r = sys_ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, (void *)(uintptr_t)KVM_CAP_IMMEDIATE_EXIT);
+	/* The version that has it is KVM_API_VERSION, which is the last one there will be. */
 	if (r > 0)
 		return 0;
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "/dev/kvm does not answer as KVM");
 	err_set(ERR_HOST, -ENOTSUP, "this kernel's KVM has no immediate exit");
 	err_hint("use Linux 5.10 or newer");
 	return -ENOTSUP;

@@ -255,7 +255,8 @@ static int check_count(const struct vm *vm, const struct arch_cpu_config *config
 	const struct arch_topology *t = &config->topology;
 	const unsigned count = arch_topology_count(t);
 	const uint32_t last = arch_cpu_id(t, count - 1);
-	int max = vm_check_extension(vm, KVM_CAP_MAX_VCPUS);
+	/* One there is always. */
+	int max = count > 1 ? vm_check_extension(vm, KVM_CAP_MAX_VCPUS) : 1;
 
 	if (max > 0 && count > (unsigned)max)
 		return err_set(ERR_LIMIT, -EINVAL, "KVM on this host allows %d vCPUs, not %u", max,
