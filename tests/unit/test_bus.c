@@ -119,6 +119,110 @@ static void overlap_is_refused(void **state)
 	bus_fini(&bus);
 }
 
+/* Threads remember where they were: not for longer than it is true. */
+static void range_that_was_used_and_went_is_not_there(void **state)
+{
+	struct probe first = { 0 }, second = { 0 };
+	struct bus_range a = range_at(0x100, 8, &first), b = range_at(0x100, 4, &second);
+	struct bus bus;
+
+	bus_init(&bus);
+	assert_int_equal(bus_add(&bus, &a), 0);
+	bus_write(&bus, 0x100, 4, 1);
+	bus_write(&bus, 0x104, 4, 2);
+	bus_remove(&bus, &a);
+	assert_int_equal(bus_read(&bus, 0x100, 4), 0xffffffff);
+	assert_int_equal(bus_add(&bus, &b), 0);
+	bus_write(&bus, 0x100, 4, 3);
+	bus_write(&bus, 0x104, 4, 4); /* nobody's now */
+	assert_int_equal(first.writes, 2);
+	assert_int_equal(second.writes, 1);
+	assert_int_equal(second.val, 3);
+	bus_fini(&bus);
+}
+
+static void buses_are_not_taken_for_each_other(void **state)
+{
+	struct probe probes[2] = { 0 };
+	struct bus_range a = range_at(0x100, 8, &probes[0]), b = range_at(0x100, 8, &probes[1]);
+	struct bus buses[2];
+
+	for (unsigned i = 0; i < 2; i++)
+		bus_init(&buses[i]);
+	assert_int_equal(bus_add(&buses[0], &a), 0);
+	bus_write(&buses[0], 0x100, 4, 1);
+	bus_write(&buses[1], 0x100, 4, 2);
+	assert_int_equal(bus_add(&buses[1], &b), 0);
+	bus_write(&buses[1], 0x100, 4, 3);
+	bus_write(&buses[0], 0x100, 4, 4);
+	assert_int_equal(probes[0].writes, 2);
+	assert_int_equal(probes[1].writes, 1);
+	/* Another one where one was. */
+	bus_fini(&buses[0]);
+	bus_init(&buses[0]);
+	assert_int_equal(bus_read(&buses[0], 0x100, 4), 0xffffffff);
+	bus_fini(&buses[0]);
+	bus_fini(&buses[1]);
+}
+
+#define MOVES 20000u
+
+struct chase {
+	struct bus bus;
+	struct bus_range range;
+	atomic_uint seen_wrong;
+	atomic_bool stop;
+};
+
+static uint64_t chase_read(void *dev, uint64_t off, unsigned len)
+{
+	return off;
+}
+
+static void chase_write(void *dev, uint64_t off, unsigned len, uint64_t val)
+{
+}
+
+static void *chaser(void *arg)
+{
+	struct chase *c = arg;
+
+	while (!atomic_load(&c->stop)) {
+		/* At either place it is there whole, or not at all. */
+		const uint64_t low = bus_read(&c->bus, 0x104, 4),
+			       high = bus_read(&c->bus, 0x1004, 4);
+
+		if ((low != 4 && low != 0xffffffff) || (high != 4 && high != 0xffffffff))
+			atomic_fetch_add(&c->seen_wrong, 1);
+	}
+	return NULL;
+}
+
+static void range_may_move_under_those_who_use_it(void **state)
+{
+	static const struct bus_ops ops = { chase_read, chase_write };
+	static struct chase c;
+	pthread_t threads[3];
+
+	bus_init(&c.bus);
+	c.range = (struct bus_range){ .base = 0x100, .size = 8, .ops = &ops };
+	for (unsigned i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, chaser, &c), 0);
+	for (unsigned i = 0; i < MOVES; i++) {
+		c.range.base = i % 2 ? 0x100 : 0x1000;
+		assert_int_equal(bus_add(&c.bus, &c.range), 0);
+		/* What this thread removed it does not find. */
+		assert_int_equal(bus_read(&c.bus, c.range.base + 4, 4), 4);
+		bus_remove(&c.bus, &c.range);
+		assert_int_equal(bus_read(&c.bus, c.range.base + 4, 4), 0xffffffff);
+	}
+	atomic_store(&c.stop, true);
+	for (unsigned i = 0; i < ARRAY_SIZE(threads); i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(c.seen_wrong, 0);
+	bus_fini(&c.bus);
+}
+
 /* A handler that moves its own range, as a write to a BAR does. */
 struct mover {
 	struct bus *bus;
@@ -219,6 +323,9 @@ int main(void)
 		cmocka_unit_test(access_across_the_end_is_not_the_devices),
 		cmocka_unit_test(odd_lengths_are_split),
 		cmocka_unit_test(overlap_is_refused),
+		cmocka_unit_test(range_that_was_used_and_went_is_not_there),
+		cmocka_unit_test(buses_are_not_taken_for_each_other),
+		cmocka_unit_test(range_may_move_under_those_who_use_it),
 		cmocka_unit_test(handler_may_move_its_range),
 		cmocka_unit_test(range_waits_for_its_place),
 		cmocka_unit_test(who_waited_longest_comes_first),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Trapped address ranges: a sorted array under a read-write lock. An exit takes the lock only to
- * look its range up; the handler runs without it and may change the bus.
+ * look its range up, and where its thread was lately, as a rule, not at all; the handler runs
+ * without it and may change the bus.
  */
 #include "core/bus.h"
 
@@ -36,6 +37,16 @@ static unsigned bus_lower_bound(const struct bus *bus, uint64_t addr)
 	return lo;
 }
 
+/* What a thread remembers of a bus is of no use any more. With the lock held for writing. */
+static void bus_forget(struct bus *bus)
+{
+	/* Of all buses, so that a bus that takes the place of another is not taken for it. */
+	static atomic_ulong last;
+
+	atomic_store_explicit(&bus->generation, atomic_fetch_add(&last, 1) + 1,
+			      memory_order_release);
+}
+
 static int bus_add_locked(struct bus *bus, struct bus_range *range)
 {
 	const unsigned i = bus_lower_bound(bus, range->base);
@@ -48,6 +59,7 @@ static int bus_add_locked(struct bus *bus, struct bus_range *range)
 	bus->ranges[i] = range;
 	bus->count++;
 	range->added = true;
+	bus_forget(bus);
 	return 0;
 }
 
@@ -112,6 +124,7 @@ void bus_remove(struct bus *bus, struct bus_range *range)
 		memmove(&bus->ranges[i], &bus->ranges[i + 1],
 			(bus->count - i) * sizeof(bus->ranges[0]));
 		range->added = false;
+		bus_forget(bus);
 		bus_add_waiting(bus);
 	} else if (range->waiting) {
 		struct bus_range **link = &bus->waiting;
@@ -151,12 +164,26 @@ const char *bus_name(struct bus *bus, uint64_t addr, uint64_t len, uint64_t *ret
 
 /* What an access needs of a range, copied out so that the lock can go. */
 struct bus_hit {
+	unsigned long generation; /* of its bus; 0: nothing */
+	uint64_t base, size;
 	const struct bus_ops *ops;
 	void *dev;
-	uint64_t off;
 };
 
-static bool bus_find(struct bus *bus, uint64_t addr, unsigned len, struct bus_hit *ret_hit)
+/*
+ * Where this thread was lately. A range that another vCPU has removed in between is not found
+ * here, since its bus is of another generation by then.
+ */
+#define RECENT 8u
+static _Thread_local struct bus_hit recent[RECENT];
+
+/* A page's registers, or 16 ports, have a place of their own: neighbours are used in turn. */
+static struct bus_hit *bus_recent(uint64_t addr)
+{
+	return &recent[(addr >> 12 ^ addr >> 4) % RECENT];
+}
+
+static bool bus_look_up(struct bus *bus, uint64_t addr, unsigned len, struct bus_hit *ret_hit)
 {
 	bool found = false;
 	unsigned i;
@@ -167,12 +194,25 @@ static bool bus_find(struct bus *bus, uint64_t addr, unsigned len, struct bus_hi
 		const struct bus_range *r = bus->ranges[i];
 
 		if (r->base <= addr && range_fits(addr - r->base, len, r->size)) {
-			*ret_hit = (struct bus_hit){ r->ops, r->dev, addr - r->base };
+			*ret_hit = (struct bus_hit){ atomic_load_explicit(&bus->generation,
+									  memory_order_relaxed),
+						     r->base, r->size, r->ops, r->dev };
 			found = true;
 		}
 	}
 	pthread_rwlock_unlock(&bus->lock);
 	return found;
+}
+
+/* The thread's own copy: a handler may use the bus itself, so it is only read before that. */
+static const struct bus_hit *bus_find(struct bus *bus, uint64_t addr, unsigned len)
+{
+	struct bus_hit *hit = bus_recent(addr);
+
+	if (hit->generation == atomic_load_explicit(&bus->generation, memory_order_acquire) &&
+	    hit->base <= addr && range_fits(addr - hit->base, len, hit->size))
+		return hit;
+	return bus_look_up(bus, addr, len, hit) ? hit : NULL;
 }
 
 /*
@@ -187,11 +227,11 @@ static unsigned bus_piece(unsigned len)
 uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned len)
 {
 	const unsigned piece = bus_piece(len);
-	struct bus_hit hit;
+	const struct bus_hit *hit = bus_find(bus, addr, piece);
 	uint64_t val = ones(piece);
 
-	if (bus_find(bus, addr, piece, &hit))
-		val = hit.ops->read(hit.dev, hit.off, piece) & ones(piece);
+	if (hit)
+		val = hit->ops->read(hit->dev, addr - hit->base, piece) & ones(piece);
 	if (piece < len)
 		val |= bus_read(bus, addr + piece, len - piece) << (8 * piece);
 	return val;
@@ -200,10 +240,10 @@ uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned len)
 void bus_write(struct bus *bus, uint64_t addr, unsigned len, uint64_t val)
 {
 	const unsigned piece = bus_piece(len);
-	struct bus_hit hit;
+	const struct bus_hit *hit = bus_find(bus, addr, piece);
 
-	if (bus_find(bus, addr, piece, &hit))
-		hit.ops->write(hit.dev, hit.off, piece, val & ones(piece));
+	if (hit)
+		hit->ops->write(hit->dev, addr - hit->base, piece, val & ones(piece));
 	if (piece < len)
 		bus_write(bus, addr + piece, len - piece, val >> (8 * piece));
 }

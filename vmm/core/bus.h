@@ -12,6 +12,7 @@
 #define CORE_BUS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "core/util.h"
 
@@ -35,6 +36,7 @@ struct bus_range {
 
 struct bus {
 	pthread_rwlock_t lock;
+	atomic_ulong generation;                  /* changes with the ranges; 0: there were none */
 	struct bus_range *ranges[BUS_RANGES_MAX]; /* sorted by base, never overlapping */
 	unsigned count;
 	struct bus_range *waiting; /* a list, the longest wait first */
