@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The least that a program has to do to run a guest under KVM: what tinyvmm is measured against
- * where the kernel's interface is the limit. It runs exits.S (any static ELF file with a PVH entry)
- * in a VM with the same memory, interrupt controllers and CPU features, checks nothing but for
- * errors, and answers every access with nothing.
- *   bare FILE [MIB]
+ * where the kernel's interface is the limit, or the guest's own time. It runs an ELF file with a
+ * PVH entry, exits.S or Linux, in a VM with the same memory, interrupt controllers and CPU
+ * features, checks nothing but for errors, and has no device: reads find all ones, but for a
+ * clock that never changes, since Linux waits seconds for one that is not there. The guest ends it
+ * by ACPI's power-off or a reset. [Xen, docs/misc/pvh.pandoc]
+ *   bare FILE [MIB [INITRD COMMAND-LINE]]
  */
 #include <elf.h>
 #include <err.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +22,34 @@
 #include <unistd.h>
 
 #define COM1        0x3f8
+#define CMOS_DATA   0x71
+#define I8042       0x64
+#define I8042_RESET 0xfe
 #define PM1_CONTROL 0x604
+
+#define XEN_ELFNOTE_PHYS32_ENTRY 18
+#define PVH_MAGIC                0x336ec578
+#define E820_RAM                 1
+
+/* What PVH tells the kernel, in a page of conventional memory. */
+#define START_INFO       0x6000
+#define CONVENTIONAL_END 0x9fc00
+#define HIGH_MEMORY      0x100000
+
+struct start_info {
+	uint32_t magic, version, flags, modules;
+	uint64_t module_list, cmdline, rsdp, memmap;
+	uint32_t memmap_entries, reserved;
+	/* From here on it is only reached by the addresses above. */
+	struct {
+		uint64_t gpa, size;
+		uint32_t type, reserved;
+	} ram[2];
+	struct {
+		uint64_t gpa, size, cmdline, reserved;
+	} initrd;
+	char text[1024];
+};
 
 #define KVM_IDENTITY_MAP 0xfeffc000ull
 #define KVM_TSS          0xfeffd000ul
@@ -39,27 +69,80 @@ static struct {
 	struct kvm_cpuid_entry2 entries[CPUID_MAX];
 } cpuid = { .head.nent = CPUID_MAX };
 
-/* The segments to where they want to be; the entry that a note names is their first byte here. */
+static uint32_t pvh_entry(const uint8_t *notes, uint64_t size)
+{
+	while (size >= sizeof(Elf64_Nhdr)) {
+		const Elf64_Nhdr *note = (const Elf64_Nhdr *)notes;
+		const uint64_t name = (note->n_namesz + 3ull) & ~3ull;
+		const uint64_t all = sizeof(*note) + name + ((note->n_descsz + 3ull) & ~3ull);
+		uint32_t entry;
+
+		if (all > size)
+			break;
+		memcpy(&entry, notes + sizeof(*note) + name, sizeof(entry));
+		if (note->n_type == XEN_ELFNOTE_PHYS32_ENTRY)
+			return entry;
+		notes += all;
+		size -= all;
+	}
+	return 0;
+}
+
+/* The segments to where they want to be; the entry that a note names. */
 static uint32_t load(const char *path, uint8_t *ram, uint64_t size)
 {
-	uint8_t head[4096];
+	uint8_t head[4096], notes[4096];
 	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)head;
 	const Elf64_Phdr *ph;
 	int fd = (int)TRY(path, open(path, O_RDONLY | O_CLOEXEC));
+	uint32_t entry = 0;
 
 	TRY(path, read(fd, head, sizeof(head)));
 	if (eh->e_phoff + eh->e_phnum * sizeof(*ph) > sizeof(head))
 		errx(1, "%s: not a guest of these tests", path);
 	ph = (const Elf64_Phdr *)(head + eh->e_phoff);
 	for (unsigned i = 0; i < eh->e_phnum; i++, ph++) {
-		if (ph->p_type != PT_LOAD)
+		if (ph->p_type == PT_NOTE && ph->p_filesz <= sizeof(notes)) {
+			TRY(path, pread(fd, notes, ph->p_filesz, (off_t)ph->p_offset));
+			entry = pvh_entry(notes, ph->p_filesz);
+		}
+		if (ph->p_type != PT_LOAD || !ph->p_filesz)
 			continue;
 		if (ph->p_paddr > size || ph->p_memsz > size - ph->p_paddr)
 			errx(1, "%s: does not fit", path);
 		TRY(path, pread(fd, ram + ph->p_paddr, ph->p_filesz, (off_t)ph->p_offset));
 	}
 	close(fd);
-	return (uint32_t)eh->e_entry;
+	if (!entry)
+		errx(1, "%s: no PVH entry", path);
+	return entry;
+}
+
+/* For a kernel: the start info, and the initrd at the end of memory. */
+static void describe(uint8_t *ram, uint64_t size, const char *initrd, const char *cmdline)
+{
+	int fd = (int)TRY(initrd, open(initrd, O_RDONLY | O_CLOEXEC));
+	const off_t length = (off_t)TRY(initrd, lseek(fd, 0, SEEK_END));
+	const uint64_t gpa = (size - (uint64_t)length) & ~0xfffull;
+	struct start_info info = {
+		.magic = PVH_MAGIC,
+		.version = 1,
+		.modules = 1,
+		.module_list = START_INFO + offsetof(struct start_info, initrd),
+		.cmdline = START_INFO + offsetof(struct start_info, text),
+		.memmap = START_INFO + offsetof(struct start_info, ram),
+		.memmap_entries = 2,
+		.ram = { { 0, CONVENTIONAL_END, E820_RAM, 0 },
+			 { HIGH_MEMORY, size - HIGH_MEMORY, E820_RAM, 0 } },
+		.initrd = { gpa, (uint64_t)length, 0, 0 },
+	};
+
+	if (strlen(cmdline) >= sizeof(info.text))
+		errx(1, "the command line is too long");
+	strcpy(info.text, cmdline);
+	memcpy(ram + START_INFO, &info, sizeof(info));
+	TRY(initrd, pread(fd, ram + gpa, (size_t)length, 0));
+	close(fd);
 }
 
 static void enter(int vcpu, uint32_t entry)
@@ -67,7 +150,7 @@ static void enter(int vcpu, uint32_t entry)
 	const struct kvm_segment data = {
 		.limit = ~0u, .selector = 0x18, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1
 	};
-	struct kvm_regs regs = { .rip = entry, .rflags = 2 };
+	struct kvm_regs regs = { .rip = entry, .rbx = START_INFO, .rflags = 2 };
 	struct kvm_sregs sregs;
 
 	TRY("KVM_GET_SREGS", ioctl(vcpu, KVM_GET_SREGS, &sregs));
@@ -82,17 +165,30 @@ static void enter(int vcpu, uint32_t entry)
 static void run(int vcpu, struct kvm_run *run)
 {
 	for (;;) {
+		uint8_t *data;
+
 		TRY("KVM_RUN", ioctl(vcpu, KVM_RUN, 0));
-		if (run->exit_reason == KVM_EXIT_MMIO)
-			continue;
-		if (run->exit_reason != KVM_EXIT_IO)
-			errx(1, "exit %u", run->exit_reason);
-		if (run->io.direction != KVM_EXIT_IO_OUT)
-			continue;
-		if (run->io.port == COM1)
-			putchar(((const uint8_t *)run)[run->io.data_offset]);
-		else if (run->io.port == PM1_CONTROL)
+		switch (run->exit_reason) {
+		case KVM_EXIT_MMIO:
+			if (!run->mmio.is_write)
+				memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
+			break;
+		case KVM_EXIT_IO:
+			data = (uint8_t *)run + run->io.data_offset;
+			if (run->io.direction != KVM_EXIT_IO_OUT)
+				memset(data, run->io.port == CMOS_DATA ? 0 : 0xff,
+				       (size_t)run->io.size * run->io.count);
+			else if (run->io.port == COM1)
+				putchar(*data);
+			else if (run->io.port == PM1_CONTROL ||
+				 (run->io.port == I8042 && *data == I8042_RESET))
+				return;
+			break;
+		case KVM_EXIT_SHUTDOWN:
 			return;
+		default:
+			errx(1, "exit %u", run->exit_reason);
+		}
 	}
 }
 
@@ -108,7 +204,7 @@ int main(int argc, char *argv[])
 	uint8_t *ram;
 
 	if (argc < 2)
-		errx(2, "usage: bare FILE [MIB]");
+		errx(2, "usage: bare FILE [MIB [INITRD COMMAND-LINE]]");
 	kvm = (int)TRY("/dev/kvm", open("/dev/kvm", O_RDWR | O_CLOEXEC));
 	vm = (int)TRY("KVM_CREATE_VM", ioctl(kvm, KVM_CREATE_VM, 0));
 	run_size = TRY("KVM_GET_VCPU_MMAP_SIZE", ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
@@ -129,6 +225,8 @@ int main(int argc, char *argv[])
 		err(1, "vCPU");
 	TRY("KVM_GET_SUPPORTED_CPUID", ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid));
 	TRY("KVM_SET_CPUID2", ioctl(vcpu, KVM_SET_CPUID2, &cpuid));
+	if (argc > 4)
+		describe(ram, size, argv[3], argv[4]);
 	enter(vcpu, load(argv[1], ram, size));
 	run(vcpu, shared);
 	return 0;

@@ -56,7 +56,7 @@ start() {
 		;;
 	*.tinyvmm)
 		set -- "$@" ./tinyvmm --cpus 1 --memory "${ram}M" --kernel vmlinux --initrd initrd --cmdline "$line"
-		[ -z "$disk" ] || set -- "$@" --disk "$disk"
+		[ -z "$disk" ] || set -- "$@" --disk "$disk,cache=direct"
 		;;
 	*.microvm | *.q35)
 		set -- "$@" qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot -cpu host -smp 1 -m "$ram" \
@@ -68,7 +68,7 @@ start() {
 		fi
 		if [ "$disk" ]; then
 			set -- "$@" -object iothread,id=io,poll-max-ns=0 \
-				-drive "if=none,id=d,format=raw,file=$disk,aio=io_uring,cache.direct=on"
+				-drive "if=none,id=d,format=raw,file=$disk,aio=io_uring,cache.direct=on,file.locking=off"
 			if [ "$vmm" = q35 ]; then
 				set -- "$@" -device virtio-blk-pci,drive=d,iothread=io,num-queues=1,disable-legacy=on
 			else
@@ -76,13 +76,21 @@ start() {
 			fi
 		fi
 		;;
+	*.bare)
+		set -- "$@" ./bare vmlinux "$ram" initrd "$line bench_end=reboot"
+		;;
 	*.kvmtool)
 		set -- "$@" lkvm run --nodefaults -k bzimage -i initrd -c 1 -m "$ram" --console serial --network mode=none \
 			-p "$line bench_end=reboot"
-		[ -z "$disk" ] || set -- "$@" --disk "$disk,direct"
+		# Linux 6.1 finds no timer in the MP table that kvmtool makes of a machine with a disk, and ends in setup_IO_APIC.
+		[ -z "$disk" ] || set -- "$@" --disk "$disk,direct" -p "$line bench_end=reboot noapic"
 		;;
 	esac
 	run "$vmm" "$turn" "$@"
+	if [ "$turn" != warm ] && ! grep -aq '^mark ' "$row.$vmm.$turn.err"; then
+		echo "the guest did not come to its job:"
+		tail -n 15 "$row.$vmm.$turn.err" "$row.$vmm.$turn.out"
+	fi
 }
 
 # run VMM TURN [-c] COMMAND...: one run of anything.

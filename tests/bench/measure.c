@@ -16,7 +16,7 @@
  *
  * With counters, entry and mark have four numbers more: system calls, exits, exits to user space
  * and interrupts since the line before. Counters cost time themselves: -c, which counts from exec
- * on, is for runs whose times nobody looks at. With
+ * on, is for runs whose times nobody looks at; without it MARK_COUNT begins and ends counting. With
  * -w the VMM is killed at its first instruction: what it reads from files is in memory then. With
  * -e `end` is for any guest, without it only for one that says MARK_END.
  */
@@ -232,6 +232,8 @@ static void handle_mark(uint32_t word, uint64_t time)
 	say_counts();
 	if (kind == MARK_IDLE)
 		look_at_memory();
+	if (kind == MARK_COUNT)
+		set_counters(word & MARK_VALUE_MASK);
 	if (kind == MARK_END) {
 		set_counters(false);
 		ioctl(m.fd[END], PERF_EVENT_IOC_ENABLE, 0);
