@@ -34,6 +34,8 @@ static void quote(struct json_out *json, const char *text)
 
 static void indent(struct json_out *json)
 {
+	if (json->one_line)
+		return;
 	putc('\n', json->out);
 	for (unsigned i = 0; i < json->depth; i++)
 		fputs("  ", json->out);
@@ -46,7 +48,7 @@ static void begin(struct json_out *json, const char *key)
 		return;
 	assert(!key == (json->ends[json->depth - 1] == ']'));
 	if (!json->empty[json->depth - 1])
-		putc(',', json->out);
+		fputs(json->one_line ? ", " : ",", json->out);
 	json->empty[json->depth - 1] = false;
 	indent(json);
 	if (key) {
@@ -67,6 +69,11 @@ static void open_container(struct json_out *json, const char *key, char first, c
 void json_out_init(struct json_out *json, FILE *out)
 {
 	*json = (struct json_out){ .out = out };
+}
+
+void json_out_init_line(struct json_out *json, FILE *out)
+{
+	*json = (struct json_out){ .out = out, .one_line = true };
 }
 
 void json_out_fini(struct json_out *json)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes JSON, one document, indented. [RFC 8259 The JavaScript Object Notation (JSON) Data
+ * Writes JSON, one document, indented or on one line. [RFC 8259 The JavaScript Object Notation (JSON) Data
  * Interchange Format]. Strings may hold any bytes: what is not UTF-8 becomes U+FFFD. Main thread.
  *
  * In an object every value has a key; elsewhere `key` is NULL.
@@ -16,12 +16,14 @@
 
 struct json_out {
 	FILE *out;
+	bool one_line;
 	unsigned depth;
 	char ends[JSON_OUT_DEPTH_MAX]; /* '}' or ']' of each open container */
 	bool empty[JSON_OUT_DEPTH_MAX];
 };
 
 void json_out_init(struct json_out *json, FILE *out);
+void json_out_init_line(struct json_out *json, FILE *out); /* all on one line */
 /* Ends the line behind the document, which is complete. */
 void json_out_fini(struct json_out *json);
 

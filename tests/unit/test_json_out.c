@@ -116,12 +116,28 @@ static void thousandths_have_three_digits(void **state)
 	json_fini(&json);
 }
 
+static void document_on_one_line(void **state)
+{
+	json_out_init_line(&out, out.out);
+	json_out_object(&out, NULL);
+	json_out_number(&out, "id", 1);
+	json_out_array(&out, "list");
+	json_out_string(&out, NULL, "a\nb");
+	json_out_bool(&out, NULL, true);
+	json_out_end(&out);
+	json_out_end(&out);
+	parse();
+	assert_string_equal(text, "{\"id\": 1, \"list\": [\"a\\nb\", true]}\n");
+	json_fini(&json);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(document_of_every_kind_of_value),
+		TEST(document_on_one_line),
 		TEST(strings_of_any_bytes_are_json),
 		TEST(controls_are_escaped),
 		TEST(thousandths_have_three_digits),
