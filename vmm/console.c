@@ -27,6 +27,8 @@ static void console_output(void *opaque, const uint8_t *data, size_t len)
 {
 	struct console *console = opaque;
 
+	if (console->tap)
+		console->tap->output(console->tap->opaque, data, len);
 	for (size_t i = 0; i < len && console->keeps; i++)
 		console->kept[console->kept_bytes++ % CONSOLE_KEPT] = (char)data[i];
 	if (console->keeps)
@@ -169,8 +171,29 @@ static void console_has_room(struct loop_event *event)
 {
 	struct console *console = container_of(event, struct console, room);
 
-	if (console_feed(console) && console->regular && console->input.fd >= 0)
+	if (!console_feed(console))
+		return;
+	if (console->regular && console->input.fd >= 0)
 		console_input_ready(&console->input);
+	if (console->tap && !console->used)
+		console->tap->room(console->tap->opaque);
+}
+
+void console_set_tap(struct console *console, const struct console_tap *tap)
+{
+	console->tap = tap;
+}
+
+/* Not before all is taken that came before it, from here or from standard input. */
+size_t console_type(struct console *console, const uint8_t *data, size_t len)
+{
+	if (console->used)
+		return 0;
+	len = MIN(len, sizeof(console->buffer));
+	memcpy(console->buffer, data, len);
+	console->used = len;
+	(void)console_feed(console);
+	return len;
 }
 
 int console_init(struct console *console, struct loop *loop, const struct board *board,

@@ -6,6 +6,8 @@
  *   Ctrl-A x   end the run at once         Ctrl-A p   press the power button
  *   Ctrl-A a   send a Ctrl-A               Ctrl-A h   list these
  * Otherwise both are plain streams: the guest gets standard input as it is, until its end.
+ *
+ * Others may listen and type, too: a tap.
  */
 #ifndef CONSOLE_H
 #define CONSOLE_H
@@ -24,6 +26,15 @@ struct console_ops {
 	void (*quit)(void *opaque);
 };
 
+/* Somebody else at the console. */
+struct console_tap {
+	/* What the guest writes. On a vCPU, which this must not hold up. */
+	void (*output)(void *opaque, const uint8_t *data, size_t len);
+	/* console_type takes keys again. Main thread. */
+	void (*room)(void *opaque);
+	void *opaque;
+};
+
 #define CONSOLE_BUFFER 4096u
 #define CONSOLE_KEPT   16384u
 
@@ -32,6 +43,7 @@ struct console {
 	struct serial *serial;
 	const struct console_ops *ops;
 	void *opaque;
+	const struct console_tap *tap; /* NULL: none */
 	int input_fd, output_fd;  /* standard input and output */
 	struct loop_source input; /* of input_fd; fd -1: at its end */
 	struct loop_event room;   /* the guest's UART can take more */
@@ -53,6 +65,10 @@ struct board;
 int MUST_CHECK console_init(struct console *console, struct loop *loop, const struct board *board,
 			    uint16_t port, unsigned gsi, const struct console_ops *ops,
 			    void *opaque);
+/* Borrowed; before there are vCPUs. */
+void console_set_tap(struct console *console, const struct console_tap *tap);
+/* Keys of the tap's; how many were taken. Main thread, while the guest runs. */
+size_t console_type(struct console *console, const uint8_t *data, size_t len);
 
 /* In place of the process's streams; borrowed, before there are vCPUs. */
 void console_set_files(struct console *console, int input, int output);

@@ -229,6 +229,7 @@ static int init_console(struct machine *machine)
 		return r;
 	console_set_files(&machine->console, machine->files.input, machine->files.output);
 	machine_add_device(machine, serial_device(machine->console.serial));
+	console_set_tap(&machine->console, machine->console_tap);
 	if (machine_has_command(machine))
 		console_keep(&machine->console);
 	return 0;

@@ -95,6 +95,7 @@ struct machine {
 	struct loop_event requests;
 
 	struct console console;
+	const struct console_tap *console_tap; /* borrowed; NULL: nobody else is at it */
 	struct pci_root pci;
 	struct ich9_lpc *lpc;
 	struct fw_cfg *fw_cfg;
