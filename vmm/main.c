@@ -44,7 +44,17 @@ int main(int argc, char *argv[])
 		return cmd_list(&options);
 	case OPTIONS_DOCTOR:
 		return cmd_doctor(&options);
+	case OPTIONS_PS:
+		return cmd_ps(&options);
+	case OPTIONS_STOP:
+		return cmd_stop(&options);
+	case OPTIONS_CONSOLE:
+		return cmd_console(&options);
+	case OPTIONS_LOGS:
+		return cmd_logs(&options);
+	case OPTIONS_CONTROL:
+		return cmd_control(&options);
 	}
 	first = options.command_named ? 2 : 1;
-	return cmd_run(argc - first, (const char *const *)argv + first);
+	return cmd_run(&options, argc - first, (const char *const *)argv + first);
 }

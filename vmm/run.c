@@ -222,6 +222,11 @@ int run_start(struct run *run)
 	if (run->options->timings != TIMINGS_NONE)
 		exit_counts_enable();
 	init_host(run);
+	r = run_control_init(&run->control, &run->machine, run->options);
+	if (r < 0) {
+		fail(run);
+		return r;
+	}
 	timings_begin("host checks");
 	r = check_host(run);
 	timings_end();
@@ -286,7 +291,7 @@ void run_wait(struct run *run)
 /* What the guest's kernel said last tells why, where nothing else does. */
 static bool console_tells(const struct machine *machine)
 {
-	if (!machine_has_command(machine) || !machine->ended)
+	if (!machine->ended || !machine_has_command(machine))
 		return false;
 	switch (machine->end) {
 	case MACHINE_CRASHED:

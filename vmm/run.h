@@ -13,6 +13,7 @@
 #include "core/err.h"
 #include "core/util.h"
 #include "machine.h"
+#include "run_control.h"
 #include "session.h"
 #include "verdict.h"
 #include "vfio/host.h"
@@ -29,6 +30,7 @@ struct run {
 
 	struct vfio_host host;
 	struct machine machine;
+	struct run_control control; /* of one with a name; ended by the owner, who tells its end */
 	bool in_use; /* a guest may have had the devices */
 };
 

@@ -155,6 +155,9 @@ int tinyvmm_open(int count, const char *const words[], struct tinyvmm **ret_vm)
 	vm->run.options = &vm->options;
 	vm->run.signal_fd = -1;
 	vm->run.files = streams;
+	/* In the background all goes to the log, which standard error is when the guest runs. */
+	if (vm->options.detach)
+		vm->run.files.error = STDOUT_FILENO;
 	vm->listener.told = machine_told;
 	vm->runs.fn = guest_runs;
 	pthread_mutex_init(&vm->lock, NULL);
@@ -256,6 +259,7 @@ static void guest_runs(struct loop_event *event)
 	pthread_mutex_lock(&vm->lock);
 	vm->phase = RUNNING;
 	pthread_mutex_unlock(&vm->lock);
+	run_control_started(&vm->run.control);
 	if (atomic_load(&vm->run.stop))
 		(void)!machine_act(&vm->run.machine, MACHINE_KILL);
 	else
@@ -350,6 +354,7 @@ const struct tinyvmm_result *tinyvmm_run(struct tinyvmm *vm)
 	print(vm, run_console(run), TIMINGS_NONE);
 	run_end(run);
 	print(vm, NULL, vm->options.timings);
+	run_control_fini(&run->control, run->verdict.status);
 	vm->result = (struct tinyvmm_result){
 		.status = run->verdict.status,
 		.verdict = verdict_name(run->verdict.kind),
@@ -359,6 +364,11 @@ const struct tinyvmm_result *tinyvmm_run(struct tinyvmm *vm)
 	if (!vm->has_signals)
 		quiet_end(&quiet);
 	return &vm->result;
+}
+
+const char *tinyvmm_name(const struct tinyvmm *vm)
+{
+	return vm->run.control.folder.name;
 }
 
 /* --- any thread --- */

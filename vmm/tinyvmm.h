@@ -146,6 +146,15 @@ struct tinyvmm_statistics {
 /* Any thread, as tinyvmm_ask. */
 TINYVMM_API int tinyvmm_statistics(struct tinyvmm *vm, struct tinyvmm_statistics *ret_statistics);
 
+/*
+ * What the run is called by `tinyvmm ps` and on its control socket, from the event that it has
+ * started until tinyvmm_run returns; "" without --name and --detach. In `told`.
+ *
+ * --detach does not make a process: it makes standard input, output and error of this one those of
+ * the machine, and with the start of the guest the last two its log (docs/control.md).
+ */
+TINYVMM_API const char *tinyvmm_name(const struct tinyvmm *vm);
+
 /* --- words for people --- */
 
 /* Of the last function that failed on this thread; valid until the next one that is called. */

@@ -7,14 +7,21 @@
 
 struct options;
 
-/* Runs one guest, by the words behind `run`. */
-int cmd_run(int count, const char *const words[]);
+/* Runs one guest, by the words behind `run`, of which `options` are made. */
+int cmd_run(const struct options *options, int count, const char *const words[]);
 
 /* Shows the host's GPUs. */
 int cmd_list(const struct options *options);
 
 /* Checks what a run needs; the status of the first failure's kind. */
 int cmd_doctor(const struct options *options);
+
+/* Guests that run: lists, ends, shows and steers them. */
+int cmd_ps(const struct options *options);
+int cmd_stop(const struct options *options);
+int cmd_console(const struct options *options);
+int cmd_logs(const struct options *options);
+int cmd_control(const struct options *options);
 
 /* Moves devices to vfio-pci for good, and back. */
 int cmd_bind(const struct options *options);

@@ -310,6 +310,8 @@ int options_parse(int argc, char *const argv[], struct options *options)
 	if (r == 0 && !options->help && !options->version)
 		r = options_check_seed(options);
 	if (r == 0 && !options->help && !options->version)
+		r = options_check_control(options);
+	if (r == 0 && !options->help && !options->version)
 		r = check_something_to_run(options);
 	return r;
 }

@@ -17,6 +17,7 @@
 #include "devices/blk_file.h"
 #include "devices/blk_format.h"
 #include "placement.h"
+#include "run_folder.h"
 #include "vfio/clique.h"
 #include "vfio/iommu_kind.h"
 #include "vfio/mdev.h"
@@ -61,6 +62,9 @@
 /* A user's name [Linux: LOGIN_NAME_MAX]. */
 #define OPTIONS_USER_MAX 255
 
+/* Of a command that takes names of guests. */
+#define OPTIONS_ARGUMENTS_MAX 64
+
 /* The name of a page of run's help. */
 #define OPTIONS_PAGE_MAX 15
 
@@ -70,6 +74,11 @@ enum options_command {
 	OPTIONS_DOCTOR,
 	OPTIONS_BIND,
 	OPTIONS_RELEASE,
+	OPTIONS_PS,
+	OPTIONS_STOP,
+	OPTIONS_CONSOLE,
+	OPTIONS_LOGS,
+	OPTIONS_CONTROL,
 };
 
 struct options_gpu {
@@ -132,11 +141,17 @@ struct options {
 	const char *shares[OPTIONS_SHARES_MAX]; /* folders that the guest may write to */
 	unsigned share_count;
 	const char *root;    /* NULL: the host's */
-	unsigned timeout_ms; /* 0: none */
+	unsigned timeout_ms; /* 0: none; of stop too */
+	char name[RUN_NAME_MAX + 1]; /* "": none is given */
+	bool detach;
+	const char *arguments[OPTIONS_ARGUMENTS_MAX]; /* guests, and what to do; of argv */
+	unsigned argument_count;
+	bool kill;   /* stop */
+	bool follow; /* logs */
 	enum log_level log_level;
 	enum timings_format timings;
 	bool all;                        /* list */
-	bool json;                       /* list, doctor, and the timings of run */
+	bool json;                       /* list, doctor, ps, and the timings of run */
 	char user[OPTIONS_USER_MAX + 1]; /* bind: who may use the devices; "": as before */
 };
 

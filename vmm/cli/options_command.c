@@ -60,7 +60,7 @@ int options_check_command(const struct options *options)
 		alone = "rw";
 	else if (options->root)
 		alone = "root";
-	else if (options->timeout_ms)
+	else if (options->command == OPTIONS_RUN && options->timeout_ms)
 		alone = "timeout";
 	else if (options->command == OPTIONS_RUN && options->user[0])
 		alone = "user";

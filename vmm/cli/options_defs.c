@@ -85,6 +85,11 @@ const struct command_def options_commands[] = {
 	{ "doctor", OPTIONS_DOCTOR, options_argument_device, true },
 	{ "bind", OPTIONS_BIND, options_argument_device, false },
 	{ "release", OPTIONS_RELEASE, options_argument_device, false },
+	{ "ps", OPTIONS_PS, NULL, true },
+	{ "stop", OPTIONS_STOP, options_argument_guest, false },
+	{ "console", OPTIONS_CONSOLE, options_argument_guest, false },
+	{ "logs", OPTIONS_LOGS, options_argument_guest, false },
+	{ "control", OPTIONS_CONTROL, options_argument_guest, false },
 };
 
 const unsigned options_command_count = ARRAY_SIZE(options_commands);
@@ -93,6 +98,9 @@ const unsigned options_command_count = ARRAY_SIZE(options_commands);
 #define BIND   FOR(OPTIONS_BIND)
 #define LIST   FOR(OPTIONS_LIST)
 #define DOCTOR FOR(OPTIONS_DOCTOR)
+#define PS     FOR(OPTIONS_PS)
+#define STOP   FOR(OPTIONS_STOP)
+#define LOGS   FOR(OPTIONS_LOGS)
 
 const struct option_def options_defs[] = {
 	{ "gpu", 0, RUN, "BDF[,PROPERTY=VALUE]...", true, options_parse_gpu },
@@ -102,8 +110,12 @@ const struct option_def options_defs[] = {
 	{ "env", 0, RUN, "NAME[=VALUE]", true, options_parse_env },
 	{ "rw", 0, RUN, "DIR", true, options_parse_rw },
 	{ "root", 0, RUN, "DIR", false, options_parse_root },
-	{ "timeout", 0, RUN, "TIME", false, options_parse_timeout },
+	{ "timeout", 0, RUN | STOP, "TIME", false, options_parse_timeout },
 	{ "user", 0, BIND | RUN, "NAME", false, options_parse_user },
+	{ "name", 0, RUN, "NAME", false, options_parse_name },
+	{ "detach", 'd', RUN, NULL, true, options_parse_detach },
+	{ "kill", 0, STOP, NULL, true, options_parse_kill },
+	{ "follow", 'f', LOGS, NULL, true, options_parse_follow },
 	{ "disk", 0, RUN, "FILE[,PROPERTY]...", true, options_parse_disk },
 	{ "cloud-init", 0, RUN, "FILE", false, options_parse_cloud_init },
 	{ "ssh-key", 0, RUN, "FILE", false, options_parse_ssh_key },
@@ -124,7 +136,7 @@ const struct option_def options_defs[] = {
 	{ "cmdline", 0, RUN, "TEXT", false, parse_cmdline },
 	{ "timings", 0, RUN, NULL, true, parse_timings },
 	{ "all", 'a', LIST, NULL, true, parse_all },
-	{ "json", 0, LIST | DOCTOR | RUN, NULL, true, parse_json },
+	{ "json", 0, LIST | DOCTOR | PS | RUN, NULL, true, parse_json },
 	{ "verbose", 'v', FOR_ALL, NULL, true, parse_verbose },
 	{ "quiet", 'q', FOR_ALL, NULL, true, parse_quiet },
 	{ "help", 'h', FOR_ALL, NULL, true, parse_help },

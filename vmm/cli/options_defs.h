@@ -76,6 +76,15 @@ int MUST_CHECK options_parse_ssh_key(struct options *options, const char *value)
 /* After all options: is there a guest for them? */
 int MUST_CHECK options_check_seed(const struct options *options);
 
+/* options_control.c */
+int MUST_CHECK options_parse_name(struct options *options, const char *value);
+int MUST_CHECK options_parse_detach(struct options *options, const char *value);
+int MUST_CHECK options_parse_kill(struct options *options, const char *value);
+int MUST_CHECK options_parse_follow(struct options *options, const char *value);
+int MUST_CHECK options_argument_guest(struct options *options, const char *value);
+/* After all options: are there as many arguments as the command takes? */
+int MUST_CHECK options_check_control(const struct options *options);
+
 /* options_machine.c */
 int MUST_CHECK options_parse_hugepages(struct options *options, const char *value);
 int MUST_CHECK options_parse_memory(struct options *options, const char *value);

@@ -13,11 +13,12 @@ static const char overview[] =
 "Run a virtual machine with real GPUs in it.\n"
 "\n"
 "Commands:\n"
-"  run          run a guest; meant where no command is named\n"
-"  list         show the GPUs, and whether they can be passed through\n"
-"  doctor       check all that a run needs, and say how to mend it\n"
-"  bind         move devices to vfio-pci, to stay there after the command\n"
-"  release      give such devices back to their drivers\n"
+"  run                 run a guest; meant where no command is named\n"
+"  list                show the GPUs, and whether they can be passed through\n"
+"  doctor              check all that a run needs, and say how to mend it\n"
+"  bind, release       move devices to vfio-pci, to stay there; give them back\n"
+"  ps, stop            list and end guests started with --name or --detach\n"
+"  console, logs, control    be at one's console, read its log, steer it\n"
 "\n"
 "Most used options of run:\n"
 "  --gpu BDF           pass this PCI device through (list shows addresses)\n"
@@ -25,7 +26,6 @@ static const char overview[] =
 "  --cpus N            virtual CPUs (default 2)\n"
 "  --memory SIZE       guest memory, as in 512M or 16G (default 4G)\n"
 "  -h, --help          show this text; behind a command, all that it takes\n"
-"  -V, --version       show the version\n"
 "\n"
 "Examples:\n"
 "  tinyvmm --disk ubuntu.img\n"
@@ -84,6 +84,62 @@ static const char bind_help[] =
 "Example:\n"
 "  sudo tinyvmm bind 0000:01:00.0 0000:01:00.1 --user $USER\n";
 
+#define COMMON                                                                 \
+	"  -v, --verbose; -q, --quiet      say more; only warnings and errors\n" \
+	"  -h, --help; -V, --version       show this text; show the version\n"
+
+static const char ps_help[] =
+"Usage: tinyvmm ps [OPTION]...\n"
+"List your guests that run and were started with --name or --detach.\n"
+"\n"
+"  --json                          for programs: see docs/control.md\n"
+COMMON
+"\n"
+"STATE    running, paused, stopping (asked to power off), or busy: it starts or\n"
+"         ends, and answers nobody meanwhile\n"
+"RUNS     the command, or else the disks, or else the kernel\n";
+
+static const char stop_help[] =
+"Usage: tinyvmm stop NAME... [OPTION]...\n"
+"Press the power button of guests, and return when they and their processes are\n"
+"gone and the devices are back. One that runs a command gets SIGTERM for that.\n"
+"\n"
+"  --timeout TIME                  end those that need longer (default 2m)\n"
+"  --kill                          end them at once\n"
+COMMON;
+
+static const char console_help[] =
+"Usage: tinyvmm console NAME [OPTION]...\n"
+"Be at the serial console of a guest. Several may look on, one of them types.\n"
+"\n"
+COMMON
+"\n"
+"Keys after Ctrl-A: x leaves the console, and the guest goes on; p presses the\n"
+"power button; a sends Ctrl-A; h lists these.\n";
+
+static const char logs_help[] =
+"Usage: tinyvmm logs NAME [OPTION]...\n"
+"Show what a guest that was started with --detach and tinyvmm itself have said:\n"
+"the last one or two MiB of it. The log goes when the run ends.\n"
+"\n"
+"  -f, --follow                    go on until the run ends; the exit status is\n"
+"                                  that of the run\n"
+COMMON;
+
+static const char control_help[] =
+"Usage: tinyvmm control NAME ACTION [OPTION]...\n"
+"Ask a guest that runs to do something, or something about it.\n"
+"\n"
+"  pause, resume                   its virtual CPUs stop; they go on\n"
+"  reset                           as the reset button\n"
+"  power-button                    press it, once\n"
+"  stop, kill                      as tinyvmm stop does, without waiting\n"
+"  status, statistics              show them, as JSON\n"
+"  events                          show what happens until the run ends, as JSON\n"
+COMMON
+"\n"
+"The same and a console by a socket, for programs: see docs/control.md.\n";
+
 static const char release_help[] =
 "Usage: tinyvmm release BDF... [OPTION]...\n"
 "Give devices back to the drivers that they had before tinyvmm bind. One that\n"
@@ -110,6 +166,16 @@ const char *options_help(const struct options *options)
 		return bind_help;
 	case OPTIONS_RELEASE:
 		return release_help;
+	case OPTIONS_PS:
+		return ps_help;
+	case OPTIONS_STOP:
+		return stop_help;
+	case OPTIONS_CONSOLE:
+		return console_help;
+	case OPTIONS_LOGS:
+		return logs_help;
+	case OPTIONS_CONTROL:
+		return control_help;
 	}
 	assert(!"a command without a help text");
 	return overview;

@@ -18,8 +18,7 @@ static const char run_page[] =
 "  --wait TIME                     for devices in use by another tinyvmm: 5m, 2h\n"
 "  --timings [--json]              show in the end when each part happened\n"
 "  -v, --verbose; -q, --quiet      say more; only warnings and errors\n"
-"  -h, --help [PAGE]               show this text, or one of the pages below\n"
-"  -V, --version                   show the version\n"
+"  -h, --help [PAGE]; -V, --version show this text or a page below; the version\n"
 "\n"
 "Pages: tinyvmm run --help gpu      properties of --gpu; how devices are reached\n"
 "       tinyvmm run --help disk     properties of --disk\n"
@@ -27,6 +26,7 @@ static const char run_page[] =
 "       tinyvmm run --help memory   what guest memory is made of\n"
 "       tinyvmm run --help boot     firmware and kernels\n"
 "       tinyvmm run --help command  run one command in a throw-away guest\n"
+"       tinyvmm run --help detach   guests in the background, and their names\n"
 "\n"
 "BDF: see tinyvmm list. A comma in a file name is written ',,'.\n";
 
@@ -114,13 +114,28 @@ static const char command_page[] =
 "\n"
 "Example:\n"
 "  tinyvmm run --gpu 01:00.0 --rw results --timeout 10m -- pytest tests/gpu\n";
+
+static const char detach_page[] =
+"-d, --detach                      return once the guest runs, which goes on in\n"
+"                                  the background, and print its name\n"
+"--name NAME                       its name; without --detach, too (default with\n"
+"                                  --detach: a number)\n"
+"\n"
+"tinyvmm ps lists such guests, and tinyvmm stop NAME ends one; console, logs\n"
+"and control NAME are for what is between. What the guest writes to its console,\n"
+"what its command writes and what tinyvmm says of it are in its log, as long as\n"
+"it runs.\n"
+"\n"
+"Example:\n"
+"  tinyvmm run --detach --name build --disk build.img && tinyvmm console build\n";
 /* clang-format on */
 
 const char *const options_help_pages[] = { "",       "gpu",  "disk",    "cpus",
-					   "memory", "boot", "command", NULL };
+					   "memory", "boot", "command", "detach", NULL };
 
 static const char *const texts[] = {
 	run_page, gpu_page, disk_page, cpus_page, memory_page, boot_page, command_page,
+	detach_page,
 };
 
 static const char *find_page(const char *name)

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `tinyvmm stop` and `tinyvmm control`: ask guests that run to do something. Stop waits until the
+ * processes are gone, and with that the devices are back. Main thread.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/pidfd.h>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/table.h"
+#include "control_client.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+
+/* A guest has so long to power off, unless --timeout says otherwise. */
+#define STOP_MS 120000u
+
+/* It is asked and watched by a file of its own, so that its number can be somebody else's later. */
+struct stopped {
+	const char *name;
+	int pid_fd;
+};
+
+/* One that answers nobody is starting, and ended by a signal; or ending already. */
+static int stop(struct stopped *stopped, const char *name, const char *request)
+{
+	static struct control_client client;
+	int r = control_client_open("", name, &client);
+
+	if (r < 0)
+		return r;
+	stopped->name = name;
+	stopped->pid_fd = pidfd_open(client.pid, 0);
+	if (stopped->pid_fd < 0 && errno != ESRCH)
+		r = err_sys(ERR_HOST, -errno, "watch the guest '%s'", name);
+	else if (control_client_ask(&client, request, CONTROL_ANSWER_MS, NULL) < 0 &&
+		 stopped->pid_fd >= 0)
+		(void)pidfd_send_signal(stopped->pid_fd, SIGTERM, NULL, 0);
+	control_client_close(&client);
+	return r;
+}
+
+/* False: not in time. `until` 0: there is no limit. */
+static bool wait_for(const struct stopped *stopped, uint64_t until)
+{
+	struct pollfd p = { .fd = stopped->pid_fd, .events = POLLIN };
+
+	while (stopped->pid_fd >= 0) {
+		const uint64_t now = clock_ms();
+		const int ms = until ? (int)(until - MIN(now, until)) : -1;
+		const int n = poll(&p, 1, ms);
+
+		if (n > 0)
+			return true;
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
+static int kill_late(struct stopped *stopped)
+{
+	struct stopped again = { .pid_fd = -1 };
+	int r;
+
+	log_warn("the guest '%s' did not power off in time: it is ended", stopped->name);
+	r = stop(&again, stopped->name, "\"do\":\"kill\"");
+	close_fd(&again.pid_fd);
+	/* It has ended meanwhile. */
+	return r == -ENOENT ? 0 : r;
+}
+
+int cmd_stop(const struct options *options)
+{
+	const unsigned limit = options->timeout_ms ? options->timeout_ms : STOP_MS;
+	const uint64_t until = clock_ms() + limit;
+	struct stopped stopped[OPTIONS_ARGUMENTS_MAX];
+	int status = 0;
+
+	for (unsigned i = 0; i < options->argument_count; i++) {
+		stopped[i] = (struct stopped){ .pid_fd = -1 };
+		if (stop(&stopped[i], options->arguments[i],
+			 options->kill ? "\"do\":\"kill\"" : "\"do\":\"stop\"") < 0)
+			status = command_failed();
+	}
+	for (unsigned i = 0; i < options->argument_count; i++) {
+		if (!wait_for(&stopped[i], options->kill ? 0 : until)) {
+			if (kill_late(&stopped[i]) < 0)
+				status = command_failed();
+			else
+				(void)wait_for(&stopped[i], 0);
+		}
+		close_fd(&stopped[i].pid_fd);
+	}
+	return status;
+}
+
+/* --- control --- */
+
+static int show_events(struct control_client *client)
+{
+	char *line;
+
+	while (control_client_line(client, -1, &line) > 0) {
+		puts(line);
+		if (table_flush(stdout) < 0)
+			return command_failed();
+	}
+	return 0;
+}
+
+int cmd_control(const struct options *options)
+{
+	const char *what = options->arguments[1];
+	static struct control_client client;
+	char request[64], *answer;
+	int status = 0;
+
+	if (control_client_open("", options->arguments[0], &client) < 0)
+		return command_failed();
+	snprintf(request, sizeof(request), "\"do\":\"%s\"", what);
+	if (control_client_ask(&client, request, CONTROL_ANSWER_MS, &answer) < 0) {
+		status = command_failed();
+	} else if (strcmp(what, "events") == 0) {
+		status = show_events(&client);
+	} else if (strcmp(what, "status") == 0 || strcmp(what, "statistics") == 0) {
+		puts(answer);
+		status = table_flush(stdout) < 0 ? command_failed() : 0;
+	}
+	control_client_close(&client);
+	return status;
+}
