@@ -178,7 +178,8 @@ static void queue_serve(struct loop_work *work)
 	if (virtqueue_fetch(&q->vq))
 		vdev->class->notify(vdev, (unsigned)(q - vdev->queues));
 	virtio_publish(q);
-	if ((uint16_t)(q->vq.avail_next - first) > 1 || virtqueue_doorbell_on(&q->vq))
+	if ((uint16_t)(q->vq.avail_next - first) > 1 ||
+	    (!q->quiet && virtqueue_doorbell_on(&q->vq)))
 		loop_defer(q->loop, &q->serve);
 }
 

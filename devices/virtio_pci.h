@@ -87,6 +87,8 @@ struct virtio_queue {
 	struct loop_work serve;      /* queued when it rang, or something was pushed */
 	struct virtqueue vq;         /* the loop's while it runs */
 	bool running;                /* the loop's */
+	/* The loop's: the class looks for chains itself when it needs some, and is not rung for. */
+	bool quiet;
 };
 
 /* What a class's constructor decides. */
