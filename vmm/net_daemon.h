@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The network of a guest that needs no right on the host: a passt of ours, which has our
+ * connections' other ends in sockets of its own, and speaks Ethernet with us over a stream. Started
+ * before the machine is built, so that a port that cannot be had is told before a device is taken.
+ * Main thread, but for net_daemon_lost.
+ */
+#ifndef NET_DAEMON_H
+#define NET_DAEMON_H
+
+#include "core/util.h"
+
+/* The largest that passt tells the guest of [passt(1) --mtu]. */
+#define NET_DAEMON_MTU 65520u
+
+struct options_net;
+struct net_daemon;
+
+/*
+ * Starts it, and waits until it listens at all ports and reads the stream. `mac` is the guest's.
+ * What it cannot do is an error that says why, as passt did, and what to do about it.
+ */
+int MUST_CHECK net_daemon_start(const struct options_net *net, const uint8_t mac[],
+				struct net_daemon **ret_daemon);
+
+/* Our end of the stream, for the device, which takes it over. Once. */
+int net_daemon_take_stream(struct net_daemon *daemon);
+
+/* Its stream is closed: says why, as it did. Any thread, while nothing else uses the daemon. */
+void net_daemon_lost(struct net_daemon *daemon);
+
+/* Ends it. NULL: nothing. */
+void net_daemon_stop(struct net_daemon *daemon);
+
+#endif
