@@ -278,6 +278,7 @@ static const struct step preflight[] = {
 	{ "kernel image", machine_open_kernel, machine_close_kernel },
 	{ "firmware image", machine_open_firmware, machine_close_firmware },
 	{ "firmware log", machine_open_firmware_log, machine_close_firmware_log },
+	{ "network", machine_open_nets, machine_close_nets },
 };
 
 static const struct step building[] = {
@@ -288,6 +289,7 @@ static const struct step building[] = {
 	{ "console", init_console, fini_console },
 	{ "passed-through devices", machine_add_gpus, fini_gpus },
 	{ "disks", machine_add_disks, machine_remove_disks },
+	{ "network devices", machine_add_nets, machine_remove_nets },
 	{ "command's streams", machine_add_session, machine_fini_session },
 	{ "address space", machine_plan_window, NULL },
 	{ "vCPUs", machine_init_cpus, machine_fini_cpus },

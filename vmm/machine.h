@@ -28,6 +28,7 @@
 #include "firmware-loader/fw_image.h"
 #include "firmware-loader/fw_vars.h"
 #include "firmware-loader/mmio_window.h"
+#include "machine_net.h"
 #include "placement.h"
 #include "session.h"
 #include "vfio/rom.h"
@@ -109,6 +110,7 @@ struct machine {
 	struct loop disk_loops[OPTIONS_DISKS_MAX][MACHINE_DISK_THREADS_MAX];
 	unsigned disk_loop_counts[OPTIONS_DISKS_MAX];
 	unsigned disk_count;
+	struct machine_net nets[OPTIONS_NETS_MAX];
 	struct pci_dev *gpus[OPTIONS_GPUS_MAX];
 	unsigned gpu_count;
 	/*
@@ -252,6 +254,12 @@ int MUST_CHECK machine_add_gpus(struct machine *machine);
 int MUST_CHECK machine_add_disks(struct machine *machine);
 unsigned machine_disk_queues(const struct machine *machine, const struct options_disk *disk);
 void machine_remove_disks(struct machine *machine); /* their loops, after the devices */
+
+/* machine_net.c: what is behind the network devices, before a device is touched; the devices; */
+int MUST_CHECK machine_open_nets(struct machine *machine);
+void machine_close_nets(struct machine *machine);
+int MUST_CHECK machine_add_nets(struct machine *machine);
+void machine_remove_nets(struct machine *machine); /* and their loops, after the devices */
 
 /*
  * machine_dma.c: guest RAM becomes reachable for the passed-through devices. What can be wrong is

@@ -22,6 +22,30 @@ static void PRINTF_LIKE(2, 3) add(char *line, const char *fmt, ...)
 	va_end(ap);
 }
 
+static void describe_net(const struct options_net *net, char *line)
+{
+	static const uint8_t none[OPTIONS_MAC_LEN];
+	const uint8_t *m = net->mac;
+
+	if (net->kind == OPTIONS_NET_TAP)
+		add(line, "tap '%s'", net->tap);
+	else
+		add(line, "user");
+	if (net->queues)
+		add(line, " %u queues", net->queues);
+	if (memcmp(m, none, sizeof(none)) != 0)
+		add(line, " mac %02x%02x%02x%02x%02x%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	if (net->host_loopback)
+		add(line, " host");
+	for (unsigned i = 0; i < net->forward_count; i++) {
+		const struct options_forward *f = &net->forwards[i];
+
+		add(line, " '%s' %s %u to %u", f->address, f->udp ? "udp" : "tcp", f->host_port,
+		    f->guest_port);
+	}
+	add(line, "; ");
+}
+
 static void describe(const struct options *o, char line[OPTIONS_LINE_MAX])
 {
 	const struct arch_topology *t = &o->topology;
@@ -87,6 +111,13 @@ static void describe(const struct options *o, char line[OPTIONS_LINE_MAX])
 		if (o->disks[i].queues)
 			add(line, " %u queues", o->disks[i].queues);
 		add(line, "; ");
+	}
+	/* What a disk brings along by itself is no part of each line. */
+	if (o->disk_count && !o->net_count && !o->command_argc)
+		add(line, "%s; ", o->no_net ? "no network" : "missing network");
+	for (unsigned i = 0; i < o->net_count; i++) {
+		if (!o->nets[i].by_default || !o->disk_count || o->command_argc)
+			describe_net(&o->nets[i], line);
 	}
 	if (o->cloud_init)
 		add(line, "cloud-init '%s'; ", o->cloud_init);

@@ -22,6 +22,17 @@ static const struct golden good[] = {
 	  "disk 'a.img' ro direct; disk 'b' unsafe; disk 'c'; 2 cpus, 4096M" },
 	{ "--disk a.img,discard=off --disk b,discard=on",
 	  "disk 'a.img' keeps its space; disk 'b'; 2 cpus, 4096M" },
+	{ "--disk a.img --net none", "disk 'a.img'; no network; 2 cpus, 4096M" },
+	{ "--kernel k --net none", "2 cpus, 4096M; kernel 'k' ''" },
+	{ "--disk a.img --net user,forward=2222:22",
+	  "disk 'a.img'; user '' tcp 2222 to 22; 2 cpus, 4096M" },
+	{ "--kernel k --net "
+	  "user,forward=10.1.2.3:80:8080/tcp,forward=[fe80::1]:53:53/udp,forward=53:54",
+	  "user '10.1.2.3' tcp 80 to 8080 'fe80::1' udp 53 to 53 '' tcp 53 to 54; 2 cpus, 4096M; "
+	  "kernel 'k' ''" },
+	{ "--kernel k --net user,host-loopback,mac=52:54:00:aB:cD:ef --net tap=tap0,queues=16",
+	  "user mac 525400abcdef host; tap 'tap0' 16 queues; 2 cpus, 4096M; kernel 'k' ''" },
+	{ "--disk a --net user -- true", "disk 'a'; user; 2 cpus, 4096M; runs true" },
 	{ "--disk a.img,queues=64", "disk 'a.img' 64 queues; 2 cpus, 4096M" },
 	{ "--disk a.qcow2", "disk 'a.qcow2'; 2 cpus, 4096M" },
 	{ "--disk a.img,format=qcow2,ro", "disk 'a.img' ro format qcow2; 2 cpus, 4096M" },

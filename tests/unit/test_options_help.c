@@ -66,8 +66,9 @@ static void pages_of_run_fit_a_screen_and_are_named_by_the_first(void **state)
 		char name[64];
 
 		assert_fits_a_screen(help_of("run", options_help_pages[i]));
-		snprintf(name, sizeof(name), "run --help %s ", options_help_pages[i]);
-		assert_non_null(strstr(help_of("run", ""), name));
+		/* In one of two columns. */
+		snprintf(name, sizeof(name), "  %s  ", options_help_pages[i]);
+		assert_non_null(strstr(strstr(help_of("run", ""), "run --help PAGE"), name));
 		assert_ptr_not_equal(help_of("run", options_help_pages[i]), help_of("run", ""));
 	}
 }

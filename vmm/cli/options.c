@@ -313,5 +313,7 @@ int options_parse(int argc, char *const argv[], struct options *options)
 		r = options_check_control(options);
 	if (r == 0 && !options->help && !options->version)
 		r = check_something_to_run(options);
+	if (r == 0 && !options->help && !options->version)
+		options_default_net(options);
 	return r;
 }

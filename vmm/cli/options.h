@@ -8,6 +8,7 @@
 
 #include <limits.h>
 
+#include "cli/options_net.h"
 #include "cli/timings_out.h"
 #include "core/arch.h"
 #include "core/cpu_set.h"
@@ -115,6 +116,9 @@ struct options {
 	struct options_disk disks[OPTIONS_DISKS_MAX];
 	unsigned disk_count;
 	const char *cloud_init, *ssh_key; /* files; NULL: none; borrowed from argv */
+	struct options_net nets[OPTIONS_NETS_MAX];
+	unsigned net_count;
+	bool no_net; /* --net none */
 	unsigned cpus; /* of the topology */
 	struct arch_topology topology;
 	char cpu_features[OPTIONS_FEATURES_MAX + 1]; /* "-name,+name"; "": none is named */

@@ -119,6 +119,7 @@ const struct option_def options_defs[] = {
 	{ "disk", 0, RUN, "FILE[,PROPERTY]...", true, options_parse_disk },
 	{ "cloud-init", 0, RUN, "FILE", false, options_parse_cloud_init },
 	{ "ssh-key", 0, RUN, "FILE", false, options_parse_ssh_key },
+	{ "net", 0, RUN, "KIND[,PROPERTY]...", true, options_parse_net },
 	{ "cpus", 0, RUN, "[N,][sockets=N,][cores=N,][threads=N]", false, options_parse_cpus },
 	{ "cpu", 0, RUN, "[-FEATURE,+FEATURE...]", false, options_parse_cpu },
 	{ "pin", 0, RUN, "CPUS|auto", false, options_parse_pin },

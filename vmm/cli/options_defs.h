@@ -49,6 +49,11 @@ int MUST_CHECK options_parse_wait(struct options *options, const char *value);
 int MUST_CHECK options_parse_user(struct options *options, const char *value);
 int MUST_CHECK options_parse_disk(struct options *options, const char *value);
 
+/* options_net.c */
+int MUST_CHECK options_parse_net(struct options *options, const char *value);
+/* After all options: what a guest has that was given none. */
+void options_default_net(struct options *options);
+
 /* options_placement.c */
 int MUST_CHECK options_parse_pin(struct options *options, const char *value);
 int MUST_CHECK options_parse_numa(struct options *options, const char *value);

@@ -11,6 +11,7 @@ static const char run_page[] =
 "\n"
 "  --gpu BDF[,PROPERTY]...         pass this PCI device through (up to 16)\n"
 "  --disk FILE[,PROPERTY]...       add a disk (up to 12)\n"
+"  --net KIND[,PROPERTY]...        the network: user, tap=NAME or none\n"
 "  --cpus N                        virtual CPUs (default 2)\n"
 "  --memory SIZE                   guest memory, as in 512M or 16G (default 4G)\n"
 "  --kernel FILE [--initrd FILE]   start this kernel, at once or by --firmware\n"
@@ -20,13 +21,11 @@ static const char run_page[] =
 "  -v, --verbose; -q, --quiet      say more; only warnings and errors\n"
 "  -h, --help [PAGE]; -V, --version show this text or a page below; the version\n"
 "\n"
-"Pages: tinyvmm run --help gpu      properties of --gpu; how devices are reached\n"
-"       tinyvmm run --help disk     properties of --disk\n"
-"       tinyvmm run --help cpus     what the virtual CPUs are, and say they are\n"
-"       tinyvmm run --help memory   what guest memory is made of\n"
-"       tinyvmm run --help boot     firmware and kernels\n"
-"       tinyvmm run --help command  run one command in a throw-away guest\n"
-"       tinyvmm run --help detach   guests in the background, and their names\n"
+"Pages: tinyvmm run --help PAGE\n"
+"  gpu   how devices are reached    cpus     what the virtual CPUs say they are\n"
+"  disk  properties of --disk       memory   what guest memory is made of\n"
+"  net   the guest's network        command  one command in a throw-away guest\n"
+"  boot  firmware and kernels       detach   guests in the background\n"
 "\n"
 "BDF: see tinyvmm list. A comma in a file name is written ',,'.\n";
 
@@ -62,6 +61,25 @@ static const char disk_page[] =
 "--cloud-init FILE                 ... and what else cloud-init is to do there\n"
 "\n"
 "The guest sees them in this order. A comma in a file name is written ',,'.\n";
+
+static const char net_page[] =
+"--net user[,PROPERTY]...          a network that needs no setup: passt(1). The\n"
+"                                  default where there is a --disk\n"
+"    forward=[ADDRESS:]HOSTPORT:GUESTPORT[/udp]\n"
+"                                  a port of the host, at 127.0.0.1 or this\n"
+"                                  address, is the guest's; may be repeated\n"
+"    host-loopback                 the guest reaches what listens at the host's\n"
+"                                  127.0.0.1, by the gateway's address\n"
+"--net tap=NAME[,PROPERTY]...      an interface of the host, already there\n"
+"    queues=N                      1 to 16 pairs (default: a vCPU one)\n"
+"--net none                        no network; the default without a --disk\n"
+"\n"
+"Of each device:\n"
+"    mac=52:54:00:12:34:56         its address (default: by host and disk)\n"
+"\n"
+"Up to four devices. Example:\n"
+"  tinyvmm --disk ubuntu.img --net user,forward=2222:22\n"
+"  ssh -p 2222 127.0.0.1\n";
 
 static const char cpus_page[] =
 "--cpus N                          virtual CPUs, up to 1024 (default 2): cores\n"
@@ -130,12 +148,12 @@ static const char detach_page[] =
 "  tinyvmm run --detach --name build --disk build.img && tinyvmm console build\n";
 /* clang-format on */
 
-const char *const options_help_pages[] = { "",       "gpu",  "disk",    "cpus",
+const char *const options_help_pages[] = { "",       "gpu",  "disk",    "net",    "cpus",
 					   "memory", "boot", "command", "detach", NULL };
 
 static const char *const texts[] = {
-	run_page, gpu_page, disk_page, cpus_page, memory_page, boot_page, command_page,
-	detach_page,
+	run_page,    gpu_page,  disk_page,    net_page,    cpus_page,
+	memory_page, boot_page, command_page, detach_page,
 };
 
 static const char *find_page(const char *name)

@@ -78,6 +78,7 @@
 /* Slots of the root bus. */
 #define SLOT_HOST_BRIDGE 0
 #define SLOT_RNG         1
+#define FUNCTION_FIRST_NET 1 /* of that slot, up to 4 networks */
 #define SLOT_FIRST_DISK  2 /* up to 12 disks */
 /* 14..29: up to 16 root ports, one a passed-through slot; see PCI_SLOT_FIRST_PORT */
 /* The streams of a run of one command, and in functions 1 to 7 the folders that it shares. */
