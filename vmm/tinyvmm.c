@@ -266,10 +266,13 @@ static void guest_runs(struct loop_event *event)
 		tell(vm, TINYVMM_EVENT_STARTED);
 }
 
+/* Until nobody is in the machine any more. */
 static void run_guest(struct tinyvmm *vm)
 {
-	loop_post(&vm->run.machine.loop, &vm->runs);
-	run_wait(&vm->run);
+	if (run_start(&vm->run) == 0) {
+		loop_post(&vm->run.machine.loop, &vm->runs);
+		run_wait(&vm->run);
+	}
 	pthread_mutex_lock(&vm->lock);
 	vm->phase = OVER;
 	while (vm->callers)
@@ -349,8 +352,7 @@ const struct tinyvmm_result *tinyvmm_run(struct tinyvmm *vm)
 	if (!vm->has_signals)
 		quiet_begin(&quiet);
 	machine_listen(&run->machine, &vm->listener);
-	if (run_start(run) == 0)
-		run_guest(vm);
+	run_guest(vm);
 	print(vm, run_console(run), TIMINGS_NONE);
 	run_end(run);
 	print(vm, NULL, vm->options.timings);
