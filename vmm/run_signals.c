@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sys/signalfd.h>
+#include <time.h>
 
 #include "core/err.h"
 
@@ -43,4 +44,27 @@ int run_signals_open(sigset_t *ret_old, int *ret_fd)
 		return err_sys(ERR_LIMIT, -errno, "receive signals");
 	*ret_fd = fd;
 	return 0;
+}
+
+void run_quiet_begin(struct run_quiet *quiet)
+{
+	sigemptyset(&quiet->set);
+	sigaddset(&quiet->set, SIGPIPE);
+	sigaddset(&quiet->set, SIGXFSZ);
+	pthread_sigmask(SIG_BLOCK, &quiet->set, &quiet->before);
+}
+
+void run_quiet_end(const struct run_quiet *quiet)
+{
+	const struct timespec now = { 0 };
+	sigset_t ours = quiet->set;
+
+	/* Who had them blocked may wait for them. */
+	for (int sig = 1; sig < SIGRTMIN; sig++) {
+		if (sigismember(&quiet->before, sig) == 1)
+			sigdelset(&ours, sig);
+	}
+	while (sigtimedwait(&ours, NULL, &now) > 0)
+		;
+	pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
 }

@@ -13,7 +13,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "cli/options.h"
 #include "cli/timings_out.h"
@@ -280,37 +279,6 @@ static void run_guest(struct tinyvmm *vm)
 	pthread_mutex_unlock(&vm->lock);
 }
 
-/*
- * What a write to a closed pipe or to a file that is too large sends to the thread that does it:
- * here it is an error, and nothing else.
- */
-struct quiet {
-	sigset_t set, before;
-};
-
-static void quiet_begin(struct quiet *quiet)
-{
-	sigemptyset(&quiet->set);
-	sigaddset(&quiet->set, SIGPIPE);
-	sigaddset(&quiet->set, SIGXFSZ);
-	pthread_sigmask(SIG_BLOCK, &quiet->set, &quiet->before);
-}
-
-static void quiet_end(const struct quiet *quiet)
-{
-	const struct timespec now = { 0 };
-	sigset_t ours = quiet->set;
-
-	/* Who had them blocked may wait for them. */
-	for (int sig = 1; sig < SIGRTMIN; sig++) {
-		if (sigismember(&quiet->before, sig) == 1)
-			sigdelset(&ours, sig);
-	}
-	while (sigtimedwait(&ours, NULL, &now) > 0)
-		;
-	pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
-}
-
 /* As `tinyvmm run` has it on standard error. */
 static void print(const struct tinyvmm *vm, const struct console *console,
 		  enum timings_format timings)
@@ -346,11 +314,11 @@ static int value_of(const struct verdict *verdict)
 const struct tinyvmm_result *tinyvmm_run(struct tinyvmm *vm)
 {
 	struct run *run = &vm->run;
-	struct quiet quiet;
+	struct run_quiet quiet;
 
 	assert(vm->phase == NOT_YET && !vm->result.verdict);
 	if (!vm->has_signals)
-		quiet_begin(&quiet);
+		run_quiet_begin(&quiet);
 	machine_listen(&run->machine, &vm->listener);
 	run_guest(vm);
 	print(vm, run_console(run), TIMINGS_NONE);
@@ -364,7 +332,7 @@ const struct tinyvmm_result *tinyvmm_run(struct tinyvmm *vm)
 		.value = value_of(&run->verdict),
 	};
 	if (!vm->has_signals)
-		quiet_end(&quiet);
+		run_quiet_end(&quiet);
 	return &vm->result;
 }
 
