@@ -70,6 +70,12 @@ static int become(int fd, int number)
 	return dup2(fd, number) < 0 ? err_sys(ERR_LIMIT, -errno, "the log of the run") : 0;
 }
 
+static void become_both(int fd)
+{
+	(void)dup2(fd, STDOUT_FILENO);
+	(void)dup2(fd, STDERR_FILENO);
+}
+
 int run_log_open(struct run_log *log, const struct run_folder *folder)
 {
 	*log = (struct run_log){ .folder = folder };
@@ -110,11 +116,12 @@ void run_log_stop(struct run_log *log)
 	if (log->file < 0 || !log->pipe.fd)
 		return;
 	/* In this order nothing is lost or waits: from here on nobody writes to the pipe. */
-	(void)dup2(log->file, STDOUT_FILENO);
-	(void)dup2(log->file, STDERR_FILENO);
+	become_both(log->file);
 	loop_join_thread(&log->loop);
 	while (move(log))
 		;
+	/* It may be another file now. */
+	become_both(log->file);
 	loop_fini(&log->loop);
 	close(log->pipe.fd);
 	log->pipe.fd = 0;

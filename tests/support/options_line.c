@@ -46,6 +46,24 @@ static void describe_net(const struct options_net *net, char *line)
 	add(line, "; ");
 }
 
+/* What is for guests that run. */
+static void describe_guests(const struct options *o, char line[OPTIONS_LINE_MAX])
+{
+	static const char *const names[] = {
+		[OPTIONS_PS] = "ps",           [OPTIONS_STOP] = "stop",
+		[OPTIONS_CONSOLE] = "console", [OPTIONS_LOGS] = "logs",
+		[OPTIONS_CONTROL] = "control",
+	};
+
+	add(line, "%s", names[o->command]);
+	for (unsigned i = 0; i < o->argument_count; i++)
+		add(line, " %s", o->arguments[i]);
+	add(line, "%s%s%s", o->json ? "; json" : "", o->kill ? "; kill" : "",
+	    o->follow ? "; follow" : "");
+	if (o->timeout_ms)
+		add(line, "; timeout %u ms", o->timeout_ms);
+}
+
 static void describe(const struct options *o, char line[OPTIONS_LINE_MAX])
 {
 	const struct arch_topology *t = &o->topology;
@@ -75,6 +93,10 @@ static void describe(const struct options *o, char line[OPTIONS_LINE_MAX])
 		    o->json ? " json" : "");
 		for (unsigned i = 0; i < o->gpu_count; i++)
 			add(line, " %s", pci_addr_text(o->gpus[i].addr).s);
+		return;
+	}
+	if (o->command != OPTIONS_RUN) {
+		describe_guests(o, line);
 		return;
 	}
 	for (unsigned i = 0; i < o->gpu_count; i++) {
@@ -171,6 +193,10 @@ static void describe(const struct options *o, char line[OPTIONS_LINE_MAX])
 		add(line, "; root '%s'", o->root);
 	if (o->timeout_ms)
 		add(line, "; timeout %u ms", o->timeout_ms);
+	if (o->name[0])
+		add(line, "; name %s", o->name);
+	if (o->detach)
+		add(line, "; detach");
 	for (unsigned i = 0; i < o->command_argc; i++)
 		add(line, "%s%s", i ? " " : "; runs ", o->command_argv[i]);
 	if (o->log_level != LOG_INFO)

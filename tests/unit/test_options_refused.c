@@ -114,6 +114,23 @@ static const struct golden bad[] = {
 	  "--hide-hypervisor and --hypervisor-vendor exclude each other" },
 	{ "--hide-hypervisor --hypervisor-vendor x",
 	  "--hide-hypervisor and --hypervisor-vendor exclude each other" },
+	{ "--disk d --name ../x",
+	  "--name: '../x' is not a name: up to 40 letters, digits, '-', '_' and '.', the first of "
+	  "them a letter or a digit" },
+	{ "--disk d --name a --name b", "--name is given twice" },
+	{ "--disk d --detach=yes", "--detach takes no value" },
+	{ "ps x", "'x' belongs to no option; tinyvmm ps --help lists what it takes" },
+	{ "stop", "nothing is given to stop; tinyvmm --help has examples" },
+	{ "stop --kill", "no guest is given; tinyvmm ps lists those that run" },
+	{ "stop a --timeout soon",
+	  "--timeout: 'soon' is not a time of at most a week; write it as 30s, 5m or 2h" },
+	{ "console a b", "more than one guest is given; tinyvmm ps lists those that run" },
+	{ "logs a --kill", "--kill does not belong to the command logs" },
+	{ "control a", "control takes a guest and what to do; write it as tinyvmm control NAME "
+		       "ACTION" },
+	{ "control a fly",
+	  "control: 'fly' is not status, statistics, events, pause, resume, power-button, reset, "
+	  "stop or kill" },
 	{ "", "nothing is given to run; tinyvmm --help has examples" },
 	{ "run", "nothing is given to run; tinyvmm --help has examples" },
 	{ "a.img",
