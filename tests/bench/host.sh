@@ -42,7 +42,7 @@ start() {
 	line="console=ttyS0 quiet panic=-1 mitigations=off pci=noearly bench=$job${words:+ $words}"
 	case $job.$vmm in
 	firmware.tinyvmm)
-		set -- "$@" ./tinyvmm --cpus 1 --memory "${ram}M" --firmware "$ovmf/OVMF_CODE.fd" --disk "$disk"
+		set -- "$@" ./tinyvmm --cpus 1 --memory "${ram}M" --firmware "$ovmf/OVMF_CODE.fd" --disk "$disk" --net none
 		;;
 	firmware.q35)
 		set -- "$@" qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot -cpu host -smp 1 -m "$ram" \
@@ -55,7 +55,7 @@ start() {
 		;;
 	*.tinyvmm)
 		set -- "$@" ./tinyvmm --cpus 1 --memory "${ram}M" --kernel vmlinux --initrd initrd --cmdline "$line"
-		[ -z "$disk" ] || set -- "$@" --disk "$disk,cache=direct"
+		[ -z "$disk" ] || set -- "$@" --disk "$disk,cache=direct" --net none
 		;;
 	*.microvm | *.q35)
 		set -- "$@" qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot -cpu host -smp 1 -m "$ram" \

@@ -97,13 +97,15 @@ static unsigned start_calls(const char *cpus, const char *image)
 			 (char *)"512M",
 			 (char *)"--cpus",
 			 (char *)cpus,
+			 (char *)"--net",
+			 (char *)"none",
 			 NULL,
 			 NULL,
 			 NULL };
 
 	if (image) {
-		argv[7] = (char *)"--disk";
-		argv[8] = (char *)image;
+		argv[9] = (char *)"--disk";
+		argv[10] = (char *)image;
 	}
 	return count_calls(argv);
 }
