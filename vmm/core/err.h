@@ -3,8 +3,8 @@
  * The error chain: what went wrong on the host's or the user's side, told once, as one line.
  *
  * A function that fails returns a negative errno and leaves a chain behind; each caller that knows
- * more puts its context in front. main prints "tinyvmm: context: cause; hint" and exits with the
- * status of the chain's kind. Guest errors never come here (they are logged, see log.h), and our
+ * more puts its context in front. The log gets "context: cause; hint", and the process exits with
+ * the status of the chain's kind. Guest errors never come here (they are logged, see log.h), and our
  * own bugs are asserts.
  *
  * The chain belongs to the calling thread, like errno. A thread that fails on behalf of another
