@@ -7,13 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/reboot.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,18 +64,10 @@ static void survive_lack_of_memory(void)
 	close(fd);
 }
 
-/* Programs that talk to themselves need the loopback interface. */
 static void name_host(const struct job *job)
 {
-	struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
 	if (job->host)
 		(void)!sethostname(job->host, strlen(job->host));
-	if (fd >= 0) {
-		ioctl(fd, SIOCSIFFLAGS, &loopback);
-		close(fd);
-	}
 }
 
 int main(void)
@@ -97,7 +86,10 @@ int main(void)
 	survive_lack_of_memory();
 	job_read(&job);
 	name_host(&job);
+	network_loopback();
+	network_set_up(&job);
 	mounts_root(&job);
+	network_resolver(&job);
 	modules_for_devices();
 	status = command_run(&job, control);
 	mounts_end(&job);

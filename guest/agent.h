@@ -26,6 +26,11 @@ void mounts_root(const struct job *job);
 /* What the command has written is with the host. */
 void mounts_end(const struct job *job);
 
+/* network.c: the loopback interface; then those of the job, and in its root who knows names. */
+void network_loopback(void);
+void network_set_up(const struct job *job);
+void network_resolver(const struct job *job);
+
 /*
  * command.c: runs it, while `control` is the port's; the status that wait(2) gave. All that it
  * wrote is on its way to the host.

@@ -28,6 +28,17 @@ static void add_share(struct job *job, char *value)
 	job->shares[job->share_count++] = (struct job_share){ value, path };
 }
 
+static void add_net(struct job *job, char *value)
+{
+	struct job_net *net = &job->nets[job->net_count];
+
+	if (job->net_count++ == JOB_NETS_MAX)
+		full("net");
+	net->mac = strsep(&value, " ");
+	net->address = strsep(&value, " ");
+	net->gateway = strsep(&value, " ");
+}
+
 /* A variable that is there already gets the new value. */
 static void add_variable(struct job *job, char *text)
 {
@@ -71,6 +82,12 @@ static void add(struct job *job, const char *key, char *value)
 		job->host = value;
 	} else if (strcmp(key, "share") == 0) {
 		add_share(job, value);
+	} else if (strcmp(key, "net") == 0) {
+		add_net(job, value);
+	} else if (strcmp(key, "dns") == 0) {
+		if (job->dns_count == JOB_DNS_MAX)
+			full(key);
+		job->dns[job->dns_count++] = value;
 	} else {
 		fail("the job has an unknown record '%s'", key);
 	}

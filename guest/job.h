@@ -16,11 +16,20 @@
 #define JOB_ENV_MAX    4096
 #define JOB_GROUPS_MAX 64
 #define JOB_SHARES_MAX 16
+#define JOB_NETS_MAX   8
+#define JOB_DNS_MAX    3 /* what a resolver takes [resolv.conf(5): MAXNS] */
 
 /* A folder of the host. */
 struct job_share {
 	const char *tag;  /* of the virtio file system */
 	const char *path; /* where it belongs, from the root */
+};
+
+/* A network device. */
+struct job_net {
+	const char *mac;     /* which it is: "52:54:00:12:34:56" */
+	const char *address; /* "10.0.2.15/24"; NULL: none of IPv4 */
+	const char *gateway; /* "10.0.2.2"; NULL: none */
 };
 
 struct job {
@@ -39,6 +48,10 @@ struct job {
 	const char *host;                        /* "host": the name that the guest gets */
 	struct job_share shares[JOB_SHARES_MAX]; /* "share": "TAG PATH" */
 	unsigned share_count;
+	struct job_net nets[JOB_NETS_MAX]; /* "net": "MAC [ADDRESS/PREFIX [GATEWAY]]" */
+	unsigned net_count;
+	const char *dns[JOB_DNS_MAX]; /* "dns": the address of a server of names */
+	unsigned dns_count;
 };
 
 /* Ends the agent if the file is not as it should be: it is the host's. */

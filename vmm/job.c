@@ -150,6 +150,20 @@ static void write_shares(const struct options *options, const struct job_place *
 	}
 }
 
+/* As guest/job.h has it: the gateway comes with an address only. */
+static void write_link(const struct job_link *link, struct buf *job)
+{
+	const uint8_t *mac = link->mac;
+	char text[128];
+
+	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x%s%s%s%s", mac[0], mac[1],
+		 mac[2], mac[3], mac[4], mac[5], link->address[0] ? " " : "", link->address,
+		 link->gateway[0] ? " " : "", link->gateway);
+	record(job, "net", text);
+	if (link->dns[0])
+		record(job, "dns", link->dns);
+}
+
 int job_write(const struct options *options, const struct job_place *place, struct buf *ret_job)
 {
 	const struct passwd *user = find_user(options);
@@ -172,6 +186,8 @@ int job_write(const struct options *options, const struct job_place *place, stru
 		r = write_folder(options, job);
 	write_terminal(place->terminal, job);
 	write_shares(options, place, job);
+	for (unsigned i = 0; i < place->link_count; i++)
+		write_link(&place->links[i], job);
 	if (gethostname(host, sizeof(host) - 1) == 0)
 		record(job, "host", host);
 	if (r == 0 && job->error)

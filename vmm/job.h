@@ -20,11 +20,21 @@ struct job_tag {
 };
 struct job_tag job_share_tag(unsigned nr);
 
+/* A network device of the guest, and what it is to have there; "": nothing. IPv4. */
+struct job_link {
+	uint8_t mac[6];
+	const char *address; /* ADDRESS/PREFIX */
+	const char *gateway;
+	const char *dns; /* a server of names; the guest then has these and not the host's */
+};
+
 /* What the options do not say. */
 struct job_place {
 	const char (
 		*shares)[PATH_MAX]; /* real paths of the shared folders, in the options' order */
 	int terminal;               /* the command gets one as large as this; -1: none */
+	const struct job_link *links;
+	unsigned link_count;
 };
 
 /*

@@ -14,7 +14,7 @@
 static char *const command[] = { (char *)"echo", (char *)"a b", (char *)"", NULL };
 static struct options options;
 static const char shares[1][PATH_MAX] = { "/srv/results" };
-static const struct job_place place = { shares, -1 };
+static const struct job_place place = { .shares = shares, .terminal = -1 };
 
 static int setup(void **state)
 {
@@ -117,6 +117,27 @@ static void user_that_is_not_there_is_told(void **state)
 	assert_string_equal(err_text(), "--user: there is no user 'no-such-user'");
 }
 
+static void network_devices_have_addresses(void **state)
+{
+	static const struct job_link links[] = {
+		{ { 0x52, 0x54, 0, 0xab, 1, 2 }, "10.0.2.15/24", "10.0.2.2", "10.0.2.3" },
+		{ { 0x52, 0x54, 0, 0xab, 1, 3 }, "192.168.7.2/24", "", "" },
+		{ { 0x52, 0x54, 0, 0xab, 1, 4 }, "", "", "" },
+	};
+	struct job_place with = place;
+	struct buf job;
+
+	with.links = links;
+	with.link_count = ARRAY_SIZE(links);
+	assert_int_equal(job_write(&options, &with, &job), 0);
+	assert_true(has(&job, "net=52:54:00:ab:01:02 10.0.2.15/24 10.0.2.2"));
+	assert_true(has(&job, "net=52:54:00:ab:01:03 192.168.7.2/24"));
+	assert_true(has(&job, "net=52:54:00:ab:01:04"));
+	assert_true(has(&job, "dns=10.0.2.3"));
+	assert_int_equal(count(&job, "dns="), 1);
+	buf_fini(&job);
+}
+
 static void shared_folder_has_a_tag(void **state)
 {
 	struct buf job;
@@ -140,6 +161,7 @@ int main(void)
 		TEST(only_chosen_variables_go_along),
 		TEST(variable_that_is_not_there_is_told),
 		TEST(user_that_is_not_there_is_told),
+		TEST(network_devices_have_addresses),
 		TEST(shared_folder_has_a_tag),
 	};
 
