@@ -24,6 +24,7 @@
 #include "guest/job.h"
 #include "job.h"
 #include "machine.h"
+#include "net_daemon.h"
 #include "x86_64/layout.h"
 
 /* What finds the agent's ports and the root file system; what they need is found by depmod's lists.
@@ -39,6 +40,9 @@ static const struct {
 	/* With it no device of every guest is left for modprobe, which reads long lists. */
 	{ .name = "virtio_rng", .optional = true },
 };
+
+/* Of a guest that has a network, too. */
+#define NET_MODULE "virtio_net"
 
 /* Where distributions put the kernel that runs; %s is its release. */
 static const char *const kernel_places[] = {
@@ -96,7 +100,7 @@ static int add_modules(struct initrd *initrd, const struct modules *modules)
 	return r;
 }
 
-static int find_modules(struct initrd *initrd, const char *release)
+static int find_modules(struct initrd *initrd, const struct machine *machine, const char *release)
 {
 	char dir[PATH_MAX];
 	struct modules modules;
@@ -111,6 +115,8 @@ static int find_modules(struct initrd *initrd, const char *release)
 			r = 0;
 		}
 	}
+	if (r == 0 && machine->options->net_count)
+		r = modules_add(&modules, NET_MODULE);
 	if (r == 0)
 		r = add_modules(initrd, &modules);
 	modules_fini(&modules);
@@ -128,16 +134,40 @@ static int add_agent(struct initrd *initrd)
 	return r;
 }
 
+/* What the guest is to have on its network devices: nobody there asks for it. */
+static void find_links(const struct machine *machine, struct job_link *ret_links)
+{
+	for (unsigned i = 0; i < machine->options->net_count; i++) {
+		const struct options_net *net = &machine->options->nets[i];
+		struct job_link *link = &ret_links[i];
+
+		*link = net->kind == OPTIONS_NET_USER
+				? (struct job_link){ .address = NET_DAEMON_ADDRESS
+						     "/" NET_DAEMON_PREFIX,
+						     .gateway = NET_DAEMON_GATEWAY,
+						     .dns = NET_DAEMON_DNS }
+				: (struct job_link){ .address = net->address,
+						     .gateway = net->gateway,
+						     .dns = net->dns };
+		memcpy(link->mac, machine->nets[i].mac, sizeof(link->mac));
+	}
+}
+
 static int add_job(struct initrd *initrd, const struct machine *machine)
 {
 	const struct session_files *files = &machine->files;
+	struct job_link links[OPTIONS_NETS_MAX];
 	const struct job_place place = {
 		.shares = (const char(*)[PATH_MAX])machine->command->share_paths,
 		.terminal = session_has_terminal(files) ? files->input : -1,
+		.links = links,
+		.link_count = machine->options->net_count,
 	};
 	struct buf job;
-	int r = job_write(machine->options, &place, &job);
+	int r;
 
+	find_links(machine, links);
+	r = job_write(machine->options, &place, &job);
 	if (r < 0)
 		return r;
 	r = initrd_add_file(initrd, JOB_FILE + 1, 0600, job.data, job.len);
@@ -217,7 +247,7 @@ int machine_prepare_command(struct machine *machine)
 	if (r == 0)
 		r = add_agent(initrd);
 	if (r == 0)
-		r = find_modules(initrd, host.release);
+		r = find_modules(initrd, machine, host.release);
 	if (r == 0)
 		r = add_job(initrd, machine);
 	if (r == 0)
@@ -283,8 +313,8 @@ int machine_add_session(struct machine *machine)
 
 	if (!machine_has_command(machine))
 		return 0;
-	r = session_init(&machine->command->session, &machine->board, &machine->files, command_ended,
-			 machine, &dev);
+	r = session_init(&machine->command->session, &machine->board, &machine->files,
+			 command_ended, machine, &dev);
 	if (r < 0)
 		return r;
 	add_function(machine, dev, 0);

@@ -63,7 +63,7 @@ static int open_user(struct machine *machine, unsigned nr)
 {
 	struct machine_net *net = &machine->nets[nr];
 	const struct options_net *options = &machine->options->nets[nr];
-	int r = net_daemon_start(options, net->mac, &net->daemon);
+	int r = net_daemon_start(options, net->mac, machine_has_command(machine), &net->daemon);
 
 	if (r == 0 || !options->by_default)
 		return r;

@@ -25,7 +25,7 @@
 #define STOP_LIMIT_MS  5000u
 #define END_LIMIT_MS   500u
 
-#define ARGS_MAX     (16 + 2 * OPTIONS_FORWARDS_MAX)
+#define ARGS_MAX     (24 + 2 * OPTIONS_FORWARDS_MAX)
 #define SPEC_MAX     (INET6_ADDRSTRLEN + 16)
 #define LINE_MAX_LEN 256
 
@@ -58,7 +58,7 @@ static void add(struct command *cmd, const char *option, const char *value)
 		cmd->argv[cmd->count++] = value;
 }
 
-static void make_command(struct command *cmd, const struct options_net *net)
+static void make_command(struct command *cmd, const struct options_net *net, bool told)
 {
 	bool udp = false;
 
@@ -69,6 +69,12 @@ static void make_command(struct command *cmd, const struct options_net *net)
 	add(cmd, "--quiet", NULL);
 	add(cmd, "--fd", cmd->fd);
 	add(cmd, "--mtu", cmd->mtu);
+	if (told) {
+		add(cmd, "--address", NET_DAEMON_ADDRESS);
+		add(cmd, "--netmask", NET_DAEMON_PREFIX);
+		add(cmd, "--gateway", NET_DAEMON_GATEWAY);
+		add(cmd, "--dns-forward", NET_DAEMON_DNS);
+	}
 	/* Else the gateway's address is that of the host's own services, which trust who is here.
 	 */
 	if (!net->host_loopback)
@@ -237,14 +243,15 @@ static int launch(struct net_daemon *daemon, const struct command *cmd)
 	return r;
 }
 
-static int start(struct net_daemon *daemon, const struct options_net *net, const uint8_t mac[])
+static int start(struct net_daemon *daemon, const struct options_net *net, const uint8_t mac[],
+		 bool told)
 {
 	struct command *cmd = malloc(sizeof(*cmd));
 	int r;
 
 	if (!cmd)
 		return err_sys(ERR_LIMIT, -ENOMEM, "--net user");
-	make_command(cmd, net);
+	make_command(cmd, net, told);
 	r = launch(daemon, cmd);
 	if (r == 0) {
 		r = send_first(daemon, mac);
@@ -262,7 +269,7 @@ static int start(struct net_daemon *daemon, const struct options_net *net, const
 	return r;
 }
 
-int net_daemon_start(const struct options_net *net, const uint8_t mac[],
+int net_daemon_start(const struct options_net *net, const uint8_t mac[], bool told,
 		     struct net_daemon **ret_daemon)
 {
 	struct net_daemon *daemon = calloc(1, sizeof(*daemon));
@@ -272,7 +279,7 @@ int net_daemon_start(const struct options_net *net, const uint8_t mac[],
 	if (!daemon)
 		return err_sys(ERR_LIMIT, -ENOMEM, "--net user");
 	daemon->stream = -1;
-	r = start(daemon, net, mac);
+	r = start(daemon, net, mac, told);
 	if (r < 0) {
 		err_save(&why);
 		net_daemon_stop(daemon);

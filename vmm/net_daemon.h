@@ -13,14 +13,24 @@
 /* The largest that passt tells the guest of [passt(1) --mtu]. */
 #define NET_DAEMON_MTU 65520u
 
+/*
+ * What a guest that asks nobody has there, and is told by us: any address would do, the other end
+ * answers for all others. The server of names is the host's first.
+ */
+#define NET_DAEMON_ADDRESS "10.0.2.15"
+#define NET_DAEMON_PREFIX  "24"
+#define NET_DAEMON_GATEWAY "10.0.2.2"
+#define NET_DAEMON_DNS     "10.0.2.3"
+
 struct options_net;
 struct net_daemon;
 
 /*
  * Starts it, and waits until it listens at all ports and reads the stream. `mac` is the guest's.
+ * With `told` it has the addresses above; else it asks for some, and gets the host's.
  * What it cannot do is an error that says why, as passt did, and what to do about it.
  */
-int MUST_CHECK net_daemon_start(const struct options_net *net, const uint8_t mac[],
+int MUST_CHECK net_daemon_start(const struct options_net *net, const uint8_t mac[], bool told,
 				struct net_daemon **ret_daemon);
 
 /* Our end of the stream, for the device, which takes it over. Once. */

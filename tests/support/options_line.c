@@ -37,6 +37,8 @@ static void describe_net(const struct options_net *net, char *line)
 		add(line, " mac %02x%02x%02x%02x%02x%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
 	if (net->host_loopback)
 		add(line, " host");
+	if (net->address[0])
+		add(line, " %s by '%s' names '%s'", net->address, net->gateway, net->dns);
 	for (unsigned i = 0; i < net->forward_count; i++) {
 		const struct options_forward *f = &net->forwards[i];
 

@@ -73,7 +73,7 @@ static void make_passt(struct fixture *f, const char *script)
 
 static void assert_refused(struct fixture *f, const char *text, const char *hint)
 {
-	assert_true(net_daemon_start(&f->net, mac, &f->daemon) < 0);
+	assert_true(net_daemon_start(&f->net, mac, false, &f->daemon) < 0);
 	assert_null(f->daemon);
 	assert_string_equal(err_text(), text);
 	assert_string_equal(err_hint_text(), hint);
@@ -102,7 +102,7 @@ static void first_frame_tells_the_guests_address(void **state)
 	size_t len = 0;
 
 	make_passt(f, READ_ALL);
-	assert_int_equal(net_daemon_start(&f->net, mac, &f->daemon), 0);
+	assert_int_equal(net_daemon_start(&f->net, mac, false, &f->daemon), 0);
 	for (unsigned i = 0; i < 5000 && len < 64; i++) {
 		read_file(f, "came", (char *)buf, sizeof(buf), &len);
 		nanosleep(&tick, NULL);
@@ -122,7 +122,7 @@ static void arguments_are_those_of_the_options(void **state)
 	f->net.forwards[0] = (struct options_forward){ .host_port = 2222, .guest_port = 22 };
 	f->net.forwards[1] = (struct options_forward){ "::1", 80, 8080, false };
 	f->net.forward_count = 2;
-	assert_int_equal(net_daemon_start(&f->net, mac, &f->daemon), 0);
+	assert_int_equal(net_daemon_start(&f->net, mac, false, &f->daemon), 0);
 	read_file(f, "args", args, sizeof(args), &len);
 	assert_string_equal(args, "--foreground --quiet --fd 3 --mtu 65520 --no-map-gw --tcp-ports "
 				  "127.0.0.1/2222:22 --tcp-ports ::1/80:8080 --udp-ports none\n");
@@ -130,10 +130,24 @@ static void arguments_are_those_of_the_options(void **state)
 	f->daemon = NULL;
 	f->net.forwards[1] = (struct options_forward){ "10.0.0.1", 53, 53, true };
 	f->net.host_loopback = true;
-	assert_int_equal(net_daemon_start(&f->net, mac, &f->daemon), 0);
+	assert_int_equal(net_daemon_start(&f->net, mac, false, &f->daemon), 0);
 	read_file(f, "args", args, sizeof(args), &len);
 	assert_string_equal(args, "--foreground --quiet --fd 3 --mtu 65520 --tcp-ports "
 				  "127.0.0.1/2222:22 --udp-ports 10.0.0.1/53:53\n");
+}
+
+static void guest_that_asks_nobody_is_known_by_its_address(void **state)
+{
+	struct fixture *f = *state;
+	char args[512];
+	size_t len;
+
+	make_passt(f, "echo \"$@\" >$dir/args\n" READ_ALL);
+	assert_int_equal(net_daemon_start(&f->net, mac, true, &f->daemon), 0);
+	read_file(f, "args", args, sizeof(args), &len);
+	assert_string_equal(args, "--foreground --quiet --fd 3 --mtu 65520 --address 10.0.2.15 "
+				  "--netmask 24 --gateway 10.0.2.2 --dns-forward 10.0.2.3 "
+				  "--no-map-gw --udp-ports none\n");
 }
 
 static void absent_passt_is_an_error_that_names_it(void **state)
@@ -183,7 +197,7 @@ static void it_ends_with_the_stream_or_by_the_signal(void **state)
 
 	/* Its own end, with the stream's: what it does then is seen. */
 	make_passt(f, "echo $$ >$dir/pid; trap 'exit 0' TERM; cat <&3 >/dev/null & wait");
-	assert_int_equal(net_daemon_start(&f->net, mac, &f->daemon), 0);
+	assert_int_equal(net_daemon_start(&f->net, mac, false, &f->daemon), 0);
 	read_file(f, "pid", text, sizeof(text), &len);
 	assert_int_equal(kill(atoi(text), 0), 0);
 	net_daemon_stop(f->daemon);
@@ -198,7 +212,7 @@ static void stream_is_handed_over_once(void **state)
 	int fd;
 
 	make_passt(f, READ_ALL);
-	assert_int_equal(net_daemon_start(&f->net, mac, &f->daemon), 0);
+	assert_int_equal(net_daemon_start(&f->net, mac, false, &f->daemon), 0);
 	fd = net_daemon_take_stream(f->daemon);
 	assert_true(fd >= 0);
 	assert_int_equal(net_daemon_take_stream(f->daemon), -1);
@@ -223,7 +237,7 @@ static void real_one_answers(void **state)
 	if (system("passt --version >/dev/null 2>&1") != 0)
 		skip();
 	/* Where it cannot run, for lack of a route or of namespaces, it says so. */
-	if (net_daemon_start(&f->net, mac, &f->daemon) < 0) {
+	if (net_daemon_start(&f->net, mac, false, &f->daemon) < 0) {
 		assert_non_null(strstr(err_text(), "--net user: passt"));
 		err_clear();
 		skip();
@@ -245,6 +259,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(first_frame_tells_the_guests_address),
 		TEST(arguments_are_those_of_the_options),
+		TEST(guest_that_asks_nobody_is_known_by_its_address),
 		TEST(absent_passt_is_an_error_that_names_it),
 		TEST(complaint_about_a_port_names_the_port),
 		TEST(last_words_are_told),

@@ -32,6 +32,11 @@ static const struct golden good[] = {
 	  "kernel 'k' ''" },
 	{ "--kernel k --net user,host-loopback,mac=52:54:00:aB:cD:ef --net tap=tap0,queues=16",
 	  "user mac 525400abcdef host; tap 'tap0' 16 queues; 2 cpus, 4096M; kernel 'k' ''" },
+	{ "--net tap=tap0,address=192.168.7.2/24 -- true",
+	  "tap 'tap0' 192.168.7.2/24 by '' names ''; 2 cpus, 4096M; runs true" },
+	{ "--net tap=a,dns=9.9.9.9,gateway=10.0.0.1,address=10.255.255.254/8,queues=1 -- true",
+	  "tap 'a' 1 queues 10.255.255.254/8 by '10.0.0.1' names '9.9.9.9'; 2 cpus, 4096M; "
+	  "runs true" },
 	{ "--disk a --net user -- true", "disk 'a'; user; 2 cpus, 4096M; runs true" },
 	{ "--disk a.img,queues=64", "disk 'a.img' 64 queues; 2 cpus, 4096M" },
 	{ "--disk a.qcow2", "disk 'a.qcow2'; 2 cpus, 4096M" },

@@ -11,6 +11,7 @@
 #define DISK_HINT \
 	"tinyvmm run --help disk names its properties; a comma in a file name is written ',,'"
 
+#define ADDRESS_HINT "write it as address=192.168.7.2/24"
 #define NET_HINT "tinyvmm run --help net names the properties of each"
 
 #define FORWARD_HINT "write it as forward=[ADDRESS:]HOSTPORT:GUESTPORT[/udp], as in forward=2222:22"
@@ -50,6 +51,32 @@ static const struct golden bad[] = {
 	{ "--net tap=a,queues=17", "--net tap=a: queues '17' is not a number from 1 to 16" },
 	{ "--net tap=a,queues=0", "--net tap=a: queues '0' is not a number from 1 to 16" },
 	{ "--net tap=a,queues=2,queues=2", "--net tap=a: queues is given twice" },
+	{ "--net user,address=10.0.0.2/8 -- true",
+	  "--net user: 'address=10.0.0.2/8' is not understood; " NET_HINT },
+	{ "--net tap=a,address=10.0.0.2 -- true",
+	  "--net tap=a: address '10.0.0.2' is not understood; " ADDRESS_HINT },
+	{ "--net tap=a,address=10.0.0.2/33 -- true",
+	  "--net tap=a: address '10.0.0.2/33' is not understood; " ADDRESS_HINT },
+	{ "--net tap=a,address=10.0.0.2/0 -- true",
+	  "--net tap=a: address '10.0.0.2/0' is not understood; " ADDRESS_HINT },
+	{ "--net tap=a,address=fe80::1/64 -- true",
+	  "--net tap=a: address 'fe80::1/64' is not understood; " ADDRESS_HINT },
+	{ "--net tap=a,address=1000.1000.1000.1000/8 -- true",
+	  "--net tap=a: address '1000.1000.1000.1000/8' is not understood; " ADDRESS_HINT },
+	{ "--net tap=a,address=10.0.0.2/8,address=10.0.0.2/8 -- true",
+	  "--net tap=a: address is given twice" },
+	{ "--net tap=a,address=10.0.0.2/8,gateway=here -- true",
+	  "--net tap=a: gateway 'here' is no IPv4 address" },
+	{ "--net tap=a,address=10.0.0.2/8,dns=::1 -- true",
+	  "--net tap=a: dns '::1' is no IPv4 address" },
+	{ "--net tap=a,address=10.0.0.2/8,dns=1.1.1.1,dns=1.1.1.1 -- true",
+	  "--net tap=a: dns is given twice" },
+	{ "--net tap=a,gateway=10.0.0.1 -- true",
+	  "--net tap=a: gateway is given without an address" },
+	{ "--net tap=a,dns=10.0.0.1 -- true", "--net tap=a: dns is given without an address" },
+	{ "--disk d --net tap=a,address=10.0.0.2/8",
+	  "--net tap=...,address is given without a command; "
+	  "it goes with one: tinyvmm run ... -- COMMAND" },
 	{ "--net user,forward=22", "--net user: forward '22' is not understood; " FORWARD_HINT },
 	{ "--net user,forward=0:22",
 	  "--net user: forward '0:22' is not understood; " FORWARD_HINT },

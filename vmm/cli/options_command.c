@@ -64,6 +64,10 @@ int options_check_command(const struct options *options)
 		alone = "timeout";
 	else if (options->command == OPTIONS_RUN && options->user[0])
 		alone = "user";
+	for (unsigned i = 0; i < options->net_count; i++) {
+		if (options->nets[i].address[0])
+			alone = "net tap=...,address";
+	}
 	if (options->command_argc || !alone)
 		return 0;
 	err_set(ERR_USAGE, -EINVAL, "--%s is given without a command", alone);

@@ -72,6 +72,8 @@ static const char net_page[] =
 "                                  127.0.0.1, by the gateway's address\n"
 "--net tap=NAME[,PROPERTY]...      an interface of the host, already there\n"
 "    queues=N                      1 to 16 pairs (default: a vCPU one)\n"
+"    address=192.168.7.2/24        what the guest of a command has there,\n"
+"    gateway=ADDRESS, dns=ADDRESS  its way out, and its server of names\n"
 "--net none                        no network; the default without a --disk\n"
 "\n"
 "Of each device:\n"

@@ -10,7 +10,8 @@
 #include "cli/options_value.h"
 #include "core/err.h"
 
-#define PORT_MAX 65535u
+#define PORT_MAX   65535u
+#define PREFIX_MAX 32u
 
 /* Of a MAC address: its first byte's bits [IEEE 802 8.2]. */
 #define MAC_GROUP 0x01
@@ -135,6 +136,50 @@ static int parse_queues(struct options_net *net, const char *text)
 	return 0;
 }
 
+static bool is_ip(const char *text)
+{
+	struct in_addr binary;
+
+	return inet_pton(AF_INET, text, &binary) == 1;
+}
+
+static int parse_ip(const struct options_net *net, const char *name, const char *text,
+		    char ret_ip[INET_ADDRSTRLEN])
+{
+	if (!is_ip(text))
+		return err_set(ERR_USAGE, -EINVAL, "--net tap=%s: %s '%s' is no IPv4 address",
+			       net->tap, name, text);
+	if (ret_ip[0])
+		return err_set(ERR_USAGE, -EINVAL, "--net tap=%s: %s is given twice", net->tap,
+			       name);
+	strcpy(ret_ip, text);
+	return 0;
+}
+
+static int parse_subnet(struct options_net *net, const char *text)
+{
+	const char *slash = strchr(text, '/');
+	const size_t len = slash ? (size_t)(slash - text) : 0;
+	char ip[INET_ADDRSTRLEN] = "";
+	uint64_t prefix;
+	int r;
+
+	if (len && len < sizeof(ip))
+		memcpy(ip, text, len);
+	if (!is_ip(ip) || !options_value_digits(slash + 1, strlen(slash + 1), &prefix) ||
+	    prefix < 1 || prefix > PREFIX_MAX) {
+		r = err_set(ERR_USAGE, -EINVAL, "--net tap=%s: address '%s' is not understood",
+			    net->tap, text);
+		err_hint("write it as address=192.168.7.2/24");
+		return r;
+	}
+	if (net->address[0])
+		return err_set(ERR_USAGE, -EINVAL, "--net tap=%s: address is given twice",
+			       net->tap);
+	snprintf(net->address, sizeof(net->address), "%s/%u", ip, (unsigned)prefix);
+	return 0;
+}
+
 static int parse_kind(struct options_net *net, const char *part)
 {
 	const char *tap = options_value_property(part, "tap");
@@ -172,6 +217,12 @@ static int parse_property(struct options_net *net, const char *part)
 	}
 	if (net->kind == OPTIONS_NET_TAP && (text = options_value_property(part, "queues")))
 		return parse_queues(net, text);
+	if (net->kind == OPTIONS_NET_TAP && (text = options_value_property(part, "address")))
+		return parse_subnet(net, text);
+	if (net->kind == OPTIONS_NET_TAP && (text = options_value_property(part, "gateway")))
+		return parse_ip(net, "gateway", text, net->gateway);
+	if (net->kind == OPTIONS_NET_TAP && (text = options_value_property(part, "dns")))
+		return parse_ip(net, "dns", text, net->dns);
 	r = err_set(ERR_USAGE, -EINVAL, "--net %s: '%s' is not understood",
 		    net->kind == OPTIONS_NET_TAP ? "tap" : "user", part);
 	err_hint("tinyvmm run --help net names the properties of each");
@@ -214,6 +265,9 @@ int options_parse_net(struct options *options, const char *value)
 	r = parse_kind(net, part);
 	while (r == 0 && options_value_part(&value, part))
 		r = parse_property(net, part);
+	if (r == 0 && !net->address[0] && (net->gateway[0] || net->dns[0]))
+		r = err_set(ERR_USAGE, -EINVAL, "--net tap=%s: %s is given without an address",
+			    net->tap, net->gateway[0] ? "gateway" : "dns");
 	if (r == 0)
 		r = check_others(options, net);
 	if (r == 0)

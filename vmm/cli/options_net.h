@@ -14,6 +14,9 @@
 /* Pairs of queues; more have not been seen to make one faster. */
 #define OPTIONS_NET_QUEUES_MAX 16
 
+/* Of IPv4, with "/32" behind it. */
+#define OPTIONS_SUBNET_SIZE (INET_ADDRSTRLEN + 3)
+
 enum options_net_kind {
 	OPTIONS_NET_USER, /* a passt of our own, without any right on the host */
 	OPTIONS_NET_TAP,  /* an interface of the host */
@@ -31,6 +34,9 @@ struct options_net {
 	uint8_t mac[OPTIONS_MAC_LEN]; /* all zero: not given */
 	char tap[IF_NAMESIZE];
 	unsigned queues; /* of a tap; 0: as many as make sense */
+	/* Of a tap, for the guest of a command; "": none. */
+	char address[OPTIONS_SUBNET_SIZE]; /* ADDRESS/PREFIX */
+	char gateway[INET_ADDRSTRLEN], dns[INET_ADDRSTRLEN];
 	struct options_forward forwards[OPTIONS_FORWARDS_MAX];
 	unsigned forward_count;
 	bool host_loopback; /* the gateway's address reaches the host's own services */
