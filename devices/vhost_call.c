@@ -25,10 +25,14 @@ void vhost_call_init(struct vhost_call *call, struct virtio_pci *vdev, unsigned 
 
 int vhost_call_open(struct vhost_call *call, struct loop *loop)
 {
-	call->relay.fd = sys_eventfd();
-	if (call->relay.fd < 0)
-		return err_sys(ERR_LIMIT, call->relay.fd, "make an eventfd");
-	return loop_add(loop, &call->relay);
+	int r = call->relay.fd = sys_eventfd();
+
+	if (r < 0)
+		return err_sys(ERR_LIMIT, r, "make an eventfd");
+	r = loop_add(loop, &call->relay);
+	if (r < 0)
+		close_fd(&call->relay.fd); /* not the loop's: vhost_call_leave has nothing to do */
+	return r;
 }
 
 void vhost_call_leave(struct vhost_call *call, struct loop *loop)

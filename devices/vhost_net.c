@@ -505,9 +505,10 @@ static int net_init(struct vhost_net *net, const struct board *board, const uint
 	r = virtio_pci_init(&net->vdev, board, &net_class, &setup);
 	if (r < 0)
 		return r;
-	net->errors.fd = sys_eventfd();
-	r = net->errors.fd < 0 ? err_sys(ERR_LIMIT, net->errors.fd, "make an eventfd")
-			       : loop_add(net->loop, &net->errors);
+	r = net->errors.fd = sys_eventfd();
+	r = r < 0 ? err_sys(ERR_LIMIT, r, "make an eventfd") : loop_add(net->loop, &net->errors);
+	if (r < 0)
+		close_fd(&net->errors.fd); /* not the loop's: there is nothing to leave */
 	for (unsigned i = 0; i < PAIR_QUEUES * pairs && r == 0; i++)
 		r = vhost_call_open(&net->rings[i].call, net->loop);
 	for (unsigned i = 0; i < pairs && r == 0; i++) {
