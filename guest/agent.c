@@ -91,7 +91,12 @@ int main(void)
 	mounts_root(&job);
 	network_resolver(&job);
 	modules_for_devices();
+	report_kernel();
+	report_drivers();
 	status = command_run(&job, control);
+	/* Once more: the command may have loaded some. */
+	report_drivers();
+	report_memory();
 	mounts_end(&job);
 	if (WIFEXITED(status))
 		ports_say("exited %d", WEXITSTATUS(status));

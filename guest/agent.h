@@ -39,4 +39,9 @@ int command_run(const struct job *job, int control);
 /* Whether the kernel ended it because there was no memory left. */
 bool command_lacked_memory(int status);
 
+/* report.c: words for the host's records. */
+void report_kernel(void);
+void report_drivers(void);
+void report_memory(void);
+
 #endif

@@ -113,6 +113,7 @@ struct machine {
 	struct machine_net nets[OPTIONS_NETS_MAX];
 	struct pci_dev *gpus[OPTIONS_GPUS_MAX];
 	unsigned gpu_count;
+	struct pci_dev *gpu_of_option[OPTIONS_GPUS_MAX]; /* the same, in the order of the options */
 	/*
 	 * In the order of the options: what the last guest left there has not been cleared. Before
 	 * machine_build as known from earlier runs, after machine_fini as it is now.

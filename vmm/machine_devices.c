@@ -165,6 +165,7 @@ static int add_gpu(struct machine *machine, unsigned i, const struct vfio_clique
 		return r;
 	machine_add_device(machine, &dev->device);
 	machine->gpus[machine->gpu_count++] = dev;
+	machine->gpu_of_option[i] = dev;
 	pci_bus_add(&port->bus, dev, PCI_DEVFN(0, fn));
 	return 0;
 }

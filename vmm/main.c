@@ -6,6 +6,7 @@
 #include "cli/options.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "run_record.h"
 #include "run_status.h"
 
 int command_failed(void)
@@ -22,7 +23,10 @@ int main(int argc, char *argv[])
 	if (options_parse(argc, argv, &options) < 0) {
 		const int status = command_failed();
 
-		return options_have_command(argc, argv) ? STATUS_NO_RUN : status;
+		if (!options_have_command(argc, argv))
+			return status;
+		run_record_refuse(argc, argv);
+		return STATUS_NO_RUN;
 	}
 	log_set_level(options.log_level);
 	if (options.help) {

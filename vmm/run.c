@@ -33,6 +33,11 @@ static void fail(struct run *run)
 	set_verdict(run, verdict_of_failure(&run->failure, run->machine.ended), err_kind());
 }
 
+void run_refuse(struct run *run)
+{
+	fail(run);
+}
+
 /* Not a failure: somebody ended it. */
 static void end_by_signal(struct run *run, int signal)
 {

@@ -50,6 +50,9 @@ void run_wait(struct run *run);
  */
 const struct console *run_console(const struct run *run);
 
+/* In place of run_start: by the error chain, before anything was begun. */
+void run_refuse(struct run *run);
+
 /* Destroys the machine and gives the devices back. `verdict` is final then. */
 void run_end(struct run *run);
 

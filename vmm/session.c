@@ -14,6 +14,8 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "core/timings.h"
+#include "devices/pci.h"
 #include "devices/virtio_console.h"
 
 /* --- words for the agent --- */
@@ -109,6 +111,7 @@ static void set_end(struct session *session, enum session_end end, int value, co
 	text_clean(session->result.text);
 	session->result.value = value;
 	session->result.end = end;
+	timings_mark(TIMINGS_COMMAND_ENDED);
 }
 
 /*
@@ -120,6 +123,7 @@ static void command_started(struct session *session)
 	struct termios raw;
 
 	session->result.end = SESSION_RUNNING;
+	timings_mark(TIMINGS_COMMAND_STARTED);
 	if (session->terminal_fd < 0 || tcgetattr(session->terminal_fd, &session->saved) < 0)
 		return;
 	raw = session->saved;
@@ -128,6 +132,56 @@ static void command_started(struct session *session)
 		return;
 	session->raw = true;
 	log_set_raw_terminal(isatty(STDERR_FILENO));
+}
+
+/* "0000:01:00.0 nvidia 550.54.14": the version may be missing. A later word counts. */
+static void hear_driver(struct session_report *report, const char *text)
+{
+	unsigned domain, bus, slot, fn, i = 0;
+	struct session_driver driver = { "" };
+
+	if (sscanf(text, "%4x:%2x:%2x.%1x %63s %63s", &domain, &bus, &slot, &fn, driver.name,
+		   driver.version) < 5 ||
+	    domain || slot > 31 || fn > 7)
+		return;
+	text_clean(driver.name);
+	text_clean(driver.version);
+	while (i < report->driver_count &&
+	       (report->drivers[i].bus != bus || report->drivers[i].devfn != PCI_DEVFN(slot, fn)))
+		i++;
+	if (i == SESSION_DRIVERS_MAX)
+		return;
+	report->drivers[i].bus = bus;
+	report->drivers[i].devfn = PCI_DEVFN(slot, fn);
+	report->drivers[i].driver = driver;
+	report->driver_count = MAX(report->driver_count, i + 1);
+}
+
+/* What is good to know, and decides nothing. */
+static void hear_report(struct session_report *report, const char *line)
+{
+	static const char kernel[] = "kernel ", driver[] = "driver ";
+	unsigned long long kib;
+
+	if (strncmp(line, kernel, strlen(kernel)) == 0) {
+		snprintf(report->kernel, sizeof(report->kernel), "%s", line + strlen(kernel));
+		text_clean(report->kernel);
+	} else if (strncmp(line, driver, strlen(driver)) == 0) {
+		hear_driver(report, line + strlen(driver));
+	} else if (sscanf(line, "peak %llu", &kib) == 1 && kib <= UINT64_MAX / KiB) {
+		report->peak = kib * KiB;
+	}
+}
+
+struct session_driver session_driver(const struct session *session, unsigned bus, unsigned devfn)
+{
+	const struct session_report *report = &session->report;
+
+	for (unsigned i = 0; i < report->driver_count; i++) {
+		if (report->drivers[i].bus == bus && report->drivers[i].devfn == devfn)
+			return report->drivers[i].driver;
+	}
+	return (struct session_driver){ "" };
 }
 
 static void hear(struct session *session, const char *line)
@@ -156,6 +210,8 @@ static void hear(struct session *session, const char *line)
 		if (strncmp(line, refusals[i].word, len) == 0)
 			set_end(session, refusals[i].end, 0, line + len);
 	}
+	if (!has_ended(session))
+		hear_report(&session->report, line);
 	check_end(session);
 }
 

@@ -41,6 +41,25 @@ struct session_result {
 	char text[GUEST_LINE_MAX]; /* of the last four: what and why */
 };
 
+/* What the agent tells of its guest beside how the command ended: foreign text, cleaned. */
+#define SESSION_TEXT_SIZE   128
+#define SESSION_DRIVERS_MAX 64
+
+struct session_driver {
+	char name[64];    /* "": none */
+	char version[64]; /* that the module says of itself; "": it does not */
+};
+
+struct session_report {
+	char kernel[SESSION_TEXT_SIZE]; /* the guest's release; "": not told, as below */
+	uint64_t peak;                  /* bytes of the command's largest process; 0 */
+	struct {
+		unsigned bus, devfn; /* of segment 0, as the guest has numbered it */
+		struct session_driver driver;
+	} drivers[SESSION_DRIVERS_MAX];
+	unsigned driver_count;
+};
+
 /* A stream of ours that the guest writes to. */
 struct session_output {
 	struct session *session;
@@ -61,8 +80,9 @@ struct session {
 	void (*ended)(void *opaque); /* on the session's thread */
 	void *opaque;
 
-	/* The loop's, but for `result` after `ended`. */
+	/* The loop's; `result` and `report` are read after session_stop. */
 	struct session_result result;
+	struct session_report report;
 	struct session_output outputs[GUEST_PORTS];
 	struct loop_source input;
 	bool input_ours;
@@ -103,6 +123,9 @@ void session_start(struct session *session);
 bool session_signal(struct session *session, int signal);
 /* Our terminal has another size now. */
 void session_resize(struct session *session);
+
+/* The driver that the guest had for this function, at the last word about it. */
+struct session_driver session_driver(const struct session *session, unsigned bus, unsigned devfn);
 
 /*
  * Stops the thread and gives the terminal back; after the vCPUs, before `result` is read and the

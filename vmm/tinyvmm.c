@@ -21,6 +21,7 @@
 #include "core/timings.h"
 #include "machine_control.h"
 #include "run.h"
+#include "run_record.h"
 #include "run_signals.h"
 
 enum phase {
@@ -33,6 +34,7 @@ struct tinyvmm {
 	char **argv; /* a program's name, `run`, and the words; one block */
 	struct options options;
 	struct run run;
+	struct run_record record;
 	int null_fd; /* in place of streams that are none; 0: not needed */
 	bool has_signals;
 	sigset_t signals_before;
@@ -266,9 +268,19 @@ static void guest_runs(struct loop_event *event)
 }
 
 /* Until nobody is in the machine any more. */
+static int start_guest(struct tinyvmm *vm)
+{
+	int r = run_record_open(&vm->record, &vm->options);
+
+	if (r == 0)
+		return run_start(&vm->run);
+	run_refuse(&vm->run);
+	return r;
+}
+
 static void run_guest(struct tinyvmm *vm)
 {
-	if (run_start(&vm->run) == 0) {
+	if (start_guest(vm) == 0) {
 		loop_post(&vm->run.machine.loop, &vm->runs);
 		run_wait(&vm->run);
 	}
@@ -322,7 +334,9 @@ const struct tinyvmm_result *tinyvmm_run(struct tinyvmm *vm)
 	machine_listen(&run->machine, &vm->listener);
 	run_guest(vm);
 	print(vm, run_console(run), TIMINGS_NONE);
+	run_record_guest(&vm->record, run);
 	run_end(run);
+	run_record_end(&vm->record, run);
 	print(vm, NULL, vm->options.timings);
 	run_control_fini(&run->control, run->verdict.status);
 	vm->result = (struct tinyvmm_result){

@@ -199,6 +199,10 @@ static void describe(const struct options *o, char line[OPTIONS_LINE_MAX])
 		add(line, "; name %s", o->name);
 	if (o->detach)
 		add(line, "; detach");
+	if (o->record)
+		add(line, "; record '%s'", o->record);
+	if (o->junit)
+		add(line, "; junit '%s'", o->junit);
 	for (unsigned i = 0; i < o->command_argc; i++)
 		add(line, "%s%s", i ? " " : "; runs ", o->command_argv[i]);
 	if (o->log_level != LOG_INFO)

@@ -124,8 +124,8 @@ static const struct golden good[] = {
 	{ "--hugepages=1G --disk d", "disk 'd'; 2 cpus, 4096M; pages 1G" },
 	{ "--hugepages off --disk d", "disk 'd'; 2 cpus, 4096M; pages off" },
 	{ "--timings --disk d", "disk 'd'; 2 cpus, 4096M; timings" },
-	{ "--timings --json --disk d", "disk 'd'; 2 cpus, 4096M; timings json" },
-	{ "--json --timings -q --disk d", "disk 'd'; 2 cpus, 4096M; timings json; quiet" },
+	{ "--timings=json --disk d", "disk 'd'; 2 cpus, 4096M; timings json" },
+	{ "--timings --timings=json -q --disk d", "disk 'd'; 2 cpus, 4096M; timings json; quiet" },
 	{ "--firmware-log - --disk d", "disk 'd'; 2 cpus, 4096M; log '-'" },
 	{ "--firmware-log=a,b --disk d", "disk 'd'; 2 cpus, 4096M; log 'a,b'" },
 	{ "-v --disk d", "disk 'd'; 2 cpus, 4096M; verbose" },
@@ -165,6 +165,8 @@ static const struct golden good[] = {
 	{ "run --rw out --rw /tmp --env A --env=B=c --user joe --root / --timeout 10m -- make test",
 	  "2 cpus, 4096M; rw 'out'; rw '/tmp'; env 'A'; env 'B=c'; user joe; root '/'; timeout "
 	  "600000 ms; runs make test" },
+	{ "--json r.json --junit=r.xml -- true",
+	  "2 cpus, 4096M; record 'r.json'; junit 'r.xml'; runs true" },
 	{ "doctor", "doctor, 4096M" },
 	{ "doctor 01:00.0 --json --memory 16G 0000:01:00.1",
 	  "doctor, 16384M json 0000:01:00.0 0000:01:00.1" },
@@ -225,11 +227,30 @@ static void command_is_known_on_a_wrong_command_line(void **state)
 	}
 }
 
+static void wrong_command_line_has_its_record_and_its_command(void **state)
+{
+	char *argv[] = { "tinyvmm", "--json",  "r.json", "--nonsense", "--junit=r.xml",
+			 "--json",  "--junit", "--",     "true",       "--json",
+			 "x",       NULL };
+
+	options = (struct options){ 0 };
+	options_salvage(ARRAY_SIZE(argv) - 1, argv, &options);
+	assert_string_equal(options.record, "r.json");
+	assert_string_equal(options.junit, "r.xml");
+	assert_int_equal(options.command_argc, 3);
+	assert_string_equal(options.command_argv[0], "true");
+	options = (struct options){ 0 };
+	options_salvage(2, argv, &options);
+	assert_null(options.record);
+	assert_int_equal(options.command_argc, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_command_lines_mean_what_they_say),
 		cmocka_unit_test(command_is_known_on_a_wrong_command_line),
+		cmocka_unit_test(wrong_command_line_has_its_record_and_its_command),
 		cmocka_unit_test(value_too_long_for_a_path_is_refused),
 	};
 

@@ -201,7 +201,15 @@ static const struct golden bad[] = {
 	{ "--firmware-log -", NOTHING },
 
 	{ "list --cpus 2", "--cpus does not belong to the command list" },
-	{ "--json", "--json: there is nothing to show; a run has its --timings to show as JSON" },
+	{ "--json", "--json needs a value; write it as --json FILE" },
+	{ "--json --disk d", "--json needs a value; write it as --json FILE" },
+	{ "--json r --disk d",
+	  "--json is given without a command; it goes with one: tinyvmm run ... -- COMMAND" },
+	{ "--junit r --disk d",
+	  "--junit is given without a command; it goes with one: tinyvmm run ... -- COMMAND" },
+	{ "--json - -- true", "--json: standard output is the command's; give it a file, or a "
+			      "descriptor: --json /dev/fd/3 3>FILE" },
+	{ "list --json=x", "--json takes no value" },
 	{ "--pin 1,x", "--pin: '1,x' is no list of CPUs; write it as --pin 0-7 or --pin 2,4,6, in "
 		       "the order of the vCPUs, or --pin auto" },
 	{ "--pin 1,0-3", "--pin: CPU 1 is named twice" },
@@ -213,7 +221,8 @@ static const struct golden bad[] = {
 	{ "doctor --pin auto", "--pin does not belong to the command doctor" },
 	{ "--hugepages 4K", "--hugepages: '4K' is not auto, 2M, 1G or off" },
 	{ "--hugepages 2M --hugepages 2M", "--hugepages is given twice" },
-	{ "--timings=json", "--timings takes no value" },
+	{ "--timings=xml", "--timings: 'xml' is not json" },
+	{ "--timings= --disk d", "--timings needs a value; write it as --timings[=json]" },
 	{ "list --timings", "--timings does not belong to the command list" },
 	{ "list 01:00.0",
 	  "'01:00.0' belongs to no option; tinyvmm list --help lists what it takes" },

@@ -11,6 +11,8 @@
 #include "cmocka_all.h"
 #include "console_guest.h"
 #include "core/log.h"
+#include "core/timings.h"
+#include "devices/pci.h"
 #include "session.h"
 
 #define TIMEOUT_MS 10000
@@ -359,6 +361,73 @@ static void nonsense_of_the_agent_is_no_end(void **state)
 	assert_int_equal(f->session.result.end, SESSION_NOT_STARTED);
 }
 
+/* In as many messages as it takes. */
+static void say_and_settle(struct fixture *f, const char *words)
+{
+	uint32_t len;
+
+	say(f, words);
+	console_guest_settle(&f->g);
+	while (console_guest_taken(&f->g, console_out(GUEST_CONTROL), &len))
+		;
+}
+
+static void agent_tells_of_its_guest(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t at;
+
+	timings_start();
+	console_guest_open(&f->g, GUEST_PORTS);
+	say(f, "kernel 6.1.0-28\33\n");
+	say(f, "driver 0000:01:00.0 virtio-pci\ndriver 0000:02:00.1 snd\33 1.2\n");
+	assert_false(timings_event(TIMINGS_COMMAND_STARTED, &at));
+	say(f, "started\ndriver 0000:01:00.0 nvidia 550.54\npeak 2048\n");
+	end_command(f, "exited 0\ndriver 0000:01:00.0 late\npeak 1\n");
+	assert_ended(f);
+	session_stop(&f->session);
+	assert_string_equal(f->session.report.kernel, "6.1.0-28?");
+	assert_true(f->session.report.peak == 2 * MiB);
+	assert_string_equal(session_driver(&f->session, 1, PCI_DEVFN(0, 0)).name, "nvidia");
+	assert_string_equal(session_driver(&f->session, 1, PCI_DEVFN(0, 0)).version, "550.54");
+	assert_string_equal(session_driver(&f->session, 2, PCI_DEVFN(0, 1)).name, "snd?");
+	assert_string_equal(session_driver(&f->session, 2, PCI_DEVFN(0, 0)).name, "");
+	assert_true(timings_event(TIMINGS_COMMAND_STARTED, &at));
+	assert_true(timings_event(TIMINGS_COMMAND_ENDED, &at));
+}
+
+static void nonsense_of_the_agent_is_no_report(void **state)
+{
+	static const char *const words[] = {
+		"driver\n",
+		"driver 0000:01:00.0\n",
+		"driver 0001:01:00.0 a\n",
+		"driver 0000:01:20.0 a\n",
+		"driver 0000:01:00.8 a\n",
+		"driver 01:00.0 a\n",
+		"peak 99999999999999999999999\n",
+		"peak 18446744073709551615\n",
+		"peak x\n",
+		"kernel\n",
+	};
+	struct fixture *f = *state;
+	char line[64];
+
+	console_guest_open(&f->g, GUEST_PORTS);
+	for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
+		say_and_settle(f, words[i]);
+	assert_int_equal(f->session.report.driver_count, 0);
+	assert_true(f->session.report.peak == 0);
+	assert_string_equal(f->session.report.kernel, "");
+	/* More devices than there is room for. */
+	for (unsigned i = 0; i < 200; i++) {
+		snprintf(line, sizeof(line), "driver 0000:%02x:00.0 a\n", i);
+		say_and_settle(f, line);
+	}
+	session_stop(&f->session);
+	assert_int_equal(f->session.report.driver_count, SESSION_DRIVERS_MAX);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -377,6 +446,8 @@ int main(void)
 		TEST(signal_is_heard_while_the_command_runs),
 		cmocka_unit_test(every_end_is_understood),
 		TEST(nonsense_of_the_agent_is_no_end),
+		TEST(agent_tells_of_its_guest),
+		TEST(nonsense_of_the_agent_is_no_report),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);

@@ -102,24 +102,38 @@ static int stray_argument(const char *arg, const struct command_def *command, bo
 	return r;
 }
 
-/* The option that `arg` names, and the text behind its "=" if there is one. */
-static const struct option_def *find_option(const char *arg, const char **ret_value)
+static bool is_named(const struct option_def *def, const char *arg, size_t len)
+{
+	if (def->letter && arg[0] == '-' && arg[1] == def->letter && !arg[2])
+		return true;
+	return strncmp(arg, "--", 2) == 0 && len == strlen(def->name) + 2 &&
+	       strncmp(arg + 2, def->name, len - 2) == 0;
+}
+
+/*
+ * The option that `arg` names, and the text behind its "=" if there is one. Of two with one name
+ * the one that the command has.
+ */
+static const struct option_def *find_option(const char *arg, const struct command_def *command,
+					    const char **ret_value)
 {
 	const size_t len = strcspn(arg, "=");
+	const struct option_def *found = NULL;
 
-	*ret_value = NULL;
+	*ret_value = arg[len] ? arg + len + 1 : NULL;
 	for (unsigned i = 0; i < options_def_count; i++) {
 		const struct option_def *def = &options_defs[i];
 
-		if (def->letter && arg[0] == '-' && arg[1] == def->letter && !arg[2])
-			return def;
-		if (strncmp(arg, "--", 2) == 0 && len == strlen(def->name) + 2 &&
-		    strncmp(arg + 2, def->name, len - 2) == 0) {
-			*ret_value = arg[len] ? arg + len + 1 : NULL;
-			return def;
-		}
+		if (is_named(def, arg, len) && (!found || def->commands & FOR(command->command)))
+			found = def;
 	}
-	return NULL;
+	return found;
+}
+
+/* It may be given without, so what follows it is none. */
+static bool may_have_value(const struct option_def *def)
+{
+	return strncmp(def->value, "[=", 2) == 0;
 }
 
 /* Checks what is common to all values, then lets the option take it. */
@@ -136,12 +150,13 @@ static int apply(struct options *options, const struct option_def *def,
 	if (!def->value) {
 		if (value)
 			return err_set(ERR_USAGE, -EINVAL, "--%s takes no value", def->name);
-	} else if (!value || !*value) {
+	} else if (value ? !*value : !may_have_value(def)) {
 		int r = err_set(ERR_USAGE, -EINVAL, "--%s needs a value", def->name);
 
-		err_hint("write it as --%s %s", def->name, def->value);
+		err_hint("write it as --%s%s%s", def->name, may_have_value(def) ? "" : " ",
+			 def->value);
 		return r;
-	} else if (strlen(value) >= PATH_MAX) {
+	} else if (value && strlen(value) >= PATH_MAX) {
 		return err_set(ERR_USAGE, -EINVAL, "--%s: the value is longer than %d characters",
 			       def->name, PATH_MAX - 1);
 	}
@@ -211,11 +226,12 @@ static int parse(struct options *options, int argc, char *const argv[])
 				return r;
 			continue;
 		}
-		def = find_option(argv[i], &value);
+		def = find_option(argv[i], command, &value);
 		if (!def)
 			return unknown_option(argv[i]);
 		/* What looks like the next option is no value: --disk=--odd-name says it is. */
-		if (def->value && !value && i + 1 < argc && strncmp(argv[i + 1], "--", 2) != 0)
+		if (def->value && !value && !may_have_value(def) && i + 1 < argc &&
+		    strncmp(argv[i + 1], "--", 2) != 0)
 			value = argv[++i];
 		bit = UINT64_C(1) << (def - options_defs);
 		r = apply(options, def, command, value, seen & bit);
@@ -259,24 +275,6 @@ static int check_something_to_run(const struct options *options)
 	return -EINVAL;
 }
 
-/* What the options mean together. */
-static int complete(struct options *options)
-{
-	int r = check_vf_tokens(options);
-
-	if (r < 0)
-		return r;
-	if (options->command != OPTIONS_RUN || !options->json)
-		return 0;
-	if (options->timings == TIMINGS_NONE) {
-		r = err_set(ERR_USAGE, -EINVAL, "--json: there is nothing to show");
-		err_hint("a run has its --timings to show as JSON");
-		return r;
-	}
-	options->timings = TIMINGS_JSON;
-	return 0;
-}
-
 bool options_have_command(int argc, char *const argv[])
 {
 	const struct command_def *named = argc > 1 ? find_command(argv[1]) : NULL;
@@ -302,7 +300,7 @@ int options_parse(int argc, char *const argv[], struct options *options)
 	options->log_level = LOG_INFO;
 	r = parse(options, argc, argv);
 	if (r == 0 && !options->help && !options->version)
-		r = complete(options);
+		r = check_vf_tokens(options);
 	if (r == 0 && !options->help && !options->version)
 		r = options_check_kernel(options);
 	if (r == 0 && !options->help && !options->version)

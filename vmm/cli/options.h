@@ -146,6 +146,7 @@ struct options {
 	unsigned share_count;
 	const char *root;    /* NULL: the host's */
 	unsigned timeout_ms; /* 0: none; of stop too */
+	const char *record, *junit; /* files for what is told of the run; NULL: none */
 	char name[RUN_NAME_MAX + 1]; /* "": none is given */
 	bool detach;
 	const char *arguments[OPTIONS_ARGUMENTS_MAX]; /* guests, and what to do; of argv */
@@ -155,7 +156,7 @@ struct options {
 	enum log_level log_level;
 	enum timings_format timings;
 	bool all;                        /* list */
-	bool json;                       /* list, doctor, ps, and the timings of run */
+	bool json;                       /* list, doctor, ps */
 	char user[OPTIONS_USER_MAX + 1]; /* bind: who may use the devices; "": as before */
 };
 
@@ -181,6 +182,12 @@ int MUST_CHECK options_parse(int argc, char *const argv[], struct options *optio
 
 /* Whether a command line, a wrong one too, is of a run of one command: has a "--". */
 bool options_have_command(int argc, char *const argv[]);
+
+/*
+ * What can be told of a run whose command line is wrong: the command, `record` and `junit`. All
+ * else in `options`, which is zeroed, stays so.
+ */
+void options_salvage(int argc, char *const argv[], struct options *options);
 
 /*
  * What --help prints: all that the named command takes, or the overview where none is named. Fits a

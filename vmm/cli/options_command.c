@@ -37,6 +37,57 @@ int options_parse_timeout(struct options *options, const char *value)
 	return options_value_time("--timeout", value, &options->timeout_ms);
 }
 
+static int parse_file(const char *name, const char *value, const char **ret_file)
+{
+	if (strcmp(value, "-") == 0) {
+		err_set(ERR_USAGE, -EINVAL, "--%s: standard output is the command's", name);
+		err_hint("give it a file, or a descriptor: --%s /dev/fd/3 3>FILE", name);
+		return -EINVAL;
+	}
+	*ret_file = value;
+	return 0;
+}
+
+int options_parse_record(struct options *options, const char *value)
+{
+	return parse_file("json", value, &options->record);
+}
+
+int options_parse_junit(struct options *options, const char *value)
+{
+	return parse_file("junit", value, &options->junit);
+}
+
+/* `next` is the word behind it, or NULL. */
+static const char *salvage_file(const char *name, const char *word, const char *next)
+{
+	const size_t len = strlen(name);
+
+	if (strncmp(word, name, len) != 0)
+		return NULL;
+	if (word[len] == '=')
+		return word + len + 1;
+	return word[len] || !next || strncmp(next, "--", 2) == 0 ? NULL : next;
+}
+
+void options_salvage(int argc, char *const argv[], struct options *options)
+{
+	int i = 1;
+
+	for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		const char *next = i + 1 < argc ? argv[i + 1] : NULL;
+		const char *record = salvage_file("--json", argv[i], next);
+		const char *junit = salvage_file("--junit", argv[i], next);
+
+		options->record = record && strcmp(record, "-") ? record : options->record;
+		options->junit = junit && strcmp(junit, "-") ? junit : options->junit;
+	}
+	if (i < argc) {
+		options->command_argv = argv + i + 1;
+		options->command_argc = (unsigned)(argc - i - 1);
+	}
+}
+
 int options_take_command(struct options *options, char *const argv[], unsigned count)
 {
 	/* A variable of a script, mostly: an ordinary guest would not end. */
@@ -62,6 +113,10 @@ int options_check_command(const struct options *options)
 		alone = "root";
 	else if (options->command == OPTIONS_RUN && options->timeout_ms)
 		alone = "timeout";
+	else if (options->record)
+		alone = "json";
+	else if (options->junit)
+		alone = "junit";
 	else if (options->command == OPTIONS_RUN && options->user[0])
 		alone = "user";
 	for (unsigned i = 0; i < options->net_count; i++) {

@@ -68,7 +68,9 @@ static int parse_all(struct options *options, const char *value)
 
 static int parse_timings(struct options *options, const char *value)
 {
-	options->timings = TIMINGS_TABLE;
+	if (value && strcmp(value, "json") != 0)
+		return err_set(ERR_USAGE, -EINVAL, "--timings: '%s' is not json", value);
+	options->timings = value ? TIMINGS_JSON : TIMINGS_TABLE;
 	return 0;
 }
 
@@ -135,9 +137,11 @@ const struct option_def options_defs[] = {
 	{ "kernel", 0, RUN, "FILE", false, parse_kernel },
 	{ "initrd", 0, RUN, "FILE", false, parse_initrd },
 	{ "cmdline", 0, RUN, "TEXT", false, parse_cmdline },
-	{ "timings", 0, RUN, NULL, true, parse_timings },
+	{ "timings", 0, RUN, "[=json]", true, parse_timings },
 	{ "all", 'a', LIST, NULL, true, parse_all },
-	{ "json", 0, LIST | DOCTOR | PS | RUN, NULL, true, parse_json },
+	{ "json", 0, LIST | DOCTOR | PS, NULL, true, parse_json },
+	{ "json", 0, RUN, "FILE", false, options_parse_record },
+	{ "junit", 0, RUN, "FILE", false, options_parse_junit },
 	{ "verbose", 'v', FOR_ALL, NULL, true, parse_verbose },
 	{ "quiet", 'q', FOR_ALL, NULL, true, parse_quiet },
 	{ "help", 'h', FOR_ALL, NULL, true, parse_help },

@@ -25,11 +25,12 @@ struct option_def {
 	const char *name;
 	char letter;       /* its short form, or 0 */
 	unsigned commands; /* that take it */
-	const char *value; /* as the help shows it; NULL: takes none */
+	/* As the help shows it; NULL: takes none; "[=...]": may have one, behind a "=" only. */
+	const char *value;
 	bool repeatable;   /* flags may be repeated, too: nothing can contradict */
 	/*
 	 * Adds to `options` what `value` says, which is not empty and shorter than PATH_MAX, or is
-	 * NULL for a flag. -EINVAL, kind ERR_USAGE, with the option's name and what it accepts in
+	 * NULL where none is given. -EINVAL, kind ERR_USAGE, with the option's name and what it accepts in
 	 * the error chain.
 	 */
 	int (*parse)(struct options *options, const char *value);
@@ -71,6 +72,8 @@ int MUST_CHECK options_parse_env(struct options *options, const char *value);
 int MUST_CHECK options_parse_rw(struct options *options, const char *value);
 int MUST_CHECK options_parse_root(struct options *options, const char *value);
 int MUST_CHECK options_parse_timeout(struct options *options, const char *value);
+int MUST_CHECK options_parse_record(struct options *options, const char *value);
+int MUST_CHECK options_parse_junit(struct options *options, const char *value);
 int MUST_CHECK options_take_command(struct options *options, char *const argv[], unsigned count);
 /* After all options: do those of a command have one? */
 int MUST_CHECK options_check_command(const struct options *options);

@@ -22,6 +22,8 @@ static const char *const event_names[TIMINGS_EVENTS] = {
 	[TIMINGS_BUS_MASTER] = "first bus master wanted",
 	[TIMINGS_MEMORY_PINNED] = "all memory pinned",
 	[TIMINGS_POWER_BUTTON] = "operating system up (ACPI)",
+	[TIMINGS_COMMAND_STARTED] = "command started",
+	[TIMINGS_COMMAND_ENDED] = "command ended",
 };
 
 static uint64_t start_us;
@@ -34,7 +36,7 @@ static unsigned phase_count;
 /* The phases that this thread has open, by their place in `phases`. */
 static _Thread_local unsigned open_phases[OPEN_MAX], open_count;
 
-static uint64_t now_us(void)
+uint64_t timings_now_us(void)
 {
 	return clock_ns() / NS_PER_US - start_us;
 }
@@ -42,7 +44,7 @@ static uint64_t now_us(void)
 void timings_start(void)
 {
 	start_us = 0;
-	start_us = now_us();
+	start_us = timings_now_us();
 	for (unsigned i = 0; i < TIMINGS_EVENTS; i++)
 		atomic_store(&events[i], 0);
 	pthread_mutex_lock(&lock);
@@ -60,7 +62,7 @@ void timings_begin(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(entry.name, sizeof(entry.name), fmt, ap);
 	va_end(ap);
-	entry.at_us = now_us();
+	entry.at_us = timings_now_us();
 	pthread_mutex_lock(&lock);
 	if (phase_count < TIMINGS_PHASES_MAX) {
 		place = phase_count++;
@@ -74,7 +76,7 @@ void timings_begin(const char *fmt, ...)
 
 void timings_end(void)
 {
-	const uint64_t now = now_us();
+	const uint64_t now = timings_now_us();
 	unsigned place = NOWHERE;
 
 	open_count--;
@@ -93,7 +95,16 @@ void timings_mark(enum timings_event event)
 	uint_least64_t never = 0;
 
 	if (atomic_load_explicit(&events[event], memory_order_relaxed) == 0)
-		atomic_compare_exchange_strong(&events[event], &never, now_us() + 1);
+		atomic_compare_exchange_strong(&events[event], &never, timings_now_us() + 1);
+}
+
+bool timings_event(enum timings_event event, uint64_t *ret_at_us)
+{
+	const uint64_t at = atomic_load(&events[event]);
+
+	if (at)
+		*ret_at_us = at - 1;
+	return at;
 }
 
 /* Among those that began together, what was recorded first: a phase is before its parts. */
@@ -112,7 +123,7 @@ static void sort(struct timings_entry *entries, unsigned count)
 int timings_list(struct timings_entry **ret_entries, unsigned *ret_count)
 {
 	struct timings_entry *entries;
-	const uint64_t now = now_us();
+	const uint64_t now = timings_now_us();
 	unsigned count;
 
 	entries = calloc(TIMINGS_PHASES_MAX + TIMINGS_EVENTS, sizeof(*entries));

@@ -19,6 +19,8 @@ enum timings_event {
 	TIMINGS_BUS_MASTER,        /* the guest wants a passed-through device to reach memory */
 	TIMINGS_MEMORY_PINNED,     /* from here on it can */
 	TIMINGS_POWER_BUTTON,      /* an operating system listens to the power button */
+	TIMINGS_COMMAND_STARTED,   /* the guest's agent says so, */
+	TIMINGS_COMMAND_ENDED,     /* or how it ended */
 	TIMINGS_EVENTS,
 };
 
@@ -41,6 +43,11 @@ void timings_end(void);
 
 /* The first time counts. Cheap enough for what a guest can do at will. */
 void timings_mark(enum timings_event event);
+
+/* When it happened, if it did. */
+bool timings_event(enum timings_event event, uint64_t *ret_at_us);
+/* Since the beginning of time. */
+uint64_t timings_now_us(void);
 
 /* What is recorded so far, by its beginning; free() it. -ENOMEM without an error chain. */
 int MUST_CHECK timings_list(struct timings_entry **ret_entries, unsigned *ret_count);

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A file that is there whole or not at all, or goes to what the caller has open. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "cmocka_all.h"
+#include "core/err.h"
+#include "record_file.h"
+
+static char dir[64], path[128];
+static struct record_file file;
+
+static int setup(void **state)
+{
+	strcpy(dir, "/tmp/tinyvmm-record-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/record", dir);
+	err_clear();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	record_file_close(&file);
+	unlink(path);
+	/* Nothing else is left. */
+	assert_int_equal(rmdir(dir), 0);
+	return 0;
+}
+
+static void assert_contains(const char *name, const char *expected)
+{
+	CLEANUP(closep) int fd = open(name, O_RDONLY | O_CLOEXEC);
+	char text[64];
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	n = read(fd, text, sizeof(text) - 1);
+	assert_true(n >= 0);
+	text[n] = '\0';
+	assert_string_equal(text, expected);
+}
+
+static void put(const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void file_is_not_there_until_it_is_whole(void **state)
+{
+	struct stat st;
+
+	assert_int_equal(record_file_open(&file, path), 0);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(record_file_write(&file, "whole\n", 6), 0);
+	assert_contains(path, "whole\n");
+	umask(022);
+	assert_int_equal(record_file_write(&file, "again\n", 6), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0644);
+}
+
+static void file_of_an_earlier_run_is_gone_at_the_start(void **state)
+{
+	put("old");
+	assert_int_equal(record_file_open(&file, path), 0);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+static void folder_is_that_of_the_start(void **state)
+{
+	char old[PATH_MAX];
+
+	assert_non_null(getcwd(old, sizeof(old)));
+	assert_int_equal(chdir(dir), 0);
+	assert_int_equal(record_file_open(&file, "record"), 0);
+	assert_int_equal(chdir(old), 0);
+	assert_int_equal(record_file_write(&file, "here", 4), 0);
+	assert_contains(path, "here");
+}
+
+static void place_that_cannot_be_written_is_an_error_at_the_start(void **state)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "%s/none/record", dir);
+	assert_int_equal(record_file_open(&file, text), -ENOENT);
+	assert_int_equal(err_kind(), ERR_FILE);
+	assert_non_null(strstr(err_text(), "/none/record': No such file"));
+	assert_true(record_file_open(&file, dir) < 0);
+	snprintf(text, sizeof(text), "%s/", path);
+	assert_true(record_file_open(&file, text) < 0);
+	assert_true(record_file_open(&file, "/dev/fd/1000") < 0);
+}
+
+static void descriptor_is_written_where_it_stands(void **state)
+{
+	CLEANUP(closep) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	char text[32];
+
+	assert_int_equal(write(fd, "before ", 7), 7);
+	snprintf(text, sizeof(text), "/dev/fd/%d", fd);
+	assert_int_equal(record_file_open(&file, text), 0);
+	assert_int_equal(record_file_write(&file, "after", 5), 0);
+	assert_contains(path, "before after");
+}
+
+static void pipe_gets_all_and_a_closed_one_is_an_error(void **state)
+{
+	static char large[1024];
+	char text[32], got[sizeof(large)];
+	int fds[2];
+
+	memset(large, 'x', sizeof(large));
+	assert_int_equal(pipe(fds), 0);
+	snprintf(text, sizeof(text), "/dev/fd/%d", fds[1]);
+	assert_int_equal(record_file_open(&file, text), 0);
+	assert_int_equal(record_file_write(&file, large, sizeof(large)), 0);
+	assert_int_equal(read(fds[0], got, sizeof(got)), sizeof(got));
+	close(fds[0]);
+	assert_int_equal(record_file_write(&file, "x", 1), -EPIPE);
+	close(fds[1]);
+}
+
+static void fifo_without_a_reader_is_an_error_and_no_wait(void **state)
+{
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(record_file_open(&file, path), -ENXIO);
+}
+
+static void link_keeps_what_it_points_at(void **state)
+{
+	char target[128];
+	struct stat st;
+
+	snprintf(target, sizeof(target), "%s/target", dir);
+	assert_int_equal(symlink("target", path), 0);
+	assert_int_equal(record_file_open(&file, path), 0);
+	assert_int_equal(record_file_write(&file, "text", 4), 0);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_contains(target, "text");
+	unlink(target);
+}
+
+static void none_is_none(void **state)
+{
+	assert_int_equal(record_file_open(&file, NULL), 0);
+	assert_int_equal(record_file_write(&file, "x", 1), 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(file_is_not_there_until_it_is_whole),
+		T(file_of_an_earlier_run_is_gone_at_the_start),
+		T(folder_is_that_of_the_start),
+		T(place_that_cannot_be_written_is_an_error_at_the_start),
+		T(descriptor_is_written_where_it_stands),
+		T(pipe_gets_all_and_a_closed_one_is_an_error),
+		T(fifo_without_a_reader_is_an_error_and_no_wait),
+		T(link_keeps_what_it_points_at),
+		T(none_is_none),
+	};
+
+	/* As in a run. */
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
