@@ -52,6 +52,9 @@ struct vfio_host {
 	enum vfio_iommu_kind iommu; /* what to use, the caller's; settled by vfio_host_take */
 	enum vfio_p2p_mode p2p;     /* the caller's */
 	unsigned wait_ms;           /* for another tinyvmm's lease; 0: not at all */
+	bool at_once;               /* ... not even the moment that all wait for */
+	bool was_busy;              /* that was why vfio_host_check failed: */
+	struct pci_addr busy;       /* another tinyvmm has this one, or one of its group */
 	int signal_fd; /* borrowed; what can be read from it ends that wait; -1: none */
 	const atomic_bool *stop; /* the caller's, ends it too; NULL: none */
 	bool plain;    /* a device is given as BDF, not as --gpu BDF: for hints */

@@ -215,13 +215,26 @@ int host_lease_try(struct vfio_host *host)
 	return r < 0 ? r : take_all(host, leases, list_leases(host, leases), &busy, &user);
 }
 
-/* True if a signal ended it, or the caller. */
-static bool pause_for_signal(const struct vfio_host *host, unsigned ms)
+bool host_lease_pause(const struct vfio_host *host, unsigned ms)
 {
 	struct pollfd p = { .fd = host->signal_fd, .events = POLLIN };
 
 	return (poll(&p, 1, (int)ms) > 0 && sys_signal_waits(host->signal_fd)) ||
 	       (host->stop && atomic_load(host->stop));
+}
+
+/* Whose lease it is, for who asks at once. */
+static void set_busy(struct vfio_host *host, const struct lease *busy)
+{
+	host->was_busy = true;
+	for (unsigned i = 0; i < host->count; i++) {
+		const struct vfio_host_device *dev = &host->devices[i];
+		const struct lease device = device_lease(dev->addr);
+		const struct lease group = group_lease(dev->group);
+
+		if (compare_leases(&device, busy) == 0 || compare_leases(&group, busy) == 0)
+			host->busy = dev->addr;
+	}
 }
 
 /*
@@ -236,6 +249,7 @@ int host_lease_take(struct vfio_host *host)
 	bool told = false;
 	int r = make_state_dir(host);
 
+	host->was_busy = false;
 	while (r == 0) {
 		const struct lease *busy;
 		struct lease_user user;
@@ -244,9 +258,10 @@ int host_lease_take(struct vfio_host *host)
 		r = take_all(host, leases, count, &busy, &user);
 		if (r != -EBUSY)
 			return r;
+		set_busy(host, busy);
 		waited = clock_ms() - start;
 		limit = user.brief ? host->limit_ms + host->bind_limit_ms : MOMENT_MS;
-		limit = MAX(limit, (uint64_t)host->wait_ms);
+		limit = host->at_once ? 0 : MAX(limit, (uint64_t)host->wait_ms);
 		if (waited >= limit)
 			return err_set(ERR_DEVICE, -EBUSY,
 				       "%s is in use by another tinyvmm (pid %s)", busy->text,
@@ -256,7 +271,7 @@ int host_lease_take(struct vfio_host *host)
 				 user.pid);
 			told = true;
 		}
-		r = pause_for_signal(host, (unsigned)MIN((uint64_t)POLL_MS, limit - waited));
+		r = host_lease_pause(host, (unsigned)MIN((uint64_t)POLL_MS, limit - waited));
 		if (r)
 			return err_set(ERR_INTERNAL, -EINTR, "the wait for %s was ended",
 				       busy->text);

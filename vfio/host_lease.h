@@ -27,6 +27,9 @@ int MUST_CHECK host_lease_take(struct vfio_host *host);
 int MUST_CHECK host_lease_try(struct vfio_host *host);
 void host_lease_drop(struct vfio_host *host);
 
+/* Waits so long; true if host->signal_fd or the caller ended it. */
+bool host_lease_pause(const struct vfio_host *host, unsigned ms);
+
 /*
  * The process of this user that has the device, or 0: for who only looks. It reads the kernel's
  * list of locks, because trying to lock would get into the way of a run that starts now.

@@ -26,6 +26,12 @@ static bool not_ready(struct host_ready *ready, const char *fmt, ...)
 	return false;
 }
 
+static bool in_use(struct host_ready *ready)
+{
+	ready->in_use = true;
+	return false;
+}
+
 static bool may_use(const char *root, const char *node, struct host_ready *ready)
 {
 	if (faccessat(AT_FDCWD, host_sysfs_path(root, "%s", node).s, R_OK | W_OK, AT_EACCESS) == 0)
@@ -74,12 +80,17 @@ static bool check_unused(const struct vfio_host *host, const struct host_info *i
 	ready->holder = host_lease_holder(host->root, host->state_dir, info->addr);
 	if (!ready->holder)
 		ready->holder = host_lease_group_holder(host->root, host->state_dir, info->group);
-	if (ready->holder)
-		return not_ready(ready, "in use by tinyvmm (pid %d)", ready->holder);
+	if (ready->holder) {
+		not_ready(ready, "in use by tinyvmm (pid %d)", ready->holder);
+		return in_use(ready);
+	}
 	if (!host_sysfs_is_vfio(info->driver))
 		return true;
 	host_holders_list_vfio(host->root, info->addr, info->group, holders, sizeof(holders));
-	return holders[0] ? not_ready(ready, "in use by %s", holders) : true;
+	if (!holders[0])
+		return true;
+	not_ready(ready, "in use by %s", holders);
+	return in_use(ready);
 }
 
 void host_ready_add(struct vfio_host *host, const struct host_info *info)
@@ -132,7 +143,8 @@ static bool check_drivers(const struct vfio_host *host, struct host_ready *ready
 				return not_ready(ready, "%.120s", disk);
 			host_holders_list(host->root, host->devices[i].addr, holders,
 					  sizeof(holders));
-			return not_ready(ready, "in use by %s", holders);
+			not_ready(ready, "in use by %s", holders);
+			return in_use(ready);
 		default:
 			return not_ready(ready, "needs root");
 		}

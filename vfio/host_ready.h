@@ -16,6 +16,7 @@ struct host_ready {
 	bool ready;
 	char reason[128]; /* "no IOMMU"; "" if ready */
 	int holder;       /* the process that has it for a guest; 0: none was seen */
+	bool in_use;      /* `reason` is that somebody uses it, who may be done some time */
 	/* Functions of the same card that have to be passed along, because they share its group. */
 	struct pci_addr with[HOST_READY_WITH_MAX];
 	unsigned with_count;

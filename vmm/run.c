@@ -8,6 +8,7 @@
 #include "core/exit_counts.h"
 #include "core/sys.h"
 #include "core/timings.h"
+#include "gpu_any.h"
 #include "guest_ram.h"
 #include "recover.h"
 #include "run_status.h"
@@ -70,6 +71,7 @@ static int check_gpus(struct run *run)
 	const struct options *options = run->options;
 	struct pci_addr addrs[OPTIONS_GPUS_MAX];
 	unsigned count = 0;
+	const bool any = gpu_any_wanted(options);
 
 	for (unsigned i = 0; i < options->gpu_count; i++) {
 		const struct options_gpu *gpu = &options->gpus[i];
@@ -80,6 +82,8 @@ static int check_gpus(struct run *run)
 		if (!gpu->mdev[0])
 			addrs[count++] = gpu->addr;
 	}
+	if (any)
+		return gpu_any_check(&run->host, run->options);
 	return count ? vfio_host_check(&run->host, addrs, count) : 0;
 }
 

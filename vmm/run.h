@@ -19,9 +19,9 @@
 #include "vfio/host.h"
 
 struct run {
-	const struct options *options; /* borrowed, as the next two */
-	int signal_fd;                 /* of the signals that end a run; -1: none do */
-	struct session_files files;    /* the console's, or the command's */
+	struct options *options; /* borrowed, as the next two; `--gpu any` gets its address there */
+	int signal_fd;           /* of the signals that end a run; -1: none do */
+	struct session_files files; /* the console's, or the command's */
 	/* Set by any thread: before the guest starts it ends the run, as SIGTERM would. */
 	atomic_bool stop;
 

@@ -118,6 +118,9 @@ static void look_at_gpus(struct run_record *rec, const struct run *run)
 	for (unsigned i = 0; i < run->options->gpu_count; i++) {
 		struct record_gpu *gpu = &record->gpus[record->gpu_count];
 
+		/* None was found. */
+		if (run->options->gpus[i].any)
+			continue;
 		look_at_gpu(run, &names, &run->options->gpus[i], gpu);
 		look_at_guest_driver(run, i, gpu);
 		record->gpu_count++;

@@ -167,6 +167,8 @@ static const struct golden good[] = {
 	  "600000 ms; runs make test" },
 	{ "--json r.json --junit=r.xml -- true",
 	  "2 cpus, 4096M; record 'r.json'; junit 'r.xml'; runs true" },
+	{ "--gpu any --gpu 01:00.0 --gpu any,clique=off -- true",
+	  "gpu any; gpu 0000:01:00.0; gpu any no clique; 2 cpus, 4096M; runs true" },
 	{ "doctor", "doctor, 4096M" },
 	{ "doctor 01:00.0 --json --memory 16G 0000:01:00.1",
 	  "doctor, 16384M json 0000:01:00.0 0000:01:00.1" },

@@ -84,6 +84,7 @@ enum options_command {
 
 struct options_gpu {
 	struct pci_addr addr;      /* if it is no mediated device */
+	bool any;                  /* whichever is free, and `addr` is not known yet */
 	char mdev[VFIO_UUID_SIZE]; /* the UUID of one; "": a PCI device */
 	struct vfio_clique clique;
 	char vf_token[VFIO_UUID_SIZE]; /* "": none */
@@ -166,7 +167,7 @@ static inline bool options_have_seed(const struct options *options)
 	return options->cloud_init || options->ssh_key;
 }
 
-/* "0000:01:00.0", or the UUID. */
+/* "0000:01:00.0", or the UUID, or "any". */
 struct options_gpu_name {
 	char s[VFIO_UUID_SIZE];
 };

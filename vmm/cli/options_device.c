@@ -11,7 +11,9 @@ struct options_gpu_name options_gpu_name(const struct options_gpu *gpu)
 {
 	struct options_gpu_name name;
 
-	strcpy(name.s, gpu->mdev[0] ? gpu->mdev : pci_addr_text(gpu->addr).s);
+	strcpy(name.s, gpu->mdev[0] ? gpu->mdev
+		       : gpu->any   ? "any"
+				    : pci_addr_text(gpu->addr).s);
 	return name;
 }
 
@@ -21,6 +23,9 @@ static int parse_gpu_name(struct options_gpu *gpu, const char *text)
 	const char *name = strrchr(text, '/');
 	int r;
 
+	gpu->any = strcmp(text, "any") == 0;
+	if (gpu->any)
+		return 0;
 	name = name ? name + 1 : text;
 	if (vfio_uuid_scan(name) && (name == text || strncmp(text, "/sys/", 5) == 0)) {
 		for (size_t i = 0; i < VFIO_UUID_SIZE; i++)
@@ -130,7 +135,8 @@ int options_parse_gpu(struct options *options, const char *value)
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < options->gpu_count; i++) {
-		if (strcmp(options_gpu_name(&options->gpus[i]).s, options_gpu_name(gpu).s) == 0)
+		if (!gpu->any &&
+		    strcmp(options_gpu_name(&options->gpus[i]).s, options_gpu_name(gpu).s) == 0)
 			return err_set(ERR_USAGE, -EINVAL, "--gpu: %s is given twice",
 				       options_gpu_name(gpu).s);
 	}

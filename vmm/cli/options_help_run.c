@@ -35,6 +35,7 @@ static const char gpu_page[] =
 "    rom=off                       the guest sees no option ROM\n"
 "    clique=N, clique=off          NVIDIA: GPUs of a clique reach each other\n"
 "    vf-token=UUID                 the secret of a virtual function (SR-IOV)\n"
+"--gpu any[,PROPERTY]...           ... or one that is free; --wait waits for it\n"
 "--p2p on|off|auto                 devices reach each other's memory\n"
 "--iommu KIND                      auto (default), iommufd or type1\n"
 "--wait TIME                       for devices in use by another tinyvmm: 5m, 2h\n"
@@ -134,7 +135,7 @@ static const char command_page[] =
 "Exit status, if it is not the command's: 120 to 127; see docs/exit-status.md.\n"
 "\n"
 "Example:\n"
-"  tinyvmm run --gpu 01:00.0 --rw results --timeout 10m -- pytest tests/gpu\n";
+"  tinyvmm run --gpu any --wait 1h --rw out --timeout 10m -- pytest tests/gpu\n";
 
 static const char detach_page[] =
 "-d, --detach                      return once the guest runs, which goes on in\n"
