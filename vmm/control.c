@@ -3,6 +3,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/sys.h"
 #include "firmware-loader/json.h"
 
 #define ID_MAX   64u /* bytes of a request's id, if it is a string */
@@ -39,6 +41,7 @@ struct control {
 	void *opaque;
 	struct loop *loop; /* NULL: none */
 	struct loop_source listener;
+	int spare_fd; /* given up for who connects when this process may open no more files */
 	struct client *clients[CONTROL_CLIENTS_MAX]; /* NULL: free */
 	unsigned busy; /* a client is at work: what it does may tell an event */
 
@@ -485,14 +488,28 @@ static struct client **free_place(struct control *control)
 	return NULL;
 }
 
+/* It would be told of for ever. */
+static void turn_away(struct control *control)
+{
+	int fd;
+
+	close_fd(&control->spare_fd);
+	fd = accept4(control->listener.fd, NULL, NULL, SOCK_CLOEXEC);
+	closep(&fd);
+	control->spare_fd = sys_open("/dev/null", O_RDONLY, 0);
+}
+
 static void connection_ready(struct loop_source *source)
 {
 	struct control *control = container_of(source, struct control, listener);
 	const int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct client **place = free_place(control);
 
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE)
+			turn_away(control);
 		return;
+	}
 	if (place && is_trusted(fd))
 		*place = calloc(1, sizeof(**place));
 	if (!place || !*place) {
@@ -527,6 +544,7 @@ int control_create(const char *path, const struct control_ops *ops, void *opaque
 	}
 	control->ops = ops;
 	control->opaque = opaque;
+	control->spare_fd = sys_open("/dev/null", O_RDONLY, 0);
 	control->listener = (struct loop_source){ .fd = fd, .ready = connection_ready };
 	control->console_changed.fn = console_has_changed;
 	pthread_mutex_init(&control->lock, NULL);
@@ -543,6 +561,7 @@ void control_destroy(struct control *control)
 			client_free(control->clients[i]);
 	}
 	close(control->listener.fd);
+	close_fd(&control->spare_fd);
 	pthread_mutex_destroy(&control->lock);
 	free(control);
 }

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -301,6 +302,29 @@ static void clients_that_are_too_many_are_turned_away(void **state)
 		close(fds[i]);
 }
 
+static void client_is_turned_away_where_no_file_can_be_opened(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct rlimit limit, none;
+	int other;
+
+	strcpy(addr.sun_path, f->path);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	/* All below are open. */
+	none.rlim_cur = (rlim_t)fd + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	other = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 ? hear_byte(fd) : 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(other, -1);
+	other = dial(f);
+	assert_non_null(strstr(ask(other, "{\"do\":\"status\"}"), "\"ok\""));
+	close(other);
+	close(fd);
+}
+
 static void tell_reset(void *arg)
 {
 	control_tell(((struct fixture *)arg)->control, "reset", "why", "x");
@@ -482,6 +506,7 @@ int main(void)
 		TEST(line_of_the_greatest_length_is_read),
 		TEST(request_in_pieces_and_many_in_one_are_all_answered),
 		TEST(clients_that_are_too_many_are_turned_away),
+		TEST(client_is_turned_away_where_no_file_can_be_opened),
 		TEST(events_come_to_who_asked_for_them),
 		TEST(client_that_does_not_read_is_cut_off_and_no_one_else),
 		TEST(client_that_goes_in_the_middle_is_forgotten),
