@@ -136,7 +136,6 @@ static int send_rest(struct net_tx *tx)
 	const struct msghdr msg = { .msg_iov = tx->rest, .msg_iovlen = tx->rest_count };
 	ssize_t n = sendmsg(tx->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	tx->calls++;
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ENOMEM
 			       ? 0

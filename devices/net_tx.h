@@ -50,7 +50,6 @@ struct net_tx {
 	/* The end of a frame whose beginning is sent, when its driver has reset the device. */
 	uint8_t *tail;
 	struct iovec tail_iov;
-	uint64_t calls; /* sendmsg */
 };
 
 /* tx->room.ready and tx->again.fn are the device's, and set before. */

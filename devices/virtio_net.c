@@ -20,6 +20,8 @@
 /* [virtio-1.2 5.1.2 Virtqueues] */
 enum { QUEUE_RX, QUEUE_TX, QUEUES };
 
+static const char net_class_name[] = "virtio-net";
+
 struct virtio_net {
 	struct virtio_pci vdev;
 	struct virtio_net_config config;
@@ -127,6 +129,9 @@ static void net_destroy(struct device *dev)
 	if (net->loop)
 		loop_call(net->loop, leave_loop, net);
 	virtio_pci_fini(&net->vdev);
+	if (net->rx.dropped)
+		log_debug("%s: %llu frames were dropped, for lack of the driver's buffers",
+			  net_class_name, (unsigned long long)net->rx.dropped);
 	net_rx_fini(&net->rx);
 	net_tx_fini(&net->tx);
 	close_fd(&net->stream.fd);
@@ -139,7 +144,7 @@ static const struct device_ops net_device_ops = {
 };
 
 static const struct virtio_class net_class = {
-	.name = "virtio-net",
+	.name = net_class_name,
 	.id = VIRTIO_ID_NET,
 	.pci_class = PCI_CLASS_ETHERNET,
 	.queue_size = NET_QUEUE_SIZE,
@@ -179,7 +184,7 @@ static int net_init(struct virtio_net *net, const struct board *board,
 		net->loop = options->loop;
 		r = loop_add(net->loop, &net->stream);
 	}
-	return r < 0 ? err_wrap(r, "%s", net_class.name) : 0;
+	return r < 0 ? err_wrap(r, "%s", net_class_name) : 0;
 }
 
 int virtio_net_create(const struct board *board, const struct virtio_net_options *options,
@@ -190,7 +195,7 @@ int virtio_net_create(const struct board *board, const struct virtio_net_options
 
 	if (!net) {
 		closep(&(int){ options->fd });
-		return err_sys(ERR_LIMIT, -ENOMEM, "%s", net_class.name);
+		return err_sys(ERR_LIMIT, -ENOMEM, "%s", net_class_name);
 	}
 	net->stream = (struct loop_source){ .fd = options->fd, .ready = frames_came };
 	net->link = true;
