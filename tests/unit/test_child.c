@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "core/child.h"
@@ -265,6 +266,66 @@ static void read_only_helper_writes_no_file_and_opens_no_device(void **state)
 	unlink(path);
 }
 
+static void fake_root_is_one_and_has_our_files(void **state)
+{
+	char path[] = "/tmp/test_child.XXXXXX", script[256];
+	const char *const argv[] = { "sh", "-c", script, NULL };
+	struct child child;
+	int fd = mkstemp(path), r;
+	struct stat st;
+
+	assert_true(fd >= 0);
+	/* An own file, one of root's if that is not us, and a file that it makes. */
+	snprintf(script, sizeof(script),
+		 "exec 1>&2; id -u; stat -c %%u %s; rm %s; : >%s; ulimit -n; ulimit -Hn; echo done",
+		 path, path, path);
+	r = child_start(&child, argv, NULL, 0, CHILD_FAKE_ROOT);
+	if (r == -EUSERS) {
+		unlink(path);
+		skip();
+	}
+	assert_int_equal(r, 0);
+	expect_line(&child, "0");
+	expect_line(&child, "0");
+	wait_until_ended(&child);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_uid, geteuid());
+	child_fini(&child);
+	close(fd);
+	unlink(path);
+}
+
+static void fake_root_may_take_groups_for_dropped(void **state)
+{
+	const char *const argv[] = {
+		"python3",
+		"-c",
+		"import os; os.setgroups([]); os.write(2, b'done\\n')",
+		NULL,
+	};
+	struct child child;
+	int r = child_start(&child, argv, NULL, 0, CHILD_FAKE_ROOT);
+
+	if (r == -EUSERS || r == -ENOENT)
+		skip();
+	assert_int_equal(r, 0);
+	expect_line(&child, "done");
+	child_fini(&child);
+}
+
+static void fake_root_can_be_read_only(void **state)
+{
+	const char *const argv[] = { "sh", "-c", "( : >/tmp/test_child.x ) 2>&- || echo none >&2",
+				     NULL };
+	struct child child;
+	int r = child_start(&child, argv, NULL, 0, CHILD_FAKE_ROOT | CHILD_READ_ONLY);
+
+	if (r < 0)
+		skip();
+	expect_line(&child, "none");
+	child_fini(&child);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +341,9 @@ int main(void)
 		cmocka_unit_test(what_it_started_is_killed_with_it),
 		cmocka_unit_test(it_ends_with_us_even_when_we_are_killed),
 		cmocka_unit_test(read_only_helper_writes_no_file_and_opens_no_device),
+		cmocka_unit_test(fake_root_is_one_and_has_our_files),
+		cmocka_unit_test(fake_root_may_take_groups_for_dropped),
+		cmocka_unit_test(fake_root_can_be_read_only),
 	};
 
 	return cmocka_run_group_tests_name("child", tests, NULL, NULL);

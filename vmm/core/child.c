@@ -6,11 +6,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -52,18 +55,69 @@ static int make_read_only(void)
 	return (int)syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr));
 }
 
+/* For a process of its own number only, as an unprivileged user may. */
+#define ID_MAP_SIZE 32
+
+/* What the new process is made of. */
+struct start {
+	const char *const *argv;
+	const int *fds;
+	unsigned count, flags;
+	int complaints, report; /* ends of the pipes that it writes */
+	pid_t parent;
+	char uid_map[ID_MAP_SIZE], gid_map[ID_MAP_SIZE];
+};
+
+static int write_own(const char *path, const char *text)
+{
+	const int fd = open(path, O_WRONLY | O_CLOEXEC);
+	const size_t len = strlen(text);
+
+	if (fd < 0 || write(fd, text, len) != (ssize_t)len)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+/* The kernel lets nobody change groups whom it did not have to trust to get there. */
+static int pretend_setgroups(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setgroups, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO), /* none: it returns 0 */
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { ARRAY_SIZE(filter), filter };
+
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0);
+}
+
+static int become_fake_root(const struct start *start)
+{
+	struct rlimit files;
+
+	if (unshare(CLONE_NEWUSER) < 0 || write_own("/proc/self/setgroups", "deny") < 0 ||
+	    write_own("/proc/self/uid_map", start->uid_map) < 0 ||
+	    write_own("/proc/self/gid_map", start->gid_map) < 0 || pretend_setgroups() < 0) {
+		errno = EUSERS;
+		return -1;
+	}
+	/* Root would raise the limit above this one. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+	return 0;
+}
+
 /* Between fork and exec: only what is safe in a signal handler. */
-static _Noreturn void become(const char *const argv[], const int fds[], unsigned count,
-			     int complaints, int report, pid_t parent, unsigned flags)
+static _Noreturn void become(const struct start *start)
 {
 	const int above = CHILD_FIRST_FD + CHILD_FDS_MAX;
-	int safe[CHILD_FDS_MAX];
+	int complaints, report, safe[CHILD_FDS_MAX];
 	sigset_t none;
 
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	/* It may have died just before. */
-	if (getppid() != parent)
-		_exit(127);
 	setpgid(0, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -72,11 +126,11 @@ static _Noreturn void become(const char *const argv[], const int fds[], unsigned
 	signal(SIGPIPE, SIG_DFL);
 
 	/* Out of the way first: one may lie where another has to go. */
-	complaints = fcntl(complaints, F_DUPFD_CLOEXEC, above);
-	report = fcntl(report, F_DUPFD_CLOEXEC, above);
-	for (unsigned i = 0; i < count; i++)
-		safe[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, above);
-	for (unsigned i = 0; i < count; i++) {
+	complaints = fcntl(start->complaints, F_DUPFD_CLOEXEC, above);
+	report = fcntl(start->report, F_DUPFD_CLOEXEC, above);
+	for (unsigned i = 0; i < start->count; i++)
+		safe[i] = fcntl(start->fds[i], F_DUPFD_CLOEXEC, above);
+	for (unsigned i = 0; i < start->count; i++) {
 		if (dup2(safe[i], CHILD_FIRST_FD + (int)i) < 0)
 			give_up(report);
 	}
@@ -84,13 +138,20 @@ static _Noreturn void become(const char *const argv[], const int fds[], unsigned
 	if (open("/dev/null", O_RDWR) != STDIN_FILENO || dup2(STDIN_FILENO, STDOUT_FILENO) < 0 ||
 	    dup2(complaints, STDERR_FILENO) < 0)
 		give_up(report);
-	if (flags & CHILD_READ_ONLY && make_read_only() < 0)
+	if (start->flags & CHILD_FAKE_ROOT && become_fake_root(start) < 0)
 		give_up(report);
+	if (start->flags & CHILD_READ_ONLY && make_read_only() < 0)
+		give_up(report);
+	/* After what changes who it is, because that may take it back. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* It may have died just before. */
+	if (getppid() != start->parent)
+		_exit(127);
 	/* Whatever we were started with is not for the helper: who waits for the end of a pipe
 	 * waits for us. Without the call (before Linux 5.11), what is ours is closed all the same.
 	 */
-	(void)close_range(CHILD_FIRST_FD + count, ~0u, CLOSE_RANGE_CLOEXEC);
-	execvp(argv[0], (char *const *)argv);
+	(void)close_range(CHILD_FIRST_FD + start->count, ~0u, CLOSE_RANGE_CLOEXEC);
+	execvp(start->argv[0], (char *const *)start->argv);
 	give_up(report);
 }
 
@@ -98,16 +159,20 @@ int child_start(struct child *child, const char *const argv[], const int fds[], 
 		unsigned flags)
 {
 	int complaints[2] = { -1, -1 }, report[2] = { -1, -1 };
-	const pid_t parent = getpid();
+	struct start start = { argv, fds, count, flags, .parent = getpid() };
 	int code = 0, r = 0;
 	pid_t pid = -1;
 
 	assert(count <= CHILD_FDS_MAX);
+	snprintf(start.uid_map, ID_MAP_SIZE, "0 %u 1", geteuid());
+	snprintf(start.gid_map, ID_MAP_SIZE, "0 %u 1", getegid());
 	if (pipe2(complaints, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0 ||
 	    (pid = fork()) < 0) {
 		r = -errno;
 	} else if (pid == 0) {
-		become(argv, fds, count, complaints[1], report[1], parent, flags);
+		start.complaints = complaints[1];
+		start.report = report[1];
+		become(&start);
 	}
 	close_fd(&complaints[1]);
 	close_fd(&report[1]);

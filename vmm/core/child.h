@@ -31,6 +31,13 @@ struct child {
  * It stays so from when the helper has dropped CAP_SYS_ADMIN. Linux 5.12.
  */
 #define CHILD_READ_ONLY 0x1u
+/*
+ * For a helper that has to be root, where we are not: it is, in a user namespace of its own, in
+ * which it knows one user and one group, ours, as 0; all others are nobody's. To the host it is
+ * still us. setgroups does nothing there, which helpers take for done, and it may open as many
+ * files as we could. -EUSERS: this host does not let us make such a namespace.
+ */
+#define CHILD_FAKE_ROOT 0x2u
 
 /*
  * Starts argv[0], looked for in PATH. The helper has fds[i] as CHILD_FIRST_FD + i and no other file
