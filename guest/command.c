@@ -8,6 +8,7 @@
 #include <grp.h>
 #include <poll.h>
 #include <pty.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +84,69 @@ static void child_fail(int report, enum child_step step)
 	_exit(127);
 }
 
+/* Users and groups of the host that nobody has told of come as this [Linux: overflowuid]. */
+#define NOBODY 65534u
+
+/* Root is what the host's other users are, unless the command is root itself. */
+static bool write_map(pid_t pid, const char *which, unsigned id)
+{
+	char path[32], map[64];
+	int fd, len;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, which);
+	len = snprintf(map, sizeof(map), "%u 0 1\n0 %u 1\n", id, NOBODY);
+	if (id == 0)
+		len = snprintf(map, sizeof(map), "0 0 1\n");
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd >= 0 && write(fd, map, (size_t)len) == len;
+}
+
+/*
+ * The host's files belong to 0 and to nobody: in a user namespace of its own, the command sees the
+ * names that go with them. Only who stays outside of it may write so much of a map.
+ */
+static bool enter_users(const struct job *job)
+{
+	const pid_t self = getpid();
+	int go[2], status;
+	pid_t writer;
+	char byte = 0;
+
+	if (pipe2(go, O_CLOEXEC) < 0)
+		return false;
+	writer = fork();
+	if (writer < 0)
+		return false;
+	if (writer == 0) {
+		close(go[1]);
+		_exit(read(go[0], &byte, 1) == 1 && write_map(self, "uid_map", job->uid) &&
+				      write_map(self, "gid_map", job->gid)
+			      ? 0
+			      : errno);
+	}
+	close(go[0]);
+	if (unshare(CLONE_NEWUSER) == 0)
+		(void)!write(go[1], &byte, 1);
+	close(go[1]);
+	if (waitpid(writer, &status, 0) != writer || !WIFEXITED(status))
+		return false;
+	errno = WEXITSTATUS(status);
+	return errno == 0;
+}
+
+static int become_user(const struct job *job)
+{
+	const bool apart = job->alone && job->uid != 0;
+
+	if (apart && !enter_users(job))
+		return -1;
+	/* Groups that have no files here are none of the namespace's. */
+	if (setgroups(apart ? 1 : job->group_count, apart ? &job->gid : job->groups) < 0 ||
+	    setgid(job->gid) < 0)
+		return -1;
+	return setuid(job->uid);
+}
+
 static void child_run(const struct job *job, const int fds[3], bool terminal, int report)
 {
 	sigset_t none;
@@ -101,8 +165,7 @@ static void child_run(const struct job *job, const int fds[3], bool terminal, in
 	adj = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	if (adj < 0 || write(adj, "0", 1) != 1)
 		child_fail(report, STEP_MEMORY);
-	if (setgroups(job->group_count, job->groups) < 0 || setgid(job->gid) < 0 ||
-	    setuid(job->uid) < 0)
+	if (become_user(job) < 0)
 		child_fail(report, STEP_USER);
 	if (chdir(job->cwd) < 0)
 		child_fail(report, STEP_FOLDER);

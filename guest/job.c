@@ -72,6 +72,8 @@ static void add(struct job *job, const char *key, char *value)
 		job->uid = (uid_t)strtoul(value, NULL, 10);
 	} else if (strcmp(key, "gid") == 0) {
 		job->gid = (gid_t)strtoul(value, NULL, 10);
+	} else if (strcmp(key, "alone") == 0) {
+		job->alone = true;
 	} else if (strcmp(key, "tty") == 0) {
 		job->tty = true;
 	} else if (strcmp(key, "size") == 0) {

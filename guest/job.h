@@ -42,6 +42,7 @@ struct job {
 	gid_t gid;
 	gid_t groups[JOB_GROUPS_MAX];
 	unsigned group_count;
+	bool alone; /* "alone": see vmm/job.h */
 	bool tty;                                /* "tty": the command gets a terminal */
 	const char *term_size;                   /* "size": "ROWS COLUMNS" of it */
 	const char *root;                        /* "root": the tag of the root file system */

@@ -6,18 +6,21 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "guest/agent.h"
 #include "guest/job.h"
 
-#define LOWER "/lower"
-#define LAYER "/layer"
-#define ROOT  "/root"
+#define LOWER  "/lower"
+#define MODEST "/modest"
+#define LAYER  "/layer"
+#define ROOT   "/root"
 
 static void make(const char *path)
 {
@@ -68,8 +71,43 @@ static void put_memory(const char *where, const char *mode)
 	put("memory", where, "tmpfs", MS_NOSUID | MS_NODEV, mode);
 }
 
+/* Whether what this process does from here on may pass for a file's owner. */
+static void count_as_owner(bool yes)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &header, caps) < 0)
+		fail_errno("ask for capabilities");
+	if (yes)
+		caps[CAP_TO_INDEX(CAP_FOWNER)].effective |= CAP_TO_MASK(CAP_FOWNER);
+	else
+		caps[CAP_TO_INDEX(CAP_FOWNER)].effective &= ~CAP_TO_MASK(CAP_FOWNER);
+	if (syscall(SYS_capset, &header, caps) < 0)
+		fail_errno("change capabilities");
+}
+
+/*
+ * An overlay opens the files below it with O_NOATIME where whoever mounted it may do so, and
+ * virtiofs hands that on, to a virtiofsd that may not where it is not root. So one that may not
+ * either lies between the two: it is only read, so it needs the capability for nothing else.
+ */
+static const char *put_modest(const struct job *job)
+{
+	if (!job->alone)
+		return LOWER;
+	make(LAYER "/empty");
+	make(MODEST);
+	count_as_owner(false);
+	put("modest", MODEST, "overlay", MS_RDONLY, "lowerdir=" LAYER "/empty:" LOWER);
+	count_as_owner(true);
+	return MODEST;
+}
+
 void mounts_root(const struct job *job)
 {
+	char layers[128];
+
 	make(LOWER);
 	make(LAYER);
 	make(ROOT);
@@ -77,8 +115,9 @@ void mounts_root(const struct job *job)
 	put("layer", LAYER, "tmpfs", 0, "mode=0755");
 	make(LAYER "/upper");
 	make(LAYER "/work");
-	put("root", ROOT, "overlay", 0,
-	    "lowerdir=" LOWER ",upperdir=" LAYER "/upper,workdir=" LAYER "/work");
+	snprintf(layers, sizeof(layers),
+		 "lowerdir=%s,upperdir=" LAYER "/upper,workdir=" LAYER "/work", put_modest(job));
+	put("root", ROOT, "overlay", 0, layers);
 	move("/dev", ROOT "/dev");
 	move("/proc", ROOT "/proc");
 	move("/sys", ROOT "/sys");

@@ -77,6 +77,44 @@ static int check_path(const char *path)
 	return 0;
 }
 
+/* Who is not root needs a user namespace, in which the daemon takes itself for root. */
+static bool is_root(void)
+{
+	return geteuid() == 0;
+}
+
+/* What keeps users from it, and how to allow it. */
+static int refuse_user(const struct file_daemon *daemon)
+{
+	static const struct {
+		const char *file, *value, *setting;
+	} locks[] = {
+		/* Ubuntu 24.04 */
+		{ "/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1",
+		  "kernel.apparmor_restrict_unprivileged_userns=0" },
+		/* Debian before 11 */
+		{ "/proc/sys/kernel/unprivileged_userns_clone", "0",
+		  "kernel.unprivileged_userns_clone=1" },
+		{ "/proc/sys/user/max_user_namespaces", "0", "user.max_user_namespaces=10000" },
+	};
+	char value[16];
+	int r = err_set(ERR_HOST, -EUSERS,
+			"%s: without root, " DAEMON " needs a user namespace, "
+			"and this host lets users make none",
+			daemon->vhost.subject);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(locks); i++) {
+		if (sys_read_text(locks[i].file, value, sizeof(value)) == 0 &&
+		    strcmp(value, locks[i].value) == 0) {
+			err_hint("run it as root, or allow them: sudo sysctl -w %s",
+				 locks[i].setting);
+			return r;
+		}
+	}
+	err_hint("run it as root; a container has to allow it with its seccomp profile");
+	return r;
+}
+
 static int launch(struct file_daemon *daemon, bool read_only)
 {
 	char source[PATH_MAX + 16], fd[16];
@@ -94,12 +132,24 @@ static int launch(struct file_daemon *daemon, bool read_only)
 					    : "cache=auto,no_writeback,modcaps=-mknod";
 	/* The words of the first virtiofsd, which its successor understands too, but for one. */
 	const char *const argv[] = {
-		program, "-f",    fd,   "-o", source, "-o", words, "-o", quiet_word(program),
-		"-o",    sandbox, NULL,
+		program,
+		"-f",
+		fd,
+		"-o",
+		source,
+		"-o",
+		words,
+		"-o",
+		quiet_word(program),
+		"-o",
+		sandbox,
+		/* It would try to raise it above what we may. */
+		is_root() ? NULL : "--rlimit-nofile=0",
+		NULL,
 	};
 	const struct vhost_daemon_command command = {
 		.argv = argv,
-		.flags = read_only ? CHILD_READ_ONLY : 0,
+		.flags = (read_only ? CHILD_READ_ONLY : 0) | (is_root() ? 0 : CHILD_FAKE_ROOT),
 		.more_fd = -1,
 		.to_do = "Debian, Ubuntu: apt-get install virtiofsd, or qemu-system-common before "
 			 "Debian 13",
@@ -109,8 +159,9 @@ static int launch(struct file_daemon *daemon, bool read_only)
 	snprintf(source, sizeof(source), "source=%s", daemon->path);
 	snprintf(fd, sizeof(fd), "--fd=%d", VHOST_DAEMON_LISTEN_FD);
 	r = vhost_daemon_launch(&daemon->vhost, &command);
-	if (r == -EPERM)
-		err_hint("it needs root");
+	/* A profile of AppArmor lets one be made, and nothing be done in it. */
+	if (!is_root() && (r == -EUSERS || r == -EPERM || r == -EACCES))
+		return refuse_user(daemon);
 	return r;
 }
 

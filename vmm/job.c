@@ -184,6 +184,8 @@ int job_write(const struct options *options, const struct job_place *place, stru
 		r = write_user(user, job);
 	if (r == 0)
 		r = write_folder(options, job);
+	if (place->alone)
+		record(job, "alone", "1");
 	write_terminal(place->terminal, job);
 	write_shares(options, place, job);
 	for (unsigned i = 0; i < place->link_count; i++)

@@ -35,6 +35,12 @@ struct job_place {
 	int terminal;               /* the command gets one as large as this; -1: none */
 	const struct job_link *links;
 	unsigned link_count;
+	/*
+	 * Who serves the files knows one user: what is ours belongs to the guest's user 0, and what
+	 * is anybody else's to nobody. The agent makes the command's user of the first, and root of
+	 * the second.
+	 */
+	bool alone;
 };
 
 /*

@@ -159,6 +159,7 @@ static int add_job(struct initrd *initrd, const struct machine *machine)
 	struct job_link links[OPTIONS_NETS_MAX];
 	const struct job_place place = {
 		.shares = (const char(*)[PATH_MAX])machine->command->share_paths,
+		.alone = geteuid() != 0,
 		.terminal = session_has_terminal(files) ? files->input : -1,
 		.links = links,
 		.link_count = machine->options->net_count,

@@ -150,6 +150,19 @@ static void shared_folder_has_a_tag(void **state)
 	buf_fini(&job);
 }
 
+static void user_who_is_alone_is_told(void **state)
+{
+	const struct job_place alone = { .shares = shares, .terminal = -1, .alone = true };
+	struct buf job;
+
+	assert_int_equal(job_write(&options, &place, &job), 0);
+	assert_int_equal(count(&job, "alone="), 0);
+	buf_fini(&job);
+	assert_int_equal(job_write(&options, &alone, &job), 0);
+	assert_true(has(&job, "alone=1"));
+	buf_fini(&job);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -163,6 +176,7 @@ int main(void)
 		TEST(user_that_is_not_there_is_told),
 		TEST(network_devices_have_addresses),
 		TEST(shared_folder_has_a_tag),
+		TEST(user_who_is_alone_is_told),
 	};
 
 	return cmocka_run_group_tests_name("job", tests, NULL, NULL);
