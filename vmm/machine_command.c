@@ -56,7 +56,8 @@ static int find_kernel(struct machine *machine, const char *release)
 {
 	const struct options *options = machine->options;
 	struct machine_command *command = machine->command;
-	int r;
+	unsigned best = 0;
+	int error = ENOENT;
 
 	if (options->kernel[0]) {
 		snprintf(command->kernel_path, sizeof(command->kernel_path), "%s", options->kernel);
@@ -67,11 +68,18 @@ static int find_kernel(struct machine *machine, const char *release)
 			 release);
 		if (access(command->kernel_path, R_OK) == 0)
 			return 0;
+		if (errno != ENOENT && error == ENOENT) {
+			error = errno;
+			best = i;
+		}
 	}
-	snprintf(command->kernel_path, sizeof(command->kernel_path), kernel_places[0], release);
-	r = err_sys(ERR_FILE, -errno, "the host's kernel '%s'", command->kernel_path);
-	err_hint("give one with --kernel, or make it readable");
-	return r;
+	snprintf(command->kernel_path, sizeof(command->kernel_path), kernel_places[best], release);
+	err_sys(ERR_FILE, -error, "the host's kernel '%s'", command->kernel_path);
+	if (error == EACCES)
+		err_hint("sudo chmod a+r '%s', or give a copy with --kernel", command->kernel_path);
+	else
+		err_hint("give one with --kernel");
+	return -error;
 }
 
 static int add_modules(struct initrd *initrd, const struct modules *modules)
