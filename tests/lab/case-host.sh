@@ -9,6 +9,11 @@ vm_exec() {
 		set -- --kernel "$kernel" --initrd "$vm_name.cpio" \
 			--cmdline "console=ttyS0 quiet panic=-1 mitigations=off pci=noearly${vm_cmdline:+ $vm_cmdline}" "$@"
 	fi
+	# What a disk brings along: passt takes a second or two here, be it only to find that this host has no route.
+	case "$1 $* " in
+	--*' --net'[' =']* | --*' -- '*) ;;
+	--*) set -- "$@" --net none ;;
+	esac
 	# A shell ignores SIGINT for its background jobs, and tinyvmm leaves ignored what was.
 	# shellcheck disable=SC2086 # many words
 	exec env --default-signal=INT "$tinyvmm" ${LAB_VM-} "$@" </dev/null
