@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `tinyvmm run`: the library, with the process's signals, in a process of its own if that is
- * wanted. Main thread. */
+/*
+ * `tinyvmm run`: the library, with the process's signals; in a process of its own if that is
+ * wanted. Main thread.
+ */
 #include "cli/commands.h"
 #include "cli/detach.h"
 #include "cli/options.h"
