@@ -274,11 +274,12 @@ static const struct step preflight[] = {
 	{ "limit of locked memory", machine_check_pinning, NULL },
 	{ "disk images", machine_open_disks, machine_close_disks },
 	{ "option ROMs", machine_open_roms, machine_close_roms },
+	{ "firmware image", machine_open_firmware, machine_close_firmware },
+	{ "firmware log", machine_open_firmware_log, machine_close_firmware_log },
+	/* After what can be wrong with the words: it takes its time, and may have to warn. */
 	{ "network", machine_open_nets, machine_close_nets },
 	{ "command", machine_prepare_command, machine_forget_command },
 	{ "kernel image", machine_open_kernel, machine_close_kernel },
-	{ "firmware image", machine_open_firmware, machine_close_firmware },
-	{ "firmware log", machine_open_firmware_log, machine_close_firmware_log },
 };
 
 static const struct step building[] = {
