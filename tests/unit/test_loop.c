@@ -446,6 +446,48 @@ static void lazy_loop_is_not_bound_to_the_cpu_of_who_began_it(void **state)
 	close(bell.source.fd);
 }
 
+struct early {
+	struct loop loop;
+	unsigned cpu;
+	int cpus; /* of the loop's thread */
+};
+
+/* As a thread of a program does that embeds the machine. */
+static void *init_lazy_on_one_cpu(void *arg)
+{
+	struct early *early = arg;
+	struct late late = { &early->loop, { .source = { sys_eventfd(), bell_ready } } };
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(early->cpu, &one);
+	(void)sched_setaffinity(0, sizeof(one), &one);
+	loop_init_lazy(&early->loop, "lazy");
+	add_late(&late);
+	(void)pthread_getaffinity_np(early->loop.thread, sizeof(one), &one);
+	early->cpus = CPU_COUNT(&one);
+	loop_join_thread(&early->loop);
+	loop_fini(&early->loop);
+	close(late.bell.source.fd);
+	return NULL;
+}
+
+static void lazy_loop_is_on_the_cpus_of_the_thread_that_made_it(void **state)
+{
+	struct early early = { .cpu = 0 };
+	cpu_set_t all;
+	pthread_t thread;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	if (CPU_COUNT(&all) < 2)
+		skip();
+	while (!CPU_ISSET(early.cpu, &all))
+		early.cpu++;
+	assert_int_equal(pthread_create(&thread, NULL, init_lazy_on_one_cpu, &early), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(early.cpus, 1);
+}
+
 static void lazy_loop_that_cannot_begin_may_try_again(void **state)
 {
 	struct bell bell = { .source = { sys_eventfd(), bell_ready } };
@@ -588,6 +630,7 @@ int main(void)
 		LOOP_TEST(lazy_loop_may_end_without_having_begun),
 		LOOP_TEST(lazy_loop_begins_once_for_all_who_need_it),
 		LOOP_TEST(lazy_loop_is_not_bound_to_the_cpu_of_who_began_it),
+		LOOP_TEST(lazy_loop_is_on_the_cpus_of_the_thread_that_made_it),
 		LOOP_TEST(lazy_loop_that_cannot_begin_may_try_again),
 		LOOP_TEST(loop_threads_take_no_signals),
 		LOOP_TEST(source_that_is_not_read_is_told_once_a_signal),

@@ -137,11 +137,11 @@ int cpu_set_allowed(struct cpu_set *ret_set)
 	return 0;
 }
 
-void cpu_set_follow(pid_t thread)
+void cpu_set_follow(pthread_t thread)
 {
 	struct cpu_set set = { 0 };
 
-	if (sched_getaffinity(thread, sizeof(set), (cpu_set_t *)set.bits) == 0)
+	if (pthread_getaffinity_np(thread, sizeof(set), (cpu_set_t *)set.bits) == 0)
 		(void)sched_setaffinity(0, sizeof(set), (const cpu_set_t *)set.bits);
 }
 

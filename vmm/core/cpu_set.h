@@ -6,7 +6,7 @@
 #ifndef CORE_CPU_SET_H
 #define CORE_CPU_SET_H
 
-#include <sys/types.h>
+#include <pthread.h>
 
 #include "core/util.h"
 
@@ -63,6 +63,6 @@ int MUST_CHECK cpu_set_allowed(struct cpu_set *ret_set);
 int MUST_CHECK cpu_set_bind(const struct cpu_set *set);
 
 /* The calling thread may run where that other one may, if that can be had. */
-void cpu_set_follow(pid_t thread);
+void cpu_set_follow(pthread_t thread);
 
 #endif

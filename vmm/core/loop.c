@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "core/cpu_set.h"
 #include "core/err.h"
@@ -116,6 +115,7 @@ void loop_init_lazy(struct loop *loop, const char *name)
 {
 	loop_prepare(loop);
 	loop->lazy = name;
+	loop->maker = pthread_self();
 }
 
 void loop_fini(struct loop *loop)
@@ -135,6 +135,7 @@ static int loop_awake(struct loop *loop)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	const char *name = loop->lazy;
+	const pthread_t maker = loop->maker;
 	int r = 0;
 
 	pthread_mutex_lock(&lock);
@@ -147,8 +148,10 @@ static int loop_awake(struct loop *loop)
 			if (r < 0)
 				loop_fini(loop);
 		}
-		if (r < 0)
+		if (r < 0) {
 			loop_init_lazy(loop, name);
+			loop->maker = maker;
+		}
 	}
 	pthread_mutex_unlock(&lock);
 	return r;
@@ -254,7 +257,7 @@ static void *loop_thread(void *arg)
 
 	/* Whoever added the first source may be bound to some CPU: a vCPU is. */
 	if (loop->lazy)
-		cpu_set_follow(getpid());
+		cpu_set_follow(loop->maker);
 	thread_name("%s", loop->name);
 	loop_serve(loop);
 	return NULL;

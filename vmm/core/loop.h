@@ -68,6 +68,7 @@ struct loop {
 	char name[THREAD_NAME_SIZE];
 	bool running;
 	const char *lazy; /* the name of the thread that comes with the first source; or NULL */
+	pthread_t maker;  /* of a lazy loop */
 	atomic_bool stopping;
 	pthread_mutex_t lock; /* guards calls, events, running */
 	pthread_cond_t called;
@@ -89,8 +90,9 @@ int MUST_CHECK loop_init(struct loop *loop); /* on epoll */
 
 /*
  * On epoll, with a thread called `name` (a literal) like loop_start_thread's: both are made when
- * the first source is added. Then it is like any other, on the CPUs of the main thread. Nothing is
- * posted before that, and what is called before that runs on the caller.
+ * the first source is added. Then it is like any other, on the CPUs of the thread that calls this,
+ * which lives as long as the loop. Nothing is posted before that, and what is called before that
+ * runs on the caller.
  */
 void loop_init_lazy(struct loop *loop, const char *name);
 void loop_fini(struct loop *loop);           /* also after an init that failed, and twice */
