@@ -160,8 +160,25 @@ static void write_link(const struct job_link *link, struct buf *job)
 		 mac[2], mac[3], mac[4], mac[5], link->address[0] ? " " : "", link->address,
 		 link->gateway[0] ? " " : "", link->gateway);
 	record(job, "net", text);
-	if (link->dns[0])
-		record(job, "dns", link->dns);
+}
+
+/* Each once, and those of the first devices: a resolver asks no more of them. */
+static void write_servers(const struct job_place *place, struct buf *job)
+{
+	const char *servers[JOB_DNS_MAX];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < place->link_count && count < JOB_DNS_MAX; i++) {
+		const char *server = place->links[i].dns;
+		unsigned known = 0;
+
+		while (known < count && strcmp(servers[known], server) != 0)
+			known++;
+		if (!server[0] || known < count)
+			continue;
+		servers[count++] = server;
+		record(job, "dns", server);
+	}
 }
 
 int job_write(const struct options *options, const struct job_place *place, struct buf *ret_job)
@@ -190,6 +207,7 @@ int job_write(const struct options *options, const struct job_place *place, stru
 	write_shares(options, place, job);
 	for (unsigned i = 0; i < place->link_count; i++)
 		write_link(&place->links[i], job);
+	write_servers(place, job);
 	if (gethostname(host, sizeof(host) - 1) == 0)
 		record(job, "host", host);
 	if (r == 0 && job->error)

@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "cmocka_all.h"
 #include "core/err.h"
+#include "guest/job.h"
 #include "job.h"
 
 static char *const command[] = { (char *)"echo", (char *)"a b", (char *)"", NULL };
@@ -138,6 +139,28 @@ static void network_devices_have_addresses(void **state)
 	buf_fini(&job);
 }
 
+/* The agent refuses a job with more of them. */
+static void guest_has_as_many_servers_of_names_as_it_asks(void **state)
+{
+	static const struct job_link links[] = {
+		{ { 2 }, "10.0.1.2/24", "", "10.0.1.1" }, { { 3 }, "10.0.2.2/24", "", "10.0.2.1" },
+		{ { 4 }, "10.0.3.2/24", "", "10.0.1.1" }, { { 5 }, "10.0.4.2/24", "", "10.0.4.1" },
+		{ { 6 }, "10.0.5.2/24", "", "10.0.5.1" },
+	};
+	struct job_place with = place;
+	struct buf job;
+
+	with.links = links;
+	with.link_count = ARRAY_SIZE(links);
+	assert_int_equal(job_write(&options, &with, &job), 0);
+	assert_int_equal(count(&job, "net="), ARRAY_SIZE(links));
+	assert_int_equal(count(&job, "dns="), JOB_DNS_MAX);
+	assert_int_equal(count(&job, "dns=10.0.1.1"), 1);
+	assert_true(has(&job, "dns=10.0.2.1"));
+	assert_true(has(&job, "dns=10.0.4.1"));
+	buf_fini(&job);
+}
+
 static void shared_folder_has_a_tag(void **state)
 {
 	struct buf job;
@@ -175,6 +198,7 @@ int main(void)
 		TEST(variable_that_is_not_there_is_told),
 		TEST(user_that_is_not_there_is_told),
 		TEST(network_devices_have_addresses),
+		TEST(guest_has_as_many_servers_of_names_as_it_asks),
 		TEST(shared_folder_has_a_tag),
 		TEST(user_who_is_alone_is_told),
 	};
