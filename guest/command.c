@@ -108,7 +108,7 @@ static bool write_map(pid_t pid, const char *which, unsigned id)
 static bool enter_users(const struct job *job)
 {
 	const pid_t self = getpid();
-	int go[2], status;
+	int go[2], status, error = 0;
 	pid_t writer;
 	char byte = 0;
 
@@ -119,18 +119,21 @@ static bool enter_users(const struct job *job)
 		return false;
 	if (writer == 0) {
 		close(go[1]);
-		_exit(read(go[0], &byte, 1) == 1 && write_map(self, "uid_map", job->uid) &&
-				      write_map(self, "gid_map", job->gid)
+		if (read(go[0], &byte, 1) != 1)
+			_exit(0); /* there is no namespace */
+		_exit(write_map(self, "uid_map", job->uid) && write_map(self, "gid_map", job->gid)
 			      ? 0
 			      : errno);
 	}
 	close(go[0]);
-	if (unshare(CLONE_NEWUSER) == 0)
-		(void)!write(go[1], &byte, 1);
+	if (unshare(CLONE_NEWUSER) < 0)
+		error = errno;
+	else if (write(go[1], &byte, 1) != 1)
+		error = EPIPE;
 	close(go[1]);
 	if (waitpid(writer, &status, 0) != writer || !WIFEXITED(status))
 		return false;
-	errno = WEXITSTATUS(status);
+	errno = error ? error : WEXITSTATUS(status);
 	return errno == 0;
 }
 
