@@ -145,14 +145,33 @@ static bool is_key(const char *line)
 	return key;
 }
 
+/* In a string; other ends of a line than \n would be folded. [YAML 1.1 5.1 Character Set] */
+static bool is_yaml(int32_t c)
+{
+	return (c >= ' ' && c < 0x7f) || (c >= 0xa0 && c != 0x2028 && c != 0x2029 && c != 0xfeff &&
+					  c != 0xfffe && c != 0xffff);
+}
+
 /* A string of YAML, where a backslash and the quote itself have one before them. */
 static void put_string(struct buf *b, const char *text)
 {
+	size_t len;
+
 	buf_put(b, "\"", 1);
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
+	for (; *text; text += len) {
+		const int32_t c = text_decode(text, &len);
+		char escaped[16];
+
+		if (c == '"' || c == '\\')
 			buf_put(b, "\\", 1);
-		buf_put(b, *text == '\t' ? " " : text, 1);
+		if (c == '\t') {
+			buf_put(b, " ", 1);
+		} else if (is_yaml(c)) {
+			buf_put(b, text, len);
+		} else {
+			snprintf(escaped, sizeof(escaped), "\\u%04x", (unsigned)c);
+			buf_put(b, escaped, strlen(escaped));
+		}
 	}
 	buf_put(b, "\"", 1);
 }

@@ -100,6 +100,20 @@ static void keys_of_a_file_are_a_list(void **state)
 			    " a\\\\b\"\n");
 }
 
+/* PyYAML refuses a document with some of them, and folds others as ends of a line. */
+static void what_yaml_does_not_take_as_it_is_is_escaped(void **state)
+{
+	char meta[1024], user[1024];
+
+	make(NULL,
+	     file("odd", ED25519 " J\xc3\xbcrgen \xf0\x9f\x90\xa7\n" ED25519
+				 " \x7f\xc2\x80\xc2\x85\xe2\x80\xa8--- \xef\xbb\xbf\xef\xbf\xbf\n"),
+	     meta, user);
+	assert_string_equal(without_id(meta),
+			    "public-keys:\n  - \"" ED25519 " J\xc3\xbcrgen \xf0\x9f\x90\xa7\"\n"
+			    "  - \"" ED25519 " \\u007f\\u0080\\u0085\\u2028--- \\ufeff\\uffff\"\n");
+}
+
 static void other_contents_are_another_instance(void **state)
 {
 	const char *a = file("a", "#!a"), *b = file("b", "#!b"), *key = file("key", ED25519);
@@ -228,6 +242,7 @@ int main(void)
 		cmocka_unit_test(key_is_in_the_metadata_and_user_data_is_as_it_was),
 		cmocka_unit_test(either_may_be_missing),
 		cmocka_unit_test(keys_of_a_file_are_a_list),
+		cmocka_unit_test(what_yaml_does_not_take_as_it_is_is_escaped),
 		cmocka_unit_test(other_contents_are_another_instance),
 		cmocka_unit_test(disk_cannot_be_changed),
 		cmocka_unit_test(all_kinds_of_user_data_are_known),
