@@ -7,16 +7,18 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/sys.h"
 
 /* A run is not kept from its end by a reader that stands still. */
 #define READER_LIMIT_MS 10000
 
-/* Beside the file, so that a rename is all that is left. */
-#define TEMPORARY ".XXXXXX"
+/* Names that are tried for what lies beside the file until a rename is all that is left. */
+#define TRIES 100u
 
 /* "/dev/fd/3": what the caller has opened for this. */
 static int descriptor(const char *path)
@@ -42,15 +44,23 @@ static int descriptor(const char *path)
 	return -1;
 }
 
-/* A new file next to the target, and its name. */
+/*
+ * A new file next to the target, and its name. Not of mkostemp: with what the umask allows, which
+ * can only be asked for by changing it, for all threads.
+ */
 static int make_temporary(const struct record_file *file, char name[PATH_MAX])
 {
-	int fd;
+	int fd = -EEXIST;
 
-	if (snprintf(name, PATH_MAX, "%s" TEMPORARY, file->target) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	fd = mkostemp(name, O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	for (unsigned i = 0; i < TRIES && fd == -EEXIST; i++) {
+		uint32_t random = i;
+
+		(void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);
+		if (snprintf(name, PATH_MAX, "%s.%08x", file->target, random) >= PATH_MAX)
+			return -ENAMETOOLONG;
+		fd = sys_open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
+	}
+	return fd;
 }
 
 /* The folder's real path and the file's name in it. */
@@ -89,10 +99,27 @@ static int try_to_replace(struct record_file *file)
 	return unlink(file->target) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+/*
+ * What is no regular file. Links of ours are followed; who can write to the folder, and put one
+ * there, has no say in what is written over.
+ */
+static int open_stream(const char *path, const struct stat *st)
+{
+	const bool is_link = S_ISLNK(st->st_mode);
+
+	if (is_link && st->st_uid != geteuid())
+		return -ELOOP;
+	/* O_NONBLOCK: a pipe that nobody reads is an error and no wait. */
+	return sys_open(path,
+			O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CREAT | O_TRUNC |
+				(is_link ? 0 : O_NOFOLLOW),
+			0666);
+}
+
 int record_file_open(struct record_file *file, const char *path)
 {
 	const int fd = path ? descriptor(path) : -1;
-	struct stat st;
+	struct stat st = { 0 };
 	int r = 0;
 
 	*file = (struct record_file){ .path = path, .fd = -1 };
@@ -104,9 +131,7 @@ int record_file_open(struct record_file *file, const char *path)
 	} else if (lstat(path, &st) < 0 ? errno == ENOENT : S_ISREG(st.st_mode)) {
 		r = try_to_replace(file);
 	} else {
-		/* O_NONBLOCK: a pipe that nobody reads is an error and no wait. */
-		file->fd =
-			sys_open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CREAT | O_TRUNC, 0666);
+		file->fd = open_stream(path, &st);
 		r = MIN(file->fd, 0);
 	}
 	if (r == 0)
@@ -116,14 +141,29 @@ int record_file_open(struct record_file *file, const char *path)
 	return err_sys(ERR_FILE, r, "the record '%s'", path);
 }
 
+/* Signals of a program that has more to do interrupt the wait, and end nothing. */
+static int wait_for_room(int fd)
+{
+	const uint64_t until = clock_ms() + READER_LIMIT_MS;
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	int n;
+
+	do {
+		const uint64_t now = clock_ms();
+
+		n = poll(&p, 1, (int)(until - MIN(now, until)));
+	} while (n < 0 && errno == EINTR);
+	return n > 0 ? 0 : n < 0 ? -errno : -ETIMEDOUT;
+}
+
 static int write_stream(int fd, const char *data, size_t len)
 {
 	while (len) {
-		struct pollfd p = { .fd = fd, .events = POLLOUT };
+		const int r = wait_for_room(fd);
 		ssize_t n;
 
-		if (poll(&p, 1, READER_LIMIT_MS) <= 0)
-			return -ETIMEDOUT;
+		if (r < 0)
+			return r;
 		/* What is not ours alone may block: never more than it has room for. */
 		n = write(fd, data, MIN(len, (size_t)PIPE_BUF));
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
@@ -134,14 +174,6 @@ static int write_stream(int fd, const char *data, size_t len)
 	return 0;
 }
 
-static mode_t usual_mode(void)
-{
-	const mode_t mask = umask(0);
-
-	umask(mask);
-	return 0666 & ~mask;
-}
-
 static int write_file(const struct record_file *file, const char *data, size_t len)
 {
 	char name[PATH_MAX];
@@ -150,8 +182,6 @@ static int write_file(const struct record_file *file, const char *data, size_t l
 	if (fd < 0)
 		return fd;
 	r = sys_pwrite_full(fd, data, len, 0);
-	if (r == 0 && fchmod(fd, usual_mode()) < 0)
-		r = -errno;
 	if (close(fd) < 0 && r == 0)
 		r = -errno;
 	if (r == 0 && rename(name, file->target) < 0)

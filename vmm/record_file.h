@@ -18,8 +18,8 @@ struct record_file {
 
 /*
  * Whether it can be written, while there is still somebody to tell, and removes what an earlier run
- * left there. `path` is NULL for none; /dev/fd/N is descriptor N, as it is
- * now. ERR_FILE.
+ * left there. `path` is NULL for none; /dev/fd/N is descriptor N, as it is now. A symbolic link of
+ * this user is followed, one of another is -ELOOP. ERR_FILE.
  */
 int MUST_CHECK record_file_open(struct record_file *file, const char *path);
 

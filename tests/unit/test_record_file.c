@@ -2,10 +2,14 @@
 /* A file that is there whole or not at all, or goes to what the caller has open. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 
 #include "cmocka_all.h"
 #include "core/err.h"
@@ -151,6 +155,92 @@ static void link_keeps_what_it_points_at(void **state)
 	unlink(target);
 }
 
+static void link_of_another_user_is_not_followed(void **state)
+{
+	char target[128];
+
+	if (geteuid() != 0)
+		skip();
+	snprintf(target, sizeof(target), "%s/target", dir);
+	assert_int_equal(symlink("target", path), 0);
+	assert_int_equal(lchown(path, 1, 1), 0);
+	assert_int_equal(record_file_open(&file, path), -ELOOP);
+	assert_int_equal(access(target, F_OK), -1);
+}
+
+static atomic_bool ends;
+
+/* The least mask that it ever saw: one that another thread's files would be made with. */
+static void *watch_mask(void *arg)
+{
+	unsigned *least = arg;
+
+	do {
+		unsigned mask = ~0u;
+		char line[128];
+		FILE *f = fopen("/proc/self/status", "re");
+
+		while (f && fgets(line, sizeof(line), f) && sscanf(line, "Umask: %o", &mask) != 1)
+			;
+		if (f)
+			fclose(f);
+		*least = MIN(*least, mask);
+	} while (!atomic_load(&ends));
+	return NULL;
+}
+
+static void mask_of_other_threads_stays(void **state)
+{
+	unsigned least = 077;
+	pthread_t thread;
+
+	umask(077);
+	atomic_store(&ends, false);
+	assert_int_equal(pthread_create(&thread, NULL, watch_mask, &least), 0);
+	for (unsigned i = 0; i < 5000; i++) {
+		assert_int_equal(record_file_open(&file, path), 0);
+		assert_int_equal(record_file_write(&file, "x", 1), 0);
+	}
+	atomic_store(&ends, true);
+	pthread_join(thread, NULL);
+	umask(022);
+	assert_int_equal(least, 077);
+}
+
+static void nothing(int sig)
+{
+}
+
+static void signal_does_not_end_the_wait_for_a_reader(void **state)
+{
+	const struct sigaction action = { .sa_handler = nothing };
+	const struct itimerval soon = { .it_value = { .tv_usec = 50000 } };
+	static char full[1 << 20];
+	char text[32];
+	int fds[2];
+	pid_t reader;
+
+	assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+	assert_int_equal(pipe(fds), 0);
+	snprintf(text, sizeof(text), "/dev/fd/%d", fds[1]);
+	assert_int_equal(record_file_open(&file, text), 0);
+	reader = fork();
+	if (reader == 0) {
+		close(fds[1]);
+		record_file_close(&file);
+		usleep(200000);
+		while (read(fds[0], full, sizeof(full)) > 0)
+			;
+		_exit(0);
+	}
+	close(fds[0]);
+	assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+	assert_int_equal(record_file_write(&file, full, sizeof(full)), 0);
+	close(fds[1]);
+	record_file_close(&file);
+	waitpid(reader, NULL, 0);
+}
+
 static void none_is_none(void **state)
 {
 	assert_int_equal(record_file_open(&file, NULL), 0);
@@ -170,6 +260,9 @@ int main(void)
 		T(pipe_gets_all_and_a_closed_one_is_an_error),
 		T(fifo_without_a_reader_is_an_error_and_no_wait),
 		T(link_keeps_what_it_points_at),
+		T(link_of_another_user_is_not_followed),
+		T(mask_of_other_threads_stays),
+		T(signal_does_not_end_the_wait_for_a_reader),
 		T(none_is_none),
 	};
 
