@@ -272,6 +272,26 @@ static void removed_source_is_not_told_what_was_fetched(void **state)
 		bell_fini(&bells[i]);
 }
 
+static void post_again(struct loop_event *event)
+{
+	loop_post(&loop, event);
+}
+
+/* A guest may have one posted as fast as it is run. */
+static void event_without_an_end_lets_sources_have_their_turn(void **state)
+{
+	struct loop_event endless = { .fn = post_again };
+	struct bell bell;
+
+	bell_init(&bell);
+	bell.stops = true;
+	loop_post(&loop, &endless);
+	sys_eventfd_signal(bell.source.fd);
+	loop_run(&loop);
+	assert_int_equal(bell.rings, 1);
+	bell_fini(&bell);
+}
+
 static void source_may_remove_itself(void **state)
 {
 	struct bell bell, last;
@@ -620,6 +640,7 @@ int main(void)
 		LOOP_TEST(calls_that_race_with_the_end_return),
 		LOOP_TEST(event_runs_once_however_often_it_is_posted),
 		LOOP_TEST(event_may_post_itself),
+		LOOP_TEST(event_without_an_end_lets_sources_have_their_turn),
 		LOOP_TEST(source_is_told_until_it_is_drained),
 		LOOP_TEST(removed_source_is_not_told_what_was_fetched),
 		LOOP_TEST(source_may_remove_itself),

@@ -36,13 +36,21 @@ static void loop_run_calls(struct loop *loop)
 	pthread_mutex_unlock(&loop->lock);
 }
 
+/*
+ * Those that are posted now. What is posted meanwhile, by whom a guest drives, has signalled the
+ * loop again: sources have their turn before.
+ */
 static void loop_run_events(struct loop *loop)
 {
-	pthread_mutex_lock(&loop->lock);
-	while (loop->events) {
-		struct loop_event *event = loop->events;
+	struct loop_event *events;
 
-		loop->events = event->next;
+	pthread_mutex_lock(&loop->lock);
+	events = loop->events;
+	loop->events = NULL;
+	while (events) {
+		struct loop_event *event = events;
+
+		events = event->next;
 		event->posted = false;
 		pthread_mutex_unlock(&loop->lock);
 		event->fn(event);
