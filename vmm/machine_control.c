@@ -188,18 +188,6 @@ void machine_status(struct machine *machine, struct machine_status *ret_status)
 	loop_call(&machine->loop, status_on_loop, &call);
 }
 
-/* Of one thread; 0 if it has ended. */
-static uint64_t thread_cpu_ns(const struct vcpu *vcpu)
-{
-	struct timespec t = { 0 };
-	clockid_t clock;
-
-	if (!vcpu->started || pthread_getcpuclockid(vcpu->thread, &clock) != 0 ||
-	    clock_gettime(clock, &t) < 0)
-		return 0;
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
 /* [proc_pid_statm(5)]: the second number, in pages. */
 static uint64_t resident_bytes(void)
 {
@@ -215,7 +203,7 @@ static uint64_t resident_bytes(void)
 static void statistics_on_loop(void *arg)
 {
 	const struct call *call = arg;
-	const struct vcpus *vcpus = &call->machine->vcpus;
+	struct vcpus *vcpus = &call->machine->vcpus;
 	struct machine_statistics *s = call->ret;
 	struct timespec t = { 0 };
 
@@ -223,10 +211,9 @@ static void statistics_on_loop(void *arg)
 	*s = (struct machine_statistics){
 		.cpu_ns = (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec,
 		.resident = resident_bytes(),
+		.vcpu_cpu_ns = vcpus_cpu_ns(vcpus),
 		.exits = vcpus_counts(vcpus),
 	};
-	for (unsigned i = 0; i < vcpus->count; i++)
-		s->vcpu_cpu_ns += thread_cpu_ns(&vcpus->vcpus[i]);
 }
 
 void machine_statistics(struct machine *machine, struct machine_statistics *ret_statistics)

@@ -204,12 +204,15 @@ struct asker {
 static void *ask_on_and_on(void *arg)
 {
 	struct asker *asker = arg;
+	struct tinyvmm_statistics statistics;
 	int r;
 
 	do {
 		r = tinyvmm_ask(asker->e->vm, TINYVMM_PAUSE);
 		if (r == 0)
 			r = tinyvmm_ask(asker->e->vm, TINYVMM_RESUME);
+		if (r == 0)
+			r = tinyvmm_statistics(asker->e->vm, &statistics);
 		atomic_fetch_add(&asker->asked, 1);
 	} while (r == 0 || r == -EAGAIN);
 	assert_int_equal(r, -ESHUTDOWN);

@@ -369,7 +369,9 @@ int vcpus_start(struct vcpus *set)
 			r = err_sys(ERR_LIMIT, r, "start the thread of vCPU %u", i);
 			break;
 		}
+		pthread_mutex_lock(&set->lock);
 		vcpu->started = true;
+		pthread_mutex_unlock(&set->lock);
 	}
 	if (r < 0)
 		vcpus_stop(set);
@@ -463,6 +465,29 @@ void vcpus_resume(struct vcpus *set)
 	pthread_mutex_unlock(&set->lock);
 }
 
+/* With the lock held, so that it is not joined meanwhile. */
+static uint64_t thread_cpu_ns(const struct vcpu *vcpu)
+{
+	struct timespec t = { 0 };
+	clockid_t clock;
+
+	if (!vcpu->started || pthread_getcpuclockid(vcpu->thread, &clock) != 0 ||
+	    clock_gettime(clock, &t) < 0)
+		return 0;
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+uint64_t vcpus_cpu_ns(struct vcpus *set)
+{
+	uint64_t ns = 0;
+
+	pthread_mutex_lock(&set->lock);
+	for (unsigned i = 0; i < set->count; i++)
+		ns += thread_cpu_ns(&set->vcpus[i]);
+	pthread_mutex_unlock(&set->lock);
+	return ns;
+}
+
 void vcpus_stop(struct vcpus *set)
 {
 	pthread_mutex_lock(&set->lock);
@@ -472,9 +497,14 @@ void vcpus_stop(struct vcpus *set)
 	for (unsigned i = 0; i < set->count; i++) {
 		struct vcpu *vcpu = &set->vcpus[i];
 
-		if (vcpu->started)
-			pthread_join(vcpu->thread, NULL);
+		bool started;
+
+		pthread_mutex_lock(&set->lock);
+		started = vcpu->started;
 		vcpu->started = false;
+		pthread_mutex_unlock(&set->lock);
+		if (started)
+			pthread_join(vcpu->thread, NULL);
 		exit_counts_collect(vcpu->exits, set->board->pio, set->board->mmio);
 		vcpu->exits = NULL;
 	}

@@ -33,8 +33,8 @@ struct vcpu {
 	struct arch_vcpu *arch; /* the architecture's own, for reset */
 	struct vcpus *set;
 	pthread_t thread;
-	bool started;
-	bool held; /* until vcpus_release; guarded by the set's lock */
+	bool started; /* and not joined; guarded by the set's lock, as is the next */
+	bool held;    /* until vcpus_release */
 	/* Where its thread runs, set before vcpus_start; both unset: wherever main does. */
 	int cpu;                    /* -1: unset */
 	const struct cpu_set *cpus; /* NULL: unset */
@@ -72,8 +72,10 @@ int MUST_CHECK vcpus_start(struct vcpus *set);
 /* Returns when no vCPU runs guest code or a handler. Pauses nest. */
 void vcpus_pause(struct vcpus *set);
 int MUST_CHECK vcpus_reset(struct vcpus *set); /* paused: back to the state after power-on */
-void vcpus_resume(struct vcpus *set); /* they run when every pause has ended */
+void vcpus_resume(struct vcpus *set);          /* they run when every pause has ended */
 struct vcpu_counts vcpus_counts(const struct vcpus *set); /* of all, while they run too */
+/* Of the threads that there are. Any thread. */
+uint64_t vcpus_cpu_ns(struct vcpus *set);
 void vcpus_release(struct vcpus *set); /* what vm_hold_vcpu holds goes on, now and ever after */
 void vcpus_stop(struct vcpus *set);    /* ends and joins the threads; the vCPUs stay */
 
