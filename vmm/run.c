@@ -228,8 +228,7 @@ int run_start(struct run *run)
 {
 	int r;
 
-	if (run->options->timings != TIMINGS_NONE)
-		exit_counts_enable();
+	exit_counts_enable(run->options->timings != TIMINGS_NONE);
 	init_host(run);
 	r = run_control_init(&run->control, &run->machine, run->options);
 	if (r < 0) {

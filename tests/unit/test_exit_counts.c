@@ -32,7 +32,7 @@ static int setup(void **state)
 	assert_int_equal(bus_add(&pio, &timer), 0);
 	assert_int_equal(bus_add(&pio, &nameless), 0);
 	assert_int_equal(bus_add(&mmio, &ecam), 0);
-	exit_counts_enable();
+	exit_counts_enable(true);
 	return 0;
 }
 

@@ -124,7 +124,7 @@ static void count_exits(void)
 
 	bus_init(&bus);
 	assert_int_equal(bus_add(&bus, &range), 0);
-	exit_counts_enable();
+	exit_counts_enable(true);
 	counts = exit_counts_create();
 	assert_non_null(counts);
 	for (unsigned i = 0; i < 30; i++)
@@ -156,7 +156,7 @@ static void exits_are_shown_with_who_handles_them(void **state)
 				      "      \"writes\": 10\n"));
 	assert_non_null(strstr(shown, "      \"address\": 1,\n      \"name\": null,\n"));
 	assert_non_null(strstr(shown, "  \"other_exits\": 0\n"));
-	exit_counts_enable(); /* forgets them */
+	exit_counts_enable(true); /* forgets them */
 }
 
 static void nothing_is_shown_unasked(void **state)

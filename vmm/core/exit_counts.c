@@ -9,9 +9,9 @@ static struct exit_counts_entry entries[EXIT_COUNTS_ENTRIES_MAX];
 static unsigned entry_count;
 static uint64_t rest;
 
-void exit_counts_enable(void)
+void exit_counts_enable(bool enable)
 {
-	enabled = true;
+	enabled = enable;
 	entry_count = 0;
 	rest = 0;
 }

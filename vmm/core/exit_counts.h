@@ -26,7 +26,7 @@ struct exit_counts {
 };
 
 /* Main thread, as is all below but exit_counts_add. Forgets what was recorded. */
-void exit_counts_enable(void);
+void exit_counts_enable(bool enable);
 
 /* NULL if switched off, and if there is no memory. */
 struct exit_counts *exit_counts_create(void);
