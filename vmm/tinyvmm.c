@@ -35,9 +35,9 @@ struct tinyvmm {
 	struct options options;
 	struct run run;
 	struct run_record record;
-	int null_fd; /* in place of streams that are none; 0: not needed */
+	int null_fd; /* in place of streams that are none; -1: not needed */
 	bool has_signals;
-	sigset_t signals_before;
+	struct run_signals signals_before;
 
 	void (*told)(void *opaque, enum tinyvmm_event event);
 	void *opaque;
@@ -147,6 +147,7 @@ int tinyvmm_open(int count, const char *const words[], struct tinyvmm **ret_vm)
 
 	if (atomic_exchange(&is_open, true))
 		return err_set(ERR_LIMIT, -EBUSY, "this process has a machine already");
+	vm->null_fd = -1;
 	timings_start();
 	r = parse_words(vm, count, words);
 	if (r < 0) {
@@ -174,10 +175,9 @@ void tinyvmm_close(struct tinyvmm *vm)
 	assert(vm->phase != RUNNING);
 	if (vm->has_signals) {
 		close(vm->run.signal_fd);
-		pthread_sigmask(SIG_SETMASK, &vm->signals_before, NULL);
+		run_signals_release(&vm->signals_before);
 	}
-	if (vm->null_fd > 0)
-		close(vm->null_fd);
+	closep(&vm->null_fd);
 	free(vm->argv);
 	memset(vm, 0, sizeof(*vm));
 	atomic_store(&is_open, false);
@@ -190,7 +190,7 @@ static int stream_of(struct tinyvmm *vm, int fd)
 {
 	if (fd >= 0)
 		return fd;
-	if (vm->null_fd <= 0)
+	if (vm->null_fd < 0)
 		vm->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	return vm->null_fd;
 }
@@ -224,8 +224,6 @@ int tinyvmm_take_signals(struct tinyvmm *vm)
 		return 0;
 	r = run_signals_open(&vm->signals_before, &vm->run.signal_fd);
 	vm->has_signals = r == 0;
-	if (r < 0)
-		pthread_sigmask(SIG_SETMASK, &vm->signals_before, NULL);
 	return r;
 }
 

@@ -93,7 +93,8 @@ TINYVMM_API void tinyvmm_set_events(struct tinyvmm *vm,
  * As the command does it, for a process that has nothing but the machine to do: SIGINT, SIGTERM and
  * SIGQUIT press the power button first and end the run when they come again, SIGHUP ends it at
  * once; a command gets them as they are; others do nothing. Before there are other threads, which
- * would get them instead. Until tinyvmm_close.
+ * would get them instead. Until tinyvmm_close: there, what came too late to end the run does what it
+ * does in the program.
  */
 TINYVMM_API int tinyvmm_take_signals(struct tinyvmm *vm);
 

@@ -175,12 +175,20 @@ static void signals_that_were_taken_come_back(void **state)
 	struct tinyvmm *vm = open_too_large();
 	const int fds = count_fds();
 	sigset_t before = { 0 }, now = { 0 };
+	struct sigaction child;
 
+	signal(SIGCHLD, SIG_IGN);
 	pthread_sigmask(SIG_SETMASK, NULL, &before);
 	assert_int_equal(tinyvmm_take_signals(vm), 0);
 	pthread_sigmask(SIG_SETMASK, NULL, &now);
 	assert_int_equal(sigismember(&now, SIGTERM), 1);
+	/* They do nothing, also afterwards. */
+	raise(SIGPIPE);
+	kill(getpid(), SIGUSR1);
 	tinyvmm_close(vm);
+	sigaction(SIGCHLD, NULL, &child);
+	assert_ptr_equal(child.sa_handler, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
 	pthread_sigmask(SIG_SETMASK, NULL, &now);
 	assert_memory_equal(&before, &now, sizeof(now));
 	assert_int_equal(count_fds(), fds);

@@ -14,7 +14,8 @@ static bool signals_open;
 
 int command_open_signals(int *ret_fd)
 {
-	int r = run_signals_open(NULL, ret_fd);
+	struct run_signals before;
+	int r = run_signals_open(&before, ret_fd);
 
 	signals_open = r == 0;
 	return r;
@@ -32,11 +33,11 @@ int command_ended(int r, int signal_fd)
 /* Not every command opens signals: for this long they wait, and end the command after it. */
 void command_recover(void)
 {
-	sigset_t old;
+	struct run_signals before;
 
 	if (!signals_open)
-		run_signals_hold(&old);
+		run_signals_hold(&before);
 	recover_devices();
 	if (!signals_open)
-		sigprocmask(SIG_SETMASK, &old, NULL);
+		run_signals_release(&before);
 }
