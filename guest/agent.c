@@ -89,7 +89,6 @@ int main(void)
 	network_loopback();
 	network_set_up(&job);
 	mounts_root(&job);
-	network_resolver(&job);
 	modules_for_devices();
 	report_kernel();
 	report_drivers();

@@ -20,16 +20,17 @@ void modules_load(void);
 /* Those that the devices of this guest ask for, by the root file system's own modprobe. */
 void modules_for_devices(void);
 
-/* mounts.c: the kernel's own file systems, and after that the root. */
+/* mounts.c: the kernel's own file systems, and after that the root, with its network_resolver. */
 void mounts_begin(void);
 void mounts_root(const struct job *job);
 /* What the command has written is with the host. */
 void mounts_end(const struct job *job);
 
-/* network.c: the loopback interface; then those of the job, and in its root who knows names. */
+/* network.c: the loopback interface; then those of the job. */
 void network_loopback(void);
 void network_set_up(const struct job *job);
-void network_resolver(const struct job *job);
+/* In the root file system at `root`, who knows names: it replaces what lies there. */
+void network_resolver(const struct job *job, const char *root);
 
 /*
  * command.c: runs it, while `control` is the port's; the status that wait(2) gave. All that it

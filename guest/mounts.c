@@ -126,6 +126,8 @@ void mounts_root(const struct job *job)
 	make(ROOT "/dev/pts");
 	put("pts", ROOT "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
 	    "gid=5,mode=0620,ptmxmode=0666");
+	/* What is replaced here is in memory: in a folder of the host it would be the host's own. */
+	network_resolver(job, ROOT);
 	/* Last, so that one of these does not cover them. */
 	for (unsigned i = 0; i < job->share_count; i++) {
 		char path[PATH_MAX];

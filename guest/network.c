@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <net/if.h>
 #include <net/route.h>
 #include <netinet/in.h>
@@ -178,15 +179,17 @@ void network_set_up(const struct job *job)
  * The host's own file may be a link into /run, which is empty here, or name a server that only the
  * host reaches: it goes, in the layer of memory, and a file takes its place.
  */
-void network_resolver(const struct job *job)
+void network_resolver(const struct job *job, const char *root)
 {
+	char path[PATH_MAX];
 	FILE *f;
 
 	if (!job->dns_count)
 		return;
-	if (unlink(RESOLVER) < 0 && errno != ENOENT)
+	snprintf(path, sizeof(path), "%s" RESOLVER, root);
+	if (unlink(path) < 0 && errno != ENOENT)
 		fail_errno("replace %s", RESOLVER);
-	f = fopen(RESOLVER, "we");
+	f = fopen(path, "we");
 	if (!f)
 		fail_errno("write %s", RESOLVER);
 	for (unsigned i = 0; i < job->dns_count; i++)
