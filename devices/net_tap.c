@@ -193,10 +193,21 @@ void net_tap_close(struct net_tap *tap)
 		close(tap->fds[--tap->queues]);
 }
 
+/* The kernel refuses what is nothing by itself, which a driver may ask for all the same. */
+static unsigned whole(unsigned offloads)
+{
+	const unsigned udp = TUN_F_USO4 | TUN_F_USO6;
+
+	if (!(offloads & TUN_F_CSUM))
+		return 0;
+	if (!(offloads & (TUN_F_TSO4 | TUN_F_TSO6)))
+		offloads &= ~(unsigned)TUN_F_TSO_ECN;
+	return (offloads & udp) == udp ? offloads : offloads & ~udp;
+}
+
 int net_tap_set_offloads(struct net_tap *tap, unsigned offloads)
 {
-	/* The kernel takes what rests on the checksums with these only. */
-	const uintptr_t value = offloads & TUN_F_CSUM ? offloads & tap->offloads : 0;
+	const uintptr_t value = whole(offloads & tap->offloads);
 
 	return sys_ioctl(tap->fds[0], TUNSETOFFLOAD, (void *)value);
 }

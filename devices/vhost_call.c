@@ -9,8 +9,9 @@ static void relay_ready(struct loop_source *source)
 {
 	struct vhost_call *call = container_of(source, struct vhost_call, relay);
 
-	sys_eventfd_drain(source->fd);
-	virtio_pci_interrupt(call->vdev, call->queue);
+	/* Else it was for a driver that has reset the device meanwhile. */
+	if (sys_eventfd_drain(source->fd))
+		virtio_pci_interrupt(call->vdev, call->queue);
 }
 
 void vhost_call_init(struct vhost_call *call, struct virtio_pci *vdev, unsigned queue)

@@ -174,7 +174,7 @@ static void halt_ring(struct vhost_net *net, unsigned queue)
 {
 	int r;
 
-	if (!net->rings[queue].known)
+	if (!net->rings[queue].known || net->files.vhost[queue / PAIR_QUEUES] < 0)
 		return;
 	r = tell_file(net, queue, VHOST_NET_SET_BACKEND, VHOST_FILE_UNBIND);
 	if (r == 0)
@@ -216,11 +216,14 @@ static int run_pairs(struct vhost_net *net, unsigned count)
 	return r;
 }
 
-/* The host's side failed, for a reason that the guest has no part in. */
+/* The host's side failed, for a reason that the guest has no part in, though it may ask again. */
 static void lose(struct vhost_net *net, int error)
 {
-	log_error("vhost-net with %s: %s; the guest's network works again after a reset",
-		  net->files.tap.name, strerror(-error));
+	if (atomic_load(&net->vdev.needs_reset))
+		return;
+	log_limited(LOG_ERROR,
+		    "vhost-net with %s: %s; the guest's network works again after a reset",
+		    net->files.tap.name, strerror(-error));
 	virtio_pci_fail(&net->vdev);
 }
 
@@ -276,6 +279,7 @@ static void net_stop(struct virtio_pci *vdev, unsigned queue)
 		return;
 	net->rings[queue].known = false;
 	vhost_call_drain(&net->rings[queue].call);
+	(void)sys_eventfd_drain(net->errors.fd);
 }
 
 static void retarget_on_loop(void *arg)
@@ -304,7 +308,8 @@ static void errors_ready(struct loop_source *source)
 {
 	struct vhost_net *net = container_of(source, struct vhost_net, errors);
 
-	sys_eventfd_drain(source->fd);
+	if (!sys_eventfd_drain(source->fd))
+		return; /* of a driver that has reset the device meanwhile */
 	log_guest("%s: a ring makes no sense to the host's kernel", net->vdev.pci.device.name);
 	virtio_pci_fail(&net->vdev);
 }

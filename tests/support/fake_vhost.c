@@ -111,7 +111,8 @@ static int set_offloads(unsigned offloads)
 	const unsigned segments = TUN_F_USO4 | TUN_F_USO6;
 
 	if (offloads & ~fake.offloads_known || (offloads && !(offloads & TUN_F_CSUM)) ||
-	    (offloads & segments && (offloads & segments) != segments))
+	    (offloads & segments && (offloads & segments) != segments) ||
+	    (offloads & TUN_F_TSO_ECN && !(offloads & (TUN_F_TSO4 | TUN_F_TSO6))))
 		return -EINVAL;
 	fake.offloads = offloads;
 	return 0;

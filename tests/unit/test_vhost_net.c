@@ -39,11 +39,27 @@ struct fixture {
 
 static const uint8_t mac[VHOST_NET_MAC_LEN] = { 0x52, 0x54, 0, 1, 2, 3 };
 
+/* Lines about what the host cannot do. */
+static atomic_uint errors_told;
+
+void __wrap_log_msg(enum log_level level, const char *fmt, ...);
+void __wrap_log_msg_limited(atomic_uint *count, enum log_level level, const char *fmt, ...);
+
+void __wrap_log_msg(enum log_level level, const char *fmt, ...)
+{
+	errors_told += level == LOG_ERROR;
+}
+
+void __wrap_log_msg_limited(atomic_uint *count, enum log_level level, const char *fmt, ...)
+{
+	errors_told += level == LOG_ERROR;
+}
+
 static int setup(void **state)
 {
 	struct fixture *f = test_calloc(1, sizeof(*f));
 
-	log_set_level(LOG_ERROR);
+	errors_told = 0;
 	virtio_guest_init(&f->guest);
 	fake_vhost_init();
 	*state = f;
@@ -321,6 +337,25 @@ static void offloads_are_those_of_the_driver(void **state)
 	assert_int_equal(fake_vhost.offloads, TUN_F_CSUM);
 }
 
+/* The kernel refuses one kind of UDP's segments, and ECN of no segments: a driver may have such. */
+static void offloads_that_the_kernel_does_not_have_alone_are_left_out(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t base = F(CTRL_VQ) | F(MQ) | F(GUEST_CSUM) | F(CTRL_GUEST_OFFLOADS);
+
+	fake_vhost.offloads_known |= TUN_F_USO4 | TUN_F_USO6;
+	plug(f, PAIRS);
+	drive(f, base | F(GUEST_USO4) | F(GUEST_TSO4));
+	assert_false(status(f) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_int_equal(fake_vhost.offloads, TUN_F_CSUM | TUN_F_TSO4);
+	drive(f, base | F(GUEST_ECN) | F(GUEST_UFO));
+	assert_false(status(f) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_int_equal(fake_vhost.offloads, TUN_F_CSUM | TUN_F_UFO);
+	assert_int_equal(ask_offloads(f, F(GUEST_CSUM) | F(GUEST_ECN)), VIRTIO_NET_OK);
+	assert_int_equal(fake_vhost.offloads, TUN_F_CSUM);
+	assert_int_equal(errors_told, 0);
+}
+
 /* --- interrupts --- */
 
 static void the_line_is_raised_without_msix(void **state)
@@ -385,6 +420,21 @@ static void an_end_of_the_machine_takes_the_rings_from_the_kernel(void **state)
 	assert_int_equal(fake_vhost_open_files(), 0);
 }
 
+/* What came too late for the driver that it was for is not for the next. */
+static void errors_of_a_driver_end_with_it(void **state)
+{
+	struct fixture *f = *state;
+
+	plug(f, PAIRS);
+	drive(f, F(CTRL_VQ) | F(MQ));
+	loop_join_thread(&f->guest.loop);
+	sys_eventfd_signal(fake_vhost_ring(0).err);
+	drive(f, F(CTRL_VQ) | F(MQ));
+	assert_int_equal(loop_start_thread(&f->guest.loop, "again"), 0);
+	assert_int_equal(ask_pairs(f, 2), VIRTIO_NET_OK);
+	assert_false(status(f) & VIRTIO_CONFIG_S_NEEDS_RESET);
+}
+
 /* --- failures of the host --- */
 
 static void a_start_that_fails_works_after_a_reset(void **state)
@@ -401,6 +451,23 @@ static void a_start_that_fails_works_after_a_reset(void **state)
 	assert_true(fake_vhost_ring(0).backend >= 0);
 }
 
+static void a_failure_is_told_once_however_often_the_driver_asks(void **state)
+{
+	struct fixture *f = *state;
+
+	plug(f, PAIRS);
+	drive(f, F(CTRL_VQ) | F(MQ) | F(GUEST_CSUM) | F(CTRL_GUEST_OFFLOADS));
+	fake_vhost.refuse = TUNSETOFFLOAD;
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(ask_offloads(f, F(GUEST_CSUM)), VIRTIO_NET_ERR);
+	assert_int_equal(errors_told, 1);
+	fake_vhost.refuse = 0;
+	drive(f, F(CTRL_VQ) | F(MQ));
+	fake_vhost.refuse = TUNSETQUEUE;
+	assert_int_equal(ask_pairs(f, 2), VIRTIO_NET_ERR);
+	assert_int_equal(errors_told, 2);
+}
+
 static void a_ring_that_the_kernel_keeps_is_taken_with_its_file(void **state)
 {
 	struct fixture *f = *state;
@@ -413,6 +480,7 @@ static void a_ring_that_the_kernel_keeps_is_taken_with_its_file(void **state)
 	fake_vhost.refuse = VHOST_NET_SET_BACKEND;
 	virtio_guest_set(&f->guest, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	assert_int_equal(fake_vhost_open_files(), 1);
+	assert_int_equal(errors_told, 1);
 	assert_false(virtio_guest_negotiate(&f->guest, F(CTRL_VQ)));
 }
 
@@ -524,11 +592,14 @@ int main(void)
 		T(pairs_run_as_the_driver_says),
 		T(a_driver_without_pairs_has_its_control_queue_behind_the_first),
 		T(offloads_are_those_of_the_driver),
+		T(offloads_that_the_kernel_does_not_have_alone_are_left_out),
 		T(the_line_is_raised_without_msix),
 		T(a_ring_that_vhost_cannot_follow_asks_for_a_reset),
 		T(a_reset_takes_the_rings_from_the_kernel),
 		T(an_end_of_the_machine_takes_the_rings_from_the_kernel),
+		T(errors_of_a_driver_end_with_it),
 		T(a_start_that_fails_works_after_a_reset),
+		T(a_failure_is_told_once_however_often_the_driver_asks),
 		T(a_ring_that_the_kernel_keeps_is_taken_with_its_file),
 		T(a_device_that_cannot_be_made_leaves_nothing),
 		T(rings_outside_of_ram_never_reach_the_kernel),
