@@ -125,6 +125,8 @@ static int add_stream(struct machine *machine, unsigned nr, struct pci_dev **ret
 	snprintf(name, sizeof(name), "net%u", nr);
 	if (r == 0)
 		r = loop_start_thread(&net->loop, name);
+	if (r == 0)
+		r = net_daemon_watch(net->daemon, &net->loop);
 	if (r < 0)
 		return r;
 	memcpy(config.mac, net->mac, sizeof(config.mac));

@@ -7,6 +7,7 @@
 #include <linux/sockios.h>
 #include <net/ethernet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -15,8 +16,10 @@
 
 #include "cli/options_net.h"
 #include "core/child.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/loop.h"
 
 #define DAEMON "passt"
 
@@ -24,6 +27,9 @@
 #define STEP_US        500u
 #define STOP_LIMIT_MS  5000u
 #define END_LIMIT_MS   500u
+
+/* What it says so long before its end is why. */
+#define LAST_WORDS_MS 1000u
 
 #define ARGS_MAX     (24 + 2 * OPTIONS_FORWARDS_MAX)
 #define SPEC_MAX     (INET6_ADDRSTRLEN + 16)
@@ -42,6 +48,10 @@
 struct net_daemon {
 	struct child child;
 	int stream;
+	struct loop *loop; /* that watches the next; NULL: none */
+	struct loop_source complaints;
+	char last[LINE_MAX_LEN]; /* the loop's: what it said last, and when */
+	uint64_t last_ms;
 };
 
 struct command {
@@ -299,6 +309,30 @@ int net_daemon_take_stream(struct net_daemon *daemon)
 	return fd;
 }
 
+static void complaints_ready(struct loop_source *source)
+{
+	struct net_daemon *daemon = container_of(source, struct net_daemon, complaints);
+	struct pollfd p = { .fd = source->fd, .events = POLLIN };
+
+	if (last_line(daemon, daemon->last)) {
+		daemon->last_ms = clock_ms();
+		log_debug(DAEMON ": %s", daemon->last);
+	}
+	/* When it has ended there is nothing more to come; else the loop calls again. */
+	if (poll(&p, 1, 0) == 1 && p.revents == POLLHUP)
+		loop_remove(daemon->loop, source);
+}
+
+int net_daemon_watch(struct net_daemon *daemon, struct loop *loop)
+{
+	daemon->loop = loop;
+	daemon->complaints = (struct loop_source){
+		.fd = daemon->child.complaints,
+		.ready = complaints_ready,
+	};
+	return loop_add(loop, &daemon->complaints);
+}
+
 void net_daemon_lost(struct net_daemon *daemon)
 {
 	char line[LINE_MAX_LEN];
@@ -309,6 +343,8 @@ void net_daemon_lost(struct net_daemon *daemon)
 	}
 	if (last_line(daemon, line))
 		log_error("the guest's network is gone: " DAEMON ": %s", line);
+	else if (daemon->last[0] && clock_ms() - daemon->last_ms < LAST_WORDS_MS)
+		log_error("the guest's network is gone: " DAEMON ": %s", daemon->last);
 	else
 		log_error("the guest's network is gone: " DAEMON " ended with %s",
 			  child_end_text(&daemon->child).s);

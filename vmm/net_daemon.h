@@ -3,7 +3,7 @@
  * The network of a guest that needs no right on the host: a passt of ours, which has our
  * connections' other ends in sockets of its own, and speaks Ethernet with us over a stream. Started
  * before the machine is built, so that a port that cannot be had is told before a device is taken.
- * Main thread, but for net_daemon_lost.
+ * Main thread, but for what is the loop's.
  */
 #ifndef NET_DAEMON_H
 #define NET_DAEMON_H
@@ -22,6 +22,7 @@
 #define NET_DAEMON_GATEWAY "10.0.2.2"
 #define NET_DAEMON_DNS     "10.0.2.3"
 
+struct loop;
 struct options_net;
 struct net_daemon;
 
@@ -36,7 +37,13 @@ int MUST_CHECK net_daemon_start(const struct options_net *net, const uint8_t mac
 /* Our end of the stream, for the device, which takes it over. Once. */
 int net_daemon_take_stream(struct net_daemon *daemon);
 
-/* Its stream is closed: says why, as it did. Any thread, while nothing else uses the daemon. */
+/*
+ * Has `loop`, on epoll, read what it complains of from now on: it would wait for ever for a reader.
+ * Until net_daemon_stop, or the end of the loop before that.
+ */
+int MUST_CHECK net_daemon_watch(struct net_daemon *daemon, struct loop *loop);
+
+/* Its stream is closed: says why, as it did. On the loop that watches it, if one does. */
 void net_daemon_lost(struct net_daemon *daemon);
 
 /* Ends it. NULL: nothing. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 #include "cmocka_all.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/loop.h"
 #include "net_daemon.h"
 
 static const uint8_t mac[OPTIONS_MAC_LEN] = { 0x52, 0x54, 0, 1, 2, 3 };
@@ -27,13 +29,30 @@ struct fixture {
 	char *path; /* as it was */
 	struct options_net net;
 	struct net_daemon *daemon;
+	struct loop loop;
 };
+
+/* The line that says that it is gone. */
+static char gone[512];
+
+void __wrap_log_msg(enum log_level level, const char *fmt, ...);
+
+void __wrap_log_msg(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (level != LOG_ERROR)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(gone, sizeof(gone), fmt, ap);
+	va_end(ap);
+}
 
 static int setup(void **state)
 {
 	struct fixture *f = test_calloc(1, sizeof(*f));
 
-	log_set_level(LOG_ERROR);
+	gone[0] = '\0';
 	temp_dir_init(&f->dir);
 	f->path = strdup(getenv("PATH"));
 	*state = f;
@@ -44,7 +63,9 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
+	loop_join_thread(&f->loop);
 	net_daemon_stop(f->daemon);
+	loop_fini(&f->loop);
 	setenv("PATH", f->path, 1);
 	free(f->path);
 	temp_dir_fini(&f->dir);
@@ -220,6 +241,63 @@ static void stream_is_handed_over_once(void **state)
 	net_daemon_lost(f->daemon);
 }
 
+/* --- what it says while it runs --- */
+
+static void watch(struct fixture *f)
+{
+	assert_int_equal(net_daemon_start(&f->net, mac, false, &f->daemon), 0);
+	assert_int_equal(loop_init(&f->loop), 0);
+	assert_int_equal(loop_start_thread(&f->loop, "test-loop"), 0);
+	assert_int_equal(net_daemon_watch(f->daemon, &f->loop), 0);
+}
+
+static bool wait_for_file(struct fixture *f, const char *name)
+{
+	const struct timespec tick = { .tv_nsec = 1000000 };
+	char file[PATH_MAX];
+
+	snprintf(file, sizeof(file), "%s/%s", f->dir.path, name);
+	for (unsigned i = 0; i < 10000 && access(file, F_OK) < 0; i++)
+		nanosleep(&tick, NULL);
+	return access(file, F_OK) == 0;
+}
+
+static void lost(void *daemon)
+{
+	net_daemon_lost(daemon);
+}
+
+/* More than a pipe holds, which nobody would empty. */
+static void it_may_complain_for_ever(void **state)
+{
+	struct fixture *f = *state;
+
+	make_passt(f, "head -c 64 <&3 >/dev/null\n"
+		      "yes 'No such port' | head -n 20000 >&2\n"
+		      "echo >$dir/done\n"
+		      "exec cat <&3 >/dev/null");
+	watch(f);
+	assert_true(wait_for_file(f, "done"));
+	/* Long ago, that is no reason. */
+	nanosleep(&(struct timespec){ .tv_sec = 1, .tv_nsec = 100000000 }, NULL);
+	close(net_daemon_take_stream(f->daemon));
+	loop_call(&f->loop, lost, f->daemon);
+	assert_string_equal(gone, "the guest's network is gone: passt ended with exit status 0");
+}
+
+static void what_it_says_at_its_end_is_why(void **state)
+{
+	struct fixture *f = *state;
+
+	make_passt(f, "head -c 64 <&3 >/dev/null\n"
+		      "echo 'No memory' >&2; echo >$dir/done\n"
+		      "sleep 0.1; exit 1");
+	watch(f);
+	assert_true(wait_for_file(f, "done"));
+	loop_call(&f->loop, lost, f->daemon);
+	assert_string_equal(gone, "the guest's network is gone: passt: No memory");
+}
+
 /* An ARP request is answered by the real one, at the least. */
 static void real_one_answers(void **state)
 {
@@ -265,6 +343,8 @@ int main(void)
 		TEST(last_words_are_told),
 		TEST(it_ends_with_the_stream_or_by_the_signal),
 		TEST(stream_is_handed_over_once),
+		TEST(it_may_complain_for_ever),
+		TEST(what_it_says_at_its_end_is_why),
 		TEST(real_one_answers),
 	};
 
