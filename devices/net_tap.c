@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <linux/virtio_net.h>
 #include <stdio.h>
 #include <string.h>
@@ -67,6 +69,8 @@ static int explain(const struct net_tap *tap, int error)
 	switch (error) {
 	case -EBUSY:
 		err_set(ERR_HOST, error, "--net tap=%s: another program has it open", name);
+		err_hint("a guest needs one of its own: as root, ip tuntap add NAME mode tap "
+			 "multi_queue user NAME");
 		break;
 	case -EPERM:
 		err_set(ERR_HOST, error, "--net tap=%s: it belongs to another user", name);
@@ -80,6 +84,16 @@ static int explain(const struct net_tap *tap, int error)
 		err_sys(ERR_HOST, error, "--net tap=%s", name);
 	}
 	return error;
+}
+
+/* Whether somebody has a queue of it: only then it has a carrier. What is down tells nothing. */
+static bool in_use(const struct net_tap *tap, int sock)
+{
+	struct ethtool_value link = { .cmd = ETHTOOL_GLINK };
+	struct ifreq req = request(tap->name, 0);
+
+	req.ifr_data = (void *)&link;
+	return sys_ioctl(sock, SIOCETHTOOL, &req) == 0 && link.data;
 }
 
 static int check_there(struct net_tap *tap, int sock)
@@ -96,6 +110,9 @@ static int check_there(struct net_tap *tap, int sock)
 	}
 	if (r < 0)
 		return err_sys(ERR_HOST, r, "--net tap=%s", tap->name);
+	/* One of several queues could be had all the same, and with it a part of the packets. */
+	if (in_use(tap, sock))
+		return explain(tap, -EBUSY);
 	if (!(req.ifr_flags & IFF_UP))
 		log_warn("%s is down, so the guest reaches nothing: ip link set %s up", tap->name,
 			 tap->name);

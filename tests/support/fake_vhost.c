@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <linux/virtio_net.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -89,7 +91,7 @@ static int set_interface(struct fake_tap_queue *queue, const struct ifreq *req)
 		return -EINVAL;
 	if (fake.foreign)
 		return -EPERM;
-	if (fake.busy || (!multi_queue && fake_vhost_attached()))
+	if (!multi_queue && (fake.busy || fake_vhost_attached()))
 		return -EBUSY;
 	queue->attached = true;
 	return 0;
@@ -235,7 +237,7 @@ static int other_ioctl(int fd, unsigned long request, void *arg)
 	pthread_mutex_lock(&fake.lock);
 	if (request == fake.refuse)
 		r = -EIO;
-	else if (request == SIOCGIFFLAGS || request == SIOCGIFMTU)
+	else if (request == SIOCGIFFLAGS || request == SIOCGIFMTU || request == SIOCETHTOOL)
 		r = fake.tap && strcmp(req->ifr_name, fake.tap) == 0 ? 0 : -ENODEV;
 	else if (file_of(fd))
 		r = vhost_ioctl(file_of(fd), request, arg);
@@ -245,6 +247,14 @@ static int other_ioctl(int fd, unsigned long request, void *arg)
 		r = -EBADF;
 	if (r == 0 && request == SIOCGIFFLAGS)
 		req->ifr_flags = fake.down ? 0 : IFF_UP;
+	/* It has a carrier while somebody has it open. This is a socket, whatever it was before. */
+	if (r == 0 && request == SIOCETHTOOL) {
+		struct ethtool_value *link = (void *)req->ifr_data;
+
+		if (queue_of(fd))
+			queue_of(fd)->fd = -1;
+		link->data = !fake.down && (fake.busy || fake_vhost_attached());
+	}
 	if (r == 0 && request == SIOCGIFMTU)
 		req->ifr_mtu = fake.mtu;
 	pthread_mutex_unlock(&fake.lock);

@@ -41,7 +41,8 @@ struct fake_vhost {
 	pthread_mutex_t lock;
 	/* What the host has. */
 	const char *tap; /* the one interface there is; NULL: none */
-	bool down, multi_queue, foreign, other_kind, busy;
+	bool down, multi_queue, foreign, other_kind;
+	bool busy; /* another program has a queue of it */
 	int mtu;
 	unsigned offloads_known; /* TUN_F_* */
 	int no_tun, no_vhost;    /* the error of the device files; 0: there */

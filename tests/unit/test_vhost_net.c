@@ -187,8 +187,11 @@ static void who_cannot_open_it_is_told_what_to_do(void **state)
 	refused("tap0: it belongs to another user", "ip tuntap add");
 	fake_vhost.foreign = false;
 	fake_vhost.busy = true;
-	refused("another program has it open", "");
+	refused("another program has it open", "ip tuntap add");
+	fake_vhost.multi_queue = false;
+	refused("another program has it open", "ip tuntap add");
 	fake_vhost.busy = false;
+	fake_vhost.multi_queue = true;
 	fake_vhost.other_kind = true;
 	refused("it is no TAP interface", "");
 	fake_vhost.other_kind = false;
