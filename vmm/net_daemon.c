@@ -170,8 +170,12 @@ static int explain(struct net_daemon *daemon, const struct command *cmd,
 			    "--net user: %s port %u of the host cannot be forwarded: " DAEMON
 			    ": %s",
 			    f->udp ? "UDP" : "TCP", f->host_port, line);
-		err_hint("is it in use? ss -%clnp 'sport = %u' names the program",
-			 f->udp ? 'u' : 't', f->host_port);
+		if (f->host_port < IPPORT_RESERVED && geteuid() != 0)
+			err_hint("ports below 1024 are root's, and yours from "
+				 "net.ipv4.ip_unprivileged_port_start on");
+		else
+			err_hint("is it in use? ss -%clnp 'sport = %u' names the program",
+				 f->udp ? 'u' : 't', f->host_port);
 		return r;
 	}
 	return err_set(ERR_HOST, -EIO, "--net user: " DAEMON ": %s", line);

@@ -35,7 +35,15 @@ struct fixture {
 /* The line that says that it is gone. */
 static char gone[512];
 
+static uid_t user;
+
+uid_t __wrap_geteuid(void);
 void __wrap_log_msg(enum log_level level, const char *fmt, ...);
+
+uid_t __wrap_geteuid(void)
+{
+	return user;
+}
 
 void __wrap_log_msg(enum log_level level, const char *fmt, ...)
 {
@@ -53,6 +61,7 @@ static int setup(void **state)
 	struct fixture *f = test_calloc(1, sizeof(*f));
 
 	gone[0] = '\0';
+	user = 0;
 	temp_dir_init(&f->dir);
 	f->path = strdup(getenv("PATH"));
 	*state = f;
@@ -195,6 +204,12 @@ static void complaint_about_a_port_names_the_port(void **state)
 		       "--net user: UDP port 53 of the host cannot be forwarded: passt: "
 		       "Failed to bind '-u 127.0.0.1/53:54', exiting",
 		       "is it in use? ss -ulnp 'sport = 53' names the program");
+	user = 1000;
+	assert_refused(f,
+		       "--net user: UDP port 53 of the host cannot be forwarded: passt: "
+		       "Failed to bind '-u 127.0.0.1/53:54', exiting",
+		       "ports below 1024 are root's, and yours from "
+		       "net.ipv4.ip_unprivileged_port_start on");
 }
 
 static void last_words_are_told(void **state)

@@ -24,7 +24,7 @@ enum options_net_kind {
 
 /* A port of the host that is the guest's. */
 struct options_forward {
-	char address[INET6_ADDRSTRLEN]; /* of the host; "": all that it has */
+	char address[INET6_ADDRSTRLEN]; /* of the host; "": not given */
 	uint16_t host_port, guest_port;
 	bool udp;
 };
