@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -46,16 +47,21 @@ static void *run_thread(void *arg)
 	return NULL;
 }
 
-static void embed_open(struct embedded *e, const char *kernel)
+static void embed_open_words(struct embedded *e, const char *const words[], int count)
 {
-	const char *const words[] = { "--kernel", kernel, "--memory", "64M", "--cpus", "2" };
-
 	memset(e, 0, sizeof(*e));
-	assert_int_equal(tinyvmm_open(6, words, &e->vm), 0);
+	assert_int_equal(tinyvmm_open(count, words, &e->vm), 0);
 	assert_int_equal(pipe2(e->output, O_CLOEXEC), 0);
 	assert_int_equal(tinyvmm_set_streams(e->vm, -1, e->output[1], -1), 0);
 	sem_init(&e->started, 0, 0);
 	tinyvmm_set_events(e->vm, told, e);
+}
+
+static void embed_open(struct embedded *e, const char *kernel)
+{
+	const char *const words[] = { "--kernel", kernel, "--memory", "64M", "--cpus", "2" };
+
+	embed_open_words(e, words, ARRAY_SIZE(words));
 }
 
 static void embed_start(struct embedded *e)
@@ -306,6 +312,23 @@ static void nobody_reads_the_console(void **state)
 	embed_close(&e);
 }
 
+/* Whose process goes on. */
+static void stop_waits_for_the_run_and_not_for_the_program(void **state)
+{
+	char name[32], command[256];
+	const char *const words[] = { "--kernel", LONG_LIFE, "--memory", "64M", "--name", name };
+	struct embedded e;
+
+	snprintf(name, sizeof(name), "embed-%d", (int)getpid());
+	embed_open_words(&e, words, ARRAY_SIZE(words));
+	embed_start(&e);
+	snprintf(command, sizeof(command), "timeout 10 %s stop --kill %s", TINYVMM, name);
+	assert_int_equal(system(command), 0);
+	embed_end(&e);
+	assert_string_equal(e.result->verdict, "killed");
+	embed_close(&e);
+}
+
 static int setup(void **state)
 {
 	alarm(TEST_MAX_S);
@@ -323,6 +346,7 @@ int main(void)
 		cmocka_unit_test(programs_signals_reach_the_program),
 		cmocka_unit_test(signals_that_were_taken_end_the_run),
 		cmocka_unit_test(nobody_reads_the_console),
+		cmocka_unit_test(stop_waits_for_the_run_and_not_for_the_program),
 	};
 
 	if (!guest_kvm_usable())

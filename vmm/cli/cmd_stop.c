@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `tinyvmm stop` and `tinyvmm control`: ask guests that run to do something. Stop waits until the
- * processes are gone, and with that the devices are back. Main thread.
+ * runs have ended, and with that the devices are back. Main thread.
  */
 #include <errno.h>
 #include <poll.h>
@@ -16,33 +16,55 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "run_folder.h"
 
 /* A guest has so long to power off, unless --timeout says otherwise. */
 #define STOP_MS 120000u
 
-/* It is asked and watched by a file of its own, so that its number can be somebody else's later. */
+/* How long a run's end may go unseen, where its process goes on: a program with a guest inside. */
+#define LOOK_MS 50u
+
+/* Both watched by files, so that its name and number can be somebody else's later. */
 struct stopped {
-	const char *name;
-	int pid_fd;
+	struct run_folder folder;
+	int pid_fd; /* -1: the process is gone */
 };
 
+static void init(struct stopped *stopped)
+{
+	stopped->folder.fd = stopped->pid_fd = -1;
+}
+
+static void fini(struct stopped *stopped)
+{
+	run_folder_close(&stopped->folder);
+	close_fd(&stopped->pid_fd);
+}
+
 /* One that answers nobody is starting, and ended by a signal; or ending already. */
-static int stop(struct stopped *stopped, const char *name, const char *request)
+static int ask(struct stopped *stopped, const char *request)
 {
 	static struct control_client client;
-	int r = control_client_open("", name, &client);
+	int r = control_client_open("", stopped->folder.name, &client);
 
 	if (r < 0)
 		return r;
-	stopped->name = name;
 	stopped->pid_fd = pidfd_open(client.pid, 0);
 	if (stopped->pid_fd < 0 && errno != ESRCH)
-		r = err_sys(ERR_HOST, -errno, "watch the guest '%s'", name);
+		r = err_sys(ERR_HOST, -errno, "watch the guest '%s'", stopped->folder.name);
+	/* While it has the folder, nobody else has its number. */
 	else if (control_client_ask(&client, request, CONTROL_ANSWER_MS, NULL) < 0 &&
-		 stopped->pid_fd >= 0)
+		 stopped->pid_fd >= 0 && run_folder_is_alive(&stopped->folder))
 		(void)pidfd_send_signal(stopped->pid_fd, SIGTERM, NULL, 0);
 	control_client_close(&client);
 	return r;
+}
+
+static int stop(struct stopped *stopped, const char *name, const char *request)
+{
+	int r = run_folder_open("", name, &stopped->folder);
+
+	return r < 0 ? r : ask(stopped, request);
 }
 
 /* False: not in time. `until` 0: there is no limit. */
@@ -50,27 +72,24 @@ static bool wait_for(const struct stopped *stopped, uint64_t until)
 {
 	struct pollfd p = { .fd = stopped->pid_fd, .events = POLLIN };
 
-	while (stopped->pid_fd >= 0) {
-		const uint64_t now = clock_ms();
-		const int ms = until ? (int)(until - MIN(now, until)) : -1;
-		const int n = poll(&p, 1, ms);
-
-		if (n > 0)
-			return true;
-		if (n == 0)
+	while (run_folder_is_alive(&stopped->folder)) {
+		if (until && clock_ms() >= until)
 			return false;
+		if (poll(&p, 1, LOOK_MS) > 0)
+			p.fd = -1; /* the last of it goes any moment */
 	}
 	return true;
 }
 
 static int kill_late(struct stopped *stopped)
 {
-	struct stopped again = { .pid_fd = -1 };
+	struct stopped again;
 	int r;
 
-	log_warn("the guest '%s' did not power off in time: it is ended", stopped->name);
-	r = stop(&again, stopped->name, "\"do\":\"kill\"");
-	close_fd(&again.pid_fd);
+	log_warn("the guest '%s' did not power off in time: it is ended", stopped->folder.name);
+	init(&again);
+	r = stop(&again, stopped->folder.name, "\"do\":\"kill\"");
+	fini(&again);
 	/* It has ended meanwhile. */
 	return r == -ENOENT ? 0 : r;
 }
@@ -83,19 +102,20 @@ int cmd_stop(const struct options *options)
 	int status = 0;
 
 	for (unsigned i = 0; i < options->argument_count; i++) {
-		stopped[i] = (struct stopped){ .pid_fd = -1 };
+		init(&stopped[i]);
 		if (stop(&stopped[i], options->arguments[i],
 			 options->kill ? "\"do\":\"kill\"" : "\"do\":\"stop\"") < 0)
 			status = command_failed();
 	}
 	for (unsigned i = 0; i < options->argument_count; i++) {
-		if (!wait_for(&stopped[i], options->kill ? 0 : until)) {
+		if (stopped[i].folder.fd >= 0 &&
+		    !wait_for(&stopped[i], options->kill ? 0 : until)) {
 			if (kill_late(&stopped[i]) < 0)
 				status = command_failed();
 			else
 				(void)wait_for(&stopped[i], 0);
 		}
-		close_fd(&stopped[i].pid_fd);
+		fini(&stopped[i]);
 	}
 	return status;
 }
