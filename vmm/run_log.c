@@ -15,17 +15,18 @@ static int open_file(const struct run_folder *folder)
 			O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600);
 }
 
-/* A file that cannot be made anew stays the one it is. */
+/* A file that cannot be made anew stays the one it is, and begins again. */
 static void rotate(struct run_log *log)
 {
-	int fd;
+	int fd = -1;
 
 	log->size = 0;
-	if (renameat(log->folder->fd, RUN_FOLDER_LOG, log->folder->fd, RUN_FOLDER_OLD_LOG) < 0)
+	if (renameat(log->folder->fd, RUN_FOLDER_LOG, log->folder->fd, RUN_FOLDER_OLD_LOG) == 0)
+		fd = open_file(log->folder);
+	if (fd < 0) {
+		(void)!ftruncate(log->file, 0);
 		return;
-	fd = open_file(log->folder);
-	if (fd < 0)
-		return;
+	}
 	close(log->file);
 	log->file = fd;
 }

@@ -14,6 +14,7 @@
 
 static struct temp_dir root;
 static struct run_folder folder;
+static struct run_log run_log; /* of a child */
 
 static int setup(void **state)
 {
@@ -35,16 +36,15 @@ static int teardown(void **state)
 /* A process whose standard output and error are the log: 0 if all went well. */
 static int write_log(void (*write_it)(void))
 {
-	struct run_log log;
 	const pid_t pid = fork();
 	int status;
 
 	if (pid == 0) {
-		if (run_log_open(&log, &folder) < 0 || dprintf(STDOUT_FILENO, "first\n") < 0 ||
-		    run_log_start(&log) < 0)
+		if (run_log_open(&run_log, &folder) < 0 || dprintf(STDOUT_FILENO, "first\n") < 0 ||
+		    run_log_start(&run_log) < 0)
 			_exit(1);
 		write_it();
-		run_log_close(&log);
+		run_log_close(&run_log);
 		/* Where it went before, without a thread. */
 		_exit(dprintf(STDERR_FILENO, "last\n") < 0);
 	}
@@ -112,12 +112,31 @@ static void what_is_too_old_is_forgotten(void **state)
 	free(text);
 }
 
+/* Somebody has tidied up. */
+static void write_much_to_no_name(void)
+{
+	struct stat st;
+
+	if (unlinkat(folder.fd, RUN_FOLDER_LOG, 0) < 0)
+		_exit(2);
+	write_much();
+	run_log_stop(&run_log);
+	if (fstat(STDOUT_FILENO, &st) < 0 || st.st_size > (off_t)RUN_LOG_MAX)
+		_exit(3);
+}
+
+static void size_has_a_bound_where_no_file_can_be_made(void **state)
+{
+	assert_int_equal(write_log(write_much_to_no_name), 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(both_streams_are_in_it_in_their_order),
 		TEST(what_is_too_old_is_forgotten),
+		TEST(size_has_a_bound_where_no_file_can_be_made),
 	};
 
 	return cmocka_run_group_tests_name("run_log", tests, NULL, NULL);

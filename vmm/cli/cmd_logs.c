@@ -103,7 +103,7 @@ static int show(const struct run_folder *folder, int *fd)
 
 static int show_and_follow(const struct run_folder *folder, int *fd)
 {
-	static struct control_client client;
+	static struct control_client client = { .fd = -1 };
 	int status, r = control_client_open("", folder->name, &client);
 
 	if (r == 0)
