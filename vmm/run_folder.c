@@ -39,6 +39,7 @@ bool run_folder_name_fits(const char *name)
 static int open_parent(const char *root, bool make)
 {
 	char state[VFIO_HOST_PATH_SIZE], path[VFIO_HOST_PATH_SIZE + 16];
+	struct stat st;
 	int fd, r = 0;
 
 	host_lease_state_dir(root, state);
@@ -50,7 +51,14 @@ static int open_parent(const char *root, bool make)
 	if (r < 0)
 		return r;
 	fd = sys_open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	return fd < 0 && (make || fd != -ENOENT) ? err_sys(ERR_HOST, fd, "%s", path) : fd;
+	if (fd < 0)
+		return make || fd != -ENOENT ? err_sys(ERR_HOST, fd, "%s", path) : fd;
+	/* Who looks believes the sockets there, and removes what nobody has locked. */
+	if (fstat(fd, &st) < 0 || st.st_uid != geteuid()) {
+		close(fd);
+		return err_set(ERR_HOST, -EPERM, "%s is not a directory of this user", path);
+	}
+	return fd;
 }
 
 static int open_in(int parent, const char *name)

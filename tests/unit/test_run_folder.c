@@ -194,6 +194,24 @@ static void file_among_the_folders_is_left_alone(void **state)
 	assert_true(run_folder_create(root.path, "b", &folder) < 0);
 }
 
+static void folders_of_another_user_are_not_looked_at(void **state)
+{
+	struct run_folder folder;
+	char path[256];
+	char **names;
+	unsigned count;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(run_folder_create(root.path, "build", &folder), 0);
+	snprintf(path, sizeof(path), "%s/run/tinyvmm/guests", root.path);
+	assert_int_equal(chown(path, 1, 1), 0);
+	assert_int_equal(run_folder_list(root.path, &names, &count), -EPERM);
+	assert_int_equal(run_folder_open(root.path, "build", &folder), -EPERM);
+	assert_int_equal(chown(path, 0, 0), 0);
+	run_folder_remove(root.path, &folder);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -206,6 +224,7 @@ int main(void)
 		TEST(name_of_a_killed_run_is_free_and_its_files_are_gone),
 		TEST(folder_that_somebody_else_put_there_is_not_used),
 		TEST(file_among_the_folders_is_left_alone),
+		TEST(folders_of_another_user_are_not_looked_at),
 	};
 
 	return cmocka_run_group_tests_name("run_folder", tests, NULL, NULL);
