@@ -128,8 +128,11 @@ static void machine_signal_ready(struct loop_source *source)
 
 	if (!sig)
 		return;
-	if (machine->command && machine_signal_command(machine, sig))
-		return;
+	if (machine->command) {
+		machine_resume(machine); /* or its guest would not hear it */
+		if (machine_signal_command(machine, sig))
+			return;
+	}
 	/* Nobody is there any more to send a second one after the terminal hung up. */
 	if (machine->asked_to_end || sig == SIGHUP || machine->command) {
 		machine->end_signal = sig;
