@@ -11,14 +11,12 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include "control_console.h"
+#include "control_request.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
-#include "firmware-loader/json.h"
-
-#define ID_MAX   64u /* bytes of a request's id, if it is a string */
-#define WORD_MAX 32u
 
 /* What a client that is slow to read gets of the last event. */
 #define LAST_WORDS_MS 200
@@ -46,10 +44,7 @@ struct control {
 	unsigned busy; /* a client is at work: what it does may tell an event */
 
 	struct loop_event console_changed;
-	pthread_mutex_t lock; /* guards the next three */
-	unsigned viewers;
-	uint64_t console_bytes; /* ever, while there were viewers */
-	uint8_t console[CONTROL_CONSOLE];
+	struct control_console console;
 };
 
 /* --- output --- */
@@ -116,80 +111,21 @@ static void client_send(struct client *client, const char *data, size_t len)
 	client_flush(client);
 }
 
-/* A line that is being written. */
-struct line {
-	char *text;
-	size_t len;
-	FILE *file;
-	struct json_out json;
-};
-
-static int line_begin(struct line *line)
-{
-	*line = (struct line){ 0 };
-	line->file = open_memstream(&line->text, &line->len);
-	if (!line->file)
-		return -ENOMEM;
-	json_out_init_line(&line->json, line->file);
-	json_out_object(&line->json, NULL);
-	return 0;
-}
-
-/* False if there was no memory for it. */
-static bool line_end(struct line *line)
-{
-	json_out_end(&line->json);
-	json_out_fini(&line->json);
-	return fclose(line->file) == 0 && line->text;
-}
-
 /* --- the console --- */
-
-static void set_viewer(struct client *client, bool views)
-{
-	struct control *control = client->control;
-
-	pthread_mutex_lock(&control->lock);
-	if (views)
-		client->console_at = control->console_bytes;
-	control->viewers += views ? 1 : -1u;
-	pthread_mutex_unlock(&control->lock);
-	client->console = views;
-}
 
 void control_console_output(struct control *control, const uint8_t *data, size_t len)
 {
-	bool seen;
-
-	pthread_mutex_lock(&control->lock);
-	seen = control->viewers > 0;
-	for (size_t i = 0; i < len && seen; i++)
-		control->console[control->console_bytes++ % CONTROL_CONSOLE] = data[i];
-	pthread_mutex_unlock(&control->lock);
-	if (seen)
+	if (control_console_put(&control->console, data, len))
 		loop_post(control->loop, &control->console_changed);
 }
 
 /* What a slow viewer has missed, it has missed: the guest does not wait. */
-static void fill_from_console(struct client *client)
-{
-	struct control *control = client->control;
-
-	pthread_mutex_lock(&control->lock);
-	if (control->console_bytes - client->console_at > CONTROL_CONSOLE)
-		client->console_at = control->console_bytes - CONTROL_CONSOLE;
-	while (client->console_at != control->console_bytes &&
-	       client->out_len < sizeof(client->out))
-		client->out[client->out_len++] =
-			(char)control->console[client->console_at++ % CONTROL_CONSOLE];
-	pthread_mutex_unlock(&control->lock);
-}
-
 static void client_show_console(struct client *client)
 {
 	if (!client->console || client->dead || client->out_len)
 		return;
-	fill_from_console(client);
+	client->out_len = control_console_get(&client->control->console, &client->console_at,
+					      client->out, sizeof(client->out));
 	client_flush(client);
 }
 
@@ -228,100 +164,39 @@ static bool has_writer(struct control *control)
 
 /* --- requests --- */
 
-struct request {
-	struct json json;
-	char word[WORD_MAX];
-	char id[ID_MAX];
-	bool has_id, id_is_number;
-	uint64_t number;
-};
-
-static bool read_id(struct request *request)
+static void client_refuse(struct client *client, const struct control_request *request,
+			  const char *why, const char *hint)
 {
-	const uint32_t id = json_member(&request->json, 0, "id");
-	const struct json_token *token;
-	char *end;
+	struct control_line line;
 
-	if (id == JSON_NONE)
-		return true;
-	request->has_id = true;
-	if (json_is(&request->json, id, JSON_STRING))
-		return json_string(&request->json, id, request->id, sizeof(request->id)) == 0;
-	if (!json_is(&request->json, id, JSON_NUMBER))
-		return false;
-	token = &request->json.tokens[id];
-	if (token->end - token->start >= sizeof(request->id))
-		return false;
-	memcpy(request->id, request->json.text + token->start, token->end - token->start);
-	errno = 0;
-	request->number = strtoull(request->id, &end, 10);
-	request->id_is_number = true;
-	return errno == 0 && !*end && request->id[0] != '-';
-}
-
-static const char *read_request(const char *text, size_t len, struct request *ret_request)
-{
-	struct request *request = ret_request;
-
-	if (json_parse(text, len, &request->json) < 0)
-		return "this is not JSON";
-	if (!json_is(&request->json, 0, JSON_OBJECT))
-		return "a request is an object";
-	if (!read_id(request)) {
-		request->has_id = false;
-		return "an id is a short string or a whole number";
-	}
-	if (json_member(&request->json, 0, "do") == JSON_NONE)
-		return "a request says what to do";
-	if (json_string(&request->json, json_member(&request->json, 0, "do"), request->word,
-			sizeof(request->word)) < 0)
-		return "nothing is called that";
-	return NULL;
-}
-
-static void put_id(const struct request *request, struct json_out *json)
-{
-	if (request->has_id && request->id_is_number)
-		json_out_number(json, "id", request->number);
-	else if (request->has_id)
-		json_out_string(json, "id", request->id);
-}
-
-static void client_refuse(struct client *client, const struct request *request, const char *why,
-			  const char *hint)
-{
-	struct line line;
-
-	if (line_begin(&line) < 0) {
+	if (control_line_begin(&line) < 0) {
 		client->dead = true;
 		return;
 	}
 	if (request)
-		put_id(request, &line.json);
+		control_request_put_id(request, &line.json);
 	json_out_string(&line.json, "error", why);
 	if (hint[0])
 		json_out_string(&line.json, "hint", hint);
-	if (line_end(&line))
+	if (control_line_end(&line))
 		client_send(client, line.text, line.len);
 	free(line.text);
 }
 
-static void begin_console(struct client *client, const struct request *request,
+static void begin_console(struct client *client, const struct control_request *request,
 			  struct json_out *json)
 {
-	const bool wants =
-		json_is(&request->json, json_member(&request->json, 0, "write"), JSON_TRUE);
-
-	client->writer = wants && !has_writer(client->control);
+	client->writer = control_request_is_true(request, "write") && !has_writer(client->control);
 	json_out_bool(json, "write", client->writer);
-	set_viewer(client, true);
+	client->console = true;
+	control_console_enter(&client->control->console, &client->console_at);
 }
 
-static void client_do(struct client *client, const struct request *request)
+static void client_do(struct client *client, const struct control_request *request)
 {
 	struct control *control = client->control;
 	const char *word = request->word;
-	struct line line;
+	struct control_line line;
 	int r = 0;
 
 	if (strcmp(word, "status") != 0 && strcmp(word, "statistics") != 0 &&
@@ -332,11 +207,11 @@ static void client_do(struct client *client, const struct request *request)
 			      r == -ENOENT ? "" : err_hint_text());
 		return;
 	}
-	if (line_begin(&line) < 0) {
+	if (control_line_begin(&line) < 0) {
 		client->dead = true;
 		return;
 	}
-	put_id(request, &line.json);
+	control_request_put_id(request, &line.json);
 	json_out_bool(&line.json, "ok", true);
 	if (strcmp(word, "status") == 0)
 		control->ops->status(control->opaque, &line.json);
@@ -346,21 +221,21 @@ static void client_do(struct client *client, const struct request *request)
 		client->events = true;
 	else if (strcmp(word, "console") == 0)
 		begin_console(client, request, &line.json);
-	if (line_end(&line))
+	if (control_line_end(&line))
 		client_send(client, line.text, line.len);
 	free(line.text);
 }
 
 static void client_hear(struct client *client, const char *text, size_t len)
 {
-	struct request request = { 0 };
-	const char *wrong = read_request(text, len, &request);
+	struct control_request request = { 0 };
+	const char *wrong = control_request_read(text, len, &request);
 
 	if (wrong)
 		client_refuse(client, &request, wrong, "");
 	else
 		client_do(client, &request);
-	json_fini(&request.json);
+	control_request_fini(&request);
 }
 
 /* Requests, one after the other, while the answers are read; or keys. */
@@ -392,7 +267,7 @@ static void client_free(struct client *client)
 {
 	client_unwatch(client);
 	if (client->console)
-		set_viewer(client, false);
+		control_console_leave(&client->control->console);
 	close(client->source.fd);
 	free(client);
 }
@@ -547,7 +422,7 @@ int control_create(const char *path, const struct control_ops *ops, void *opaque
 	control->spare_fd = sys_open("/dev/null", O_RDONLY, 0);
 	control->listener = (struct loop_source){ .fd = fd, .ready = connection_ready };
 	control->console_changed.fn = console_has_changed;
-	pthread_mutex_init(&control->lock, NULL);
+	control_console_init(&control->console);
 	*ret_control = control;
 	return 0;
 }
@@ -562,7 +437,7 @@ void control_destroy(struct control *control)
 	}
 	close(control->listener.fd);
 	close_fd(&control->spare_fd);
-	pthread_mutex_destroy(&control->lock);
+	control_console_fini(&control->console);
 	free(control);
 }
 
@@ -590,9 +465,9 @@ void control_leave(struct control *control)
 	control->loop = NULL;
 }
 
-static void tell_all(struct control *control, struct line *line)
+static void tell_all(struct control *control, struct control_line *line)
 {
-	const bool whole = line_end(line);
+	const bool whole = control_line_end(line);
 
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX && whole; i++) {
 		if (control->clients[i] && control->clients[i]->events &&
@@ -603,10 +478,10 @@ static void tell_all(struct control *control, struct line *line)
 	control_settle(control);
 }
 
-static int begin_event(struct line *line, const char *event)
+static int begin_event(struct control_line *line, const char *event)
 {
 	struct timespec now = { 0 };
-	int r = line_begin(line);
+	int r = control_line_begin(line);
 
 	if (r < 0)
 		return r;
@@ -619,7 +494,7 @@ static int begin_event(struct line *line, const char *event)
 
 void control_tell(struct control *control, const char *event, const char *key, const char *value)
 {
-	struct line line;
+	struct control_line line;
 
 	if (begin_event(&line, event) < 0)
 		return;
@@ -650,7 +525,7 @@ static void last_words(struct control *control)
 
 void control_tell_exit(struct control *control, int status)
 {
-	struct line line;
+	struct control_line line;
 
 	if (begin_event(&line, "exited") == 0) {
 		json_out_number(&line.json, "status", (uint64_t)status);

@@ -9,14 +9,13 @@
 #ifndef CONTROL_H
 #define CONTROL_H
 
-#include "json_out.h"
 #include "core/loop.h"
 #include "core/util.h"
+#include "json_out.h"
 
 #define CONTROL_CLIENTS_MAX 16u
 #define CONTROL_LINE_MAX    4096u  /* of a request, with its newline */
 #define CONTROL_OUTPUT_MAX  65536u /* not yet read by a client */
-#define CONTROL_CONSOLE     65536u /* of the console's output, for who looks at it */
 
 struct control;
 

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 
 #include "control.h"
+#include "control_console.h"
 #include "core/err.h"
 #include "temp_dir.h"
 
