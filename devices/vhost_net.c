@@ -6,8 +6,6 @@
 #include "devices/vhost_net.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/if_tun.h>
 #include <linux/vhost.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_net.h>
@@ -15,18 +13,13 @@
 
 #include "core/err.h"
 #include "core/log.h"
-#include "core/mem.h"
 #include "core/sys.h"
 #include "devices/vhost_call.h"
+#include "devices/vhost_net_features.h"
 #include "devices/virtio_net_control.h"
-#include "devices/virtio_net_uapi.h"
-
-#define VHOST_DEVICE "/dev/vhost-net"
-
-#define PCI_CLASS_ETHERNET 0x020000u /* [PCI-CCAS 1.3] */
 
 /* Room for what arrives while the guest's CPUs do something else: with less, a burst is lost. */
-#define NET_QUEUE_SIZE 1024u
+#define VHOST_NET_QUEUE_SIZE 1024u
 
 /* Of a pair; vhost numbers them so, too [virtio-1.2 5.1.2 Virtqueues]. */
 #define QUEUE_RX    0u
@@ -37,27 +30,6 @@
 
 /* Up to what Linux 4.9 knows: the rest is for features that are not offered. */
 #define NET_CONFIG_LEN (offsetof(struct virtio_net_config, mtu) + sizeof(uint16_t))
-
-#define NET_FEATURES (BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS) | BIT(VIRTIO_NET_F_CTRL_VQ))
-
-/* What vhost does itself, if it can. */
-#define VHOST_FEATURES                                                    \
-	(BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_RING_F_INDIRECT_DESC) | \
-	 BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_F_VERSION_1))
-
-/* What the interface can leave to the guest, and what it takes from it in the same way. */
-static const struct {
-	unsigned tap;
-	uint64_t guest, host;
-} offloads[] = {
-	{ TUN_F_CSUM, BIT(VIRTIO_NET_F_GUEST_CSUM), BIT(VIRTIO_NET_F_CSUM) },
-	{ TUN_F_TSO4, BIT(VIRTIO_NET_F_GUEST_TSO4), BIT(VIRTIO_NET_F_HOST_TSO4) },
-	{ TUN_F_TSO6, BIT(VIRTIO_NET_F_GUEST_TSO6), BIT(VIRTIO_NET_F_HOST_TSO6) },
-	{ TUN_F_TSO_ECN, BIT(VIRTIO_NET_F_GUEST_ECN), BIT(VIRTIO_NET_F_HOST_ECN) },
-	{ TUN_F_UFO, BIT(VIRTIO_NET_F_GUEST_UFO), BIT(VIRTIO_NET_F_HOST_UFO) },
-	{ TUN_F_USO4, BIT(VIRTIO_NET_F_GUEST_USO4), BIT(VIRTIO_NET_F_HOST_USO) },
-	{ TUN_F_USO6, BIT(VIRTIO_NET_F_GUEST_USO6), BIT(VIRTIO_NET_F_HOST_USO) },
-};
 
 struct net_ring {
 	struct vhost_call call;
@@ -105,25 +77,6 @@ static int tell_state(const struct vhost_net *net, unsigned queue, unsigned long
 	struct vhost_vring_state state = { queue % PAIR_QUEUES, num };
 
 	return tell(net, queue, request, &state);
-}
-
-static int set_mem(int vhost, const struct guest_mem *mem)
-{
-	struct {
-		struct vhost_memory head;
-		struct vhost_memory_region regions[GUEST_MEM_BANKS_MAX];
-	} table = { .head.nregions = mem->count };
-
-	for (unsigned i = 0; i < mem->count; i++) {
-		const struct mem_bank *bank = &mem->banks[i];
-
-		table.regions[i] = (struct vhost_memory_region){
-			.guest_phys_addr = bank->gpa,
-			.memory_size = bank->size,
-			.userspace_addr = (uintptr_t)bank->hva,
-		};
-	}
-	return sys_ioctl(vhost, VHOST_SET_MEM_TABLE, &table);
 }
 
 /* The rings lie in RAM: the transport has enabled no others. */
@@ -229,22 +182,11 @@ static void lose(struct vhost_net *net, int error)
 
 /* --- operations --- */
 
-static unsigned tap_offloads(uint64_t features)
-{
-	unsigned tap = 0;
-
-	for (unsigned i = 0; i < ARRAY_SIZE(offloads); i++) {
-		if (features & offloads[i].guest)
-			tap |= offloads[i].tap;
-	}
-	return tap;
-}
-
 static void start_on_loop(void *arg)
 {
 	struct vhost_net *net = arg;
 	struct virtio_pci *vdev = &net->vdev;
-	uint64_t features = vdev->driver_features & VHOST_FEATURES;
+	uint64_t features = vhost_net_features_rings(vdev->driver_features);
 	const bool several = vdev->driver_features & BIT(VIRTIO_NET_F_MQ);
 	const unsigned pairs = several ? pairs_of(net) : 1;
 	int r = 0;
@@ -252,7 +194,8 @@ static void start_on_loop(void *arg)
 	for (unsigned i = 0; i < pairs && r == 0; i++)
 		r = sys_ioctl(net->files.vhost[i], VHOST_SET_FEATURES, &features);
 	if (r == 0)
-		r = net_tap_set_offloads(&net->files.tap, tap_offloads(vdev->driver_features));
+		r = net_tap_set_offloads(&net->files.tap,
+					 vhost_net_features_tap(vdev->driver_features));
 	for (unsigned i = 0; i < PAIR_QUEUES * pairs && r == 0; i++) {
 		if (vdev->queues[i].enabled)
 			r = set_ring(net, i);
@@ -355,7 +298,7 @@ static bool set_offloads(struct vhost_net *net, const struct virtio_net_command 
 	    !(net->vdev.driver_features & BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS)) ||
 	    features & ~net->vdev.driver_features)
 		return false;
-	r = net_tap_set_offloads(&net->files.tap, tap_offloads(features));
+	r = net_tap_set_offloads(&net->files.tap, vhost_net_features_tap(features));
 	if (r < 0)
 		lose(net, r);
 	return r == 0;
@@ -380,59 +323,6 @@ static void net_notify(struct virtio_pci *vdev, unsigned queue)
 
 /* --- life --- */
 
-static int open_pair(struct vhost_net_files *files, unsigned pair)
-{
-	const int fd = sys_open(VHOST_DEVICE, O_RDWR, 0);
-
-	if (fd < 0) {
-		err_sys(ERR_HOST, fd, "--net tap=%s: open %s", files->tap.name, VHOST_DEVICE);
-		if (fd == -EACCES)
-			err_hint("let the user open it: as root, chgrp kvm %s && chmod 660 %s",
-				 VHOST_DEVICE, VHOST_DEVICE);
-		else
-			err_hint("load the driver: as root, modprobe vhost_net");
-		return fd;
-	}
-	files->vhost[pair] = fd;
-	return 0;
-}
-
-static int check_vhost(struct vhost_net_files *files)
-{
-	int r = sys_ioctl(files->vhost[0], VHOST_GET_FEATURES, &files->features);
-
-	if (r < 0)
-		return err_sys(ERR_HOST, r, "%s", VHOST_DEVICE);
-	if (!(files->features & BIT(VIRTIO_F_VERSION_1)))
-		return err_set(ERR_HOST, -ENOTSUP, "%s knows no devices of virtio 1", VHOST_DEVICE);
-	return 0;
-}
-
-int vhost_net_open(struct vhost_net_files *files, const char *tap, unsigned pairs, bool fewer)
-{
-	int r;
-
-	*files = (struct vhost_net_files){ 0 };
-	for (unsigned i = 0; i < NET_TAP_QUEUES_MAX; i++)
-		files->vhost[i] = -1;
-	r = net_tap_open(&files->tap, tap, pairs, fewer);
-	for (unsigned i = 0; i < files->tap.queues && r == 0; i++)
-		r = open_pair(files, i);
-	if (r == 0)
-		r = check_vhost(files);
-	if (r < 0)
-		vhost_net_close(files);
-	return r;
-}
-
-void vhost_net_close(struct vhost_net_files *files)
-{
-	/* vhost first: it holds the interface. */
-	for (unsigned i = 0; i < files->tap.queues; i++)
-		close_fd(&files->vhost[i]);
-	net_tap_close(&files->tap);
-}
-
 static void leave_loop(void *arg)
 {
 	struct vhost_net *net = arg;
@@ -449,7 +339,7 @@ static void net_destroy(struct device *device)
 
 	virtio_pci_fini(&net->vdev);
 	loop_call(net->loop, leave_loop, net);
-	vhost_net_close(&net->files);
+	vhost_net_files_close(&net->files);
 	for (unsigned i = 0; i < ARRAY_SIZE(net->rings); i++)
 		vhost_call_fini(&net->rings[i].call);
 	close_fd(&net->errors.fd);
@@ -464,8 +354,8 @@ static const struct device_ops net_device_ops = {
 static const struct virtio_class net_class = {
 	.name = "vhost-net",
 	.id = VIRTIO_ID_NET,
-	.pci_class = PCI_CLASS_ETHERNET,
-	.queue_size = NET_QUEUE_SIZE,
+	.pci_class = VIRTIO_PCI_CLASS_ETHERNET,
+	.queue_size = VHOST_NET_QUEUE_SIZE,
 	.config_len = NET_CONFIG_LEN,
 	.device_ops = &net_device_ops,
 	.start = net_start,
@@ -475,27 +365,11 @@ static const struct virtio_class net_class = {
 	.stop = net_stop,
 };
 
-static uint64_t offered(const struct vhost_net_files *files)
-{
-	uint64_t features = NET_FEATURES | (files->features & VHOST_FEATURES);
-
-	if (files->tap.mtu)
-		features |= BIT(VIRTIO_NET_F_MTU);
-	if (files->tap.queues > 1)
-		features |= BIT(VIRTIO_NET_F_MQ);
-	for (unsigned i = 0; i < ARRAY_SIZE(offloads); i++) {
-		if (files->tap.offloads & offloads[i].tap)
-			features |= offloads[i].guest | offloads[i].host |
-				    BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
-	}
-	return features;
-}
-
 static int net_init(struct vhost_net *net, const struct board *board, const uint8_t *mac)
 {
 	const unsigned pairs = pairs_of(net);
 	const struct virtio_setup setup = {
-		.features = offered(&net->files),
+		.features = vhost_net_features(&net->files),
 		.config = &net->config,
 		.queues = PAIR_QUEUES * pairs + 1,
 		.loops = net->loop,
@@ -516,24 +390,17 @@ static int net_init(struct vhost_net *net, const struct board *board, const uint
 		close_fd(&net->errors.fd); /* not the loop's: there is nothing to leave */
 	for (unsigned i = 0; i < PAIR_QUEUES * pairs && r == 0; i++)
 		r = vhost_call_open(&net->rings[i].call, net->loop);
-	for (unsigned i = 0; i < pairs && r == 0; i++) {
-		r = sys_ioctl(net->files.vhost[i], VHOST_SET_OWNER, NULL);
-		if (r == 0)
-			r = set_mem(net->files.vhost[i], board->mem);
-		if (r < 0)
-			err_sys(ERR_HOST, r, "%s", VHOST_DEVICE);
-	}
-	return r;
+	return r < 0 ? r : vhost_net_files_own(&net->files, board->mem);
 }
 
 int vhost_net_create(const struct board *board, struct loop *loop, struct vhost_net_files *files,
-		     const uint8_t mac[VHOST_NET_MAC_LEN], struct pci_dev **ret_dev)
+		     const uint8_t mac[ETH_ALEN], struct pci_dev **ret_dev)
 {
 	struct vhost_net *net = calloc(1, sizeof(*net));
 	int r;
 
 	if (!net) {
-		vhost_net_close(files);
+		vhost_net_files_close(files);
 		return err_sys(ERR_LIMIT, -ENOMEM, "%s", net_class.name);
 	}
 	net->loop = loop;

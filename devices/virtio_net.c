@@ -15,8 +15,6 @@
 #include "devices/net_rx.h"
 #include "devices/net_tx.h"
 
-#define PCI_CLASS_ETHERNET 0x020000u
-
 /* [virtio-1.2 5.1.2 Virtqueues] */
 enum { QUEUE_RX, QUEUE_TX, QUEUES };
 
@@ -146,7 +144,7 @@ static const struct device_ops net_device_ops = {
 static const struct virtio_class net_class = {
 	.name = net_class_name,
 	.id = VIRTIO_ID_NET,
-	.pci_class = PCI_CLASS_ETHERNET,
+	.pci_class = VIRTIO_PCI_CLASS_ETHERNET,
 	.queue_size = NET_QUEUE_SIZE,
 	.config_len = offsetof(struct virtio_net_config, speed),
 	.device_ops = &net_device_ops,

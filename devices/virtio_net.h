@@ -11,14 +11,14 @@
 #ifndef DEVICES_VIRTIO_NET_H
 #define DEVICES_VIRTIO_NET_H
 
-#include "devices/pci.h"
+#include <linux/if_ether.h>
 
-#define VIRTIO_NET_MAC_LEN 6u
+#include "devices/pci.h"
 
 struct loop;
 
 struct virtio_net_options {
-	uint8_t mac[VIRTIO_NET_MAC_LEN];
+	uint8_t mac[ETH_ALEN];
 	uint16_t mtu;      /* the driver's first one, and the largest */
 	int fd;            /* the stream's: taken over, also by a failure */
 	struct loop *loop; /* on epoll */

@@ -24,8 +24,9 @@
 
 struct virtio_pci;
 
-/* A PCI class code [PCI-CCAS 1.2]: mass storage, of no more special kind. */
-#define VIRTIO_PCI_CLASS_STORAGE 0x018000u
+/* PCI class codes [PCI-CCAS 1.2, 1.3]: mass storage, of no more special kind; Ethernet. */
+#define VIRTIO_PCI_CLASS_STORAGE  0x018000u
+#define VIRTIO_PCI_CLASS_ETHERNET 0x020000u
 
 /* What makes one kind of device; constant. docs/devices.md walks through an example. */
 struct virtio_class {

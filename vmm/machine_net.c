@@ -9,6 +9,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
+#include "devices/vhost_net.h"
 #include "devices/virtio_net.h"
 #include "machine.h"
 #include "net_daemon.h"
@@ -55,8 +56,10 @@ static int open_tap(struct machine *machine, unsigned nr)
 	const struct options_net *options = &machine->options->nets[nr];
 	const unsigned most = MIN(machine->options->cpus, OPTIONS_NET_QUEUES_MAX);
 
-	return vhost_net_open(&machine->nets[nr].files, options->tap,
-			      options->queues ? options->queues : most, !options->queues);
+	_Static_assert(OPTIONS_NET_QUEUES_MAX <= NET_TAP_QUEUES_MAX,
+		       "no more than it has room for");
+	return vhost_net_files_open(&machine->nets[nr].files, options->tap,
+				    options->queues ? options->queues : most, !options->queues);
 }
 
 static int open_user(struct machine *machine, unsigned nr)
@@ -100,7 +103,7 @@ void machine_close_nets(struct machine *machine)
 	for (unsigned i = 0; i < ARRAY_SIZE(machine->nets); i++) {
 		net_daemon_stop(machine->nets[i].daemon);
 		machine->nets[i].daemon = NULL;
-		vhost_net_close(&machine->nets[i].files);
+		vhost_net_files_close(&machine->nets[i].files);
 	}
 }
 

@@ -5,7 +5,7 @@
 
 #include "cli/options_net.h"
 #include "core/loop.h"
-#include "devices/vhost_net.h"
+#include "devices/vhost_net_files.h"
 
 struct net_daemon;
 

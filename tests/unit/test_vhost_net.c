@@ -37,7 +37,7 @@ struct fixture {
 	struct virtio_pci *vdev;
 };
 
-static const uint8_t mac[VHOST_NET_MAC_LEN] = { 0x52, 0x54, 0, 1, 2, 3 };
+static const uint8_t mac[ETH_ALEN] = { 0x52, 0x54, 0, 1, 2, 3 };
 
 /* Lines about what the host cannot do. */
 static atomic_uint errors_told;
@@ -71,7 +71,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	virtio_guest_fini(&f->guest);
-	vhost_net_close(&f->files);
+	vhost_net_files_close(&f->files);
 	assert_int_equal(fake_vhost_open_files(), 0);
 	fake_vhost_fini();
 	test_free(f);
@@ -82,7 +82,7 @@ static void plug(struct fixture *f, unsigned pairs)
 {
 	struct pci_dev *dev;
 
-	assert_int_equal(vhost_net_open(&f->files, "tap0", pairs, false), 0);
+	assert_int_equal(vhost_net_files_open(&f->files, "tap0", pairs, false), 0);
 	assert_int_equal(vhost_net_create(&f->guest.board, &f->guest.loop, &f->files, mac, &dev),
 			 0);
 	f->vdev = container_of(dev, struct virtio_pci, pci);
@@ -164,7 +164,7 @@ static void refused(const char *text, const char *hint)
 {
 	struct vhost_net_files files;
 
-	assert_true(vhost_net_open(&files, "tap0", PAIRS, false) < 0);
+	assert_true(vhost_net_files_open(&files, "tap0", PAIRS, false) < 0);
 	if (!strstr(err_text(), text) || !strstr(err_hint_text(), hint))
 		fail_msg("'%s; %s' lacks '%s' or '%s'", err_text(), err_hint_text(), text, hint);
 	assert_int_equal(fake_vhost_open_files(), 0);
@@ -204,7 +204,7 @@ static void an_interface_of_one_queue_serves_who_takes_fewer(void **state)
 	struct fixture *f = *state;
 
 	fake_vhost.multi_queue = false;
-	assert_int_equal(vhost_net_open(&f->files, "tap0", PAIRS, true), 0);
+	assert_int_equal(vhost_net_files_open(&f->files, "tap0", PAIRS, true), 0);
 	assert_int_equal(f->files.tap.queues, 1);
 	assert_int_equal(fake_vhost.header, sizeof(struct virtio_net_hdr_v1));
 	assert_int_equal(fake_vhost.sndbuf, INT_MAX);
@@ -493,7 +493,7 @@ static void a_device_that_cannot_be_made_leaves_nothing(void **state)
 	struct pci_dev *dev;
 
 	fake_vhost.refuse = VHOST_SET_MEM_TABLE;
-	assert_int_equal(vhost_net_open(&f->files, "tap0", PAIRS, false), 0);
+	assert_int_equal(vhost_net_files_open(&f->files, "tap0", PAIRS, false), 0);
 	assert_true(vhost_net_create(&f->guest.board, &f->guest.loop, &f->files, mac, &dev) < 0);
 	assert_non_null(strstr(err_text(), "/dev/vhost-net"));
 	assert_int_equal(fake_vhost_open_files(), 0);
