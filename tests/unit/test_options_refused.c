@@ -179,6 +179,8 @@ static const struct golden bad[] = {
 	  "--rw is given without a command; it goes with one: tinyvmm run ... -- COMMAND" },
 	{ "--user joe --disk d",
 	  "--user is given without a command; it goes with one: tinyvmm run ... -- COMMAND" },
+	{ "--timeout 0s -- true",
+	  "--timeout: '0s' is no time at all; leave it away, or write it as 30s, 5m or 2h" },
 	{ "--timeout 5 -- true",
 	  "--timeout: '5' is not a time of at most a week; write it as 30s, 5m or 2h" },
 	{ "--env =x -- true", "--env: '=x' has no name" },

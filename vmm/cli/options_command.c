@@ -34,7 +34,13 @@ int options_parse_root(struct options *options, const char *value)
 
 int options_parse_timeout(struct options *options, const char *value)
 {
-	return options_value_time("--timeout", value, &options->timeout_ms);
+	int r = options_value_time("--timeout", value, &options->timeout_ms);
+
+	if (r == 0 && !options->timeout_ms) {
+		r = err_set(ERR_USAGE, -EINVAL, "--timeout: '%s' is no time at all", value);
+		err_hint("leave it away, or write it as 30s, 5m or 2h");
+	}
+	return r;
 }
 
 static int parse_file(const char *name, const char *value, const char **ret_file)
