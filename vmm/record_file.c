@@ -116,6 +116,34 @@ static int open_stream(const char *path, const struct stat *st)
 			0666);
 }
 
+static bool is_below(const char *path, const char *folder)
+{
+	const size_t len = strlen(folder);
+
+	return strcmp(folder, "/") == 0 ||
+	       (strncmp(path, folder, len) == 0 && (!path[len] || path[len] == '/'));
+}
+
+bool record_file_passes(const char *path, const char *folder)
+{
+	char real_folder[PATH_MAX], real[PATH_MAX], way[2 * PATH_MAX] = "";
+
+	if (descriptor(path) >= 0 || !realpath(folder, real_folder))
+		return false;
+	if (path[0] != '/' && !getcwd(way, PATH_MAX))
+		return false;
+	snprintf(way + strlen(way), sizeof(way) - strlen(way), "/%s", path);
+	for (char *end = way; (end = strchr(end + 1, '/'));) {
+		*end = '\0';
+		/* The way out of the folder itself cannot be changed from within. */
+		if (realpath(way, real) && is_below(real, real_folder) &&
+		    (strcmp(real, real_folder) != 0 || strncmp(end + 1, "../", 3) != 0))
+			return true;
+		*end = '/';
+	}
+	return false;
+}
+
 int record_file_open(struct record_file *file, const char *path)
 {
 	const int fd = path ? descriptor(path) : -1;

@@ -23,6 +23,12 @@ struct record_file {
  */
 int MUST_CHECK record_file_open(struct record_file *file, const char *path);
 
+/*
+ * Whether the way to a file, from the root on, leads through this folder or one below it: then who
+ * can write there decides where it ends.
+ */
+bool record_file_passes(const char *path, const char *folder);
+
 /* All of it, in one go. ERR_FILE; a reader that does not read is waited for some seconds. */
 int MUST_CHECK record_file_write(struct record_file *file, const char *data, size_t len);
 

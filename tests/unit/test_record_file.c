@@ -241,6 +241,50 @@ static void signal_does_not_end_the_wait_for_a_reader(void **state)
 	waitpid(reader, NULL, 0);
 }
 
+/* Whoever can write there may leave a link to another place, for this run or the next one. */
+static void way_through_a_folder_is_known(void **state)
+{
+	char old[PATH_MAX], shared[128], sub[160], out[160], beside[128], through[192];
+
+	snprintf(shared, sizeof(shared), "%s/shared", dir);
+	snprintf(sub, sizeof(sub), "%s/sub", shared);
+	snprintf(out, sizeof(out), "%s/out", shared);
+	snprintf(beside, sizeof(beside), "%s/shared2", dir);
+	assert_int_equal(mkdir(shared, 0700), 0);
+	assert_int_equal(mkdir(sub, 0700), 0);
+	assert_int_equal(mkdir(beside, 0700), 0);
+	assert_int_equal(symlink("..", out), 0);
+
+	snprintf(through, sizeof(through), "%s/record", shared);
+	assert_true(record_file_passes(through, shared));
+	snprintf(through, sizeof(through), "%s/record", sub);
+	assert_true(record_file_passes(through, shared));
+	snprintf(through, sizeof(through), "%s/record", out);
+	assert_true(record_file_passes(through, shared));
+	assert_false(record_file_passes(path, shared));
+	snprintf(through, sizeof(through), "%s/record", beside);
+	assert_false(record_file_passes(through, shared));
+	assert_false(record_file_passes(through, "/nonexistent"));
+	assert_true(record_file_passes(path, "/"));
+	assert_false(record_file_passes("/dev/fd/3", "/"));
+
+	assert_non_null(getcwd(old, sizeof(old)));
+	assert_int_equal(chdir(shared), 0);
+	assert_true(record_file_passes("record", shared));
+	assert_false(record_file_passes("../record", shared));
+	assert_false(record_file_passes("../shared2/record", "."));
+	assert_true(record_file_passes("sub/../../record", "."));
+	assert_int_equal(chdir(dir), 0);
+	assert_true(record_file_passes("shared/record", "shared"));
+	assert_false(record_file_passes("record", "shared"));
+	assert_int_equal(chdir(old), 0);
+
+	unlink(out);
+	rmdir(sub);
+	rmdir(shared);
+	rmdir(beside);
+}
+
 static void none_is_none(void **state)
 {
 	assert_int_equal(record_file_open(&file, NULL), 0);
@@ -263,6 +307,7 @@ int main(void)
 		T(link_of_another_user_is_not_followed),
 		T(mask_of_other_threads_stays),
 		T(signal_does_not_end_the_wait_for_a_reader),
+		T(way_through_a_folder_is_known),
 		T(none_is_none),
 	};
 
