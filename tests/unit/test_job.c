@@ -154,7 +154,7 @@ static void guest_has_as_many_servers_of_names_as_it_asks(void **state)
 	with.link_count = ARRAY_SIZE(links);
 	assert_int_equal(job_write(&options, &with, &job), 0);
 	assert_int_equal(count(&job, "net="), ARRAY_SIZE(links));
-	assert_int_equal(count(&job, "dns="), JOB_DNS_MAX);
+	assert_int_equal(count(&job, "dns="), MIN(JOB_DNS_MAX, 4)); /* one is there twice */
 	assert_int_equal(count(&job, "dns=10.0.1.1"), 1);
 	assert_true(has(&job, "dns=10.0.2.1"));
 	assert_true(has(&job, "dns=10.0.4.1"));
