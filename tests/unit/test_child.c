@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include "core/child.h"
@@ -60,6 +61,33 @@ static void program_that_is_not_there(void **state)
 	assert_int_equal(child_start(&child, argv, NULL, 0, 0), -ENOENT);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* nothing is left to wait for */
 	child_fini(&child);
+}
+
+static void ignore(int signal)
+{
+	(void)signal;
+}
+
+/* A program that embeds the machine may have handlers. */
+static void signals_do_not_hide_that_it_cannot_be_started(void **state)
+{
+	const struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { 0 };
+	const struct sigaction handler = { .sa_handler = ignore };
+	const char *const argv[] = { "/nowhere/nothing", NULL };
+	struct child child = { 0 };
+	struct sigaction before;
+	unsigned good = 0;
+
+	sigaction(SIGALRM, &handler, &before);
+	for (unsigned i = 0; i < 50; i++) {
+		setitimer(ITIMER_REAL, &often, NULL);
+		good += child_start(&child, argv, NULL, 0, 0) == -ENOENT;
+		setitimer(ITIMER_REAL, &never, NULL);
+		child_fini(&child);
+	}
+	sigaction(SIGALRM, &before, NULL);
+	assert_int_equal(good, 50);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
 static void complaints_are_read_line_by_line(void **state)
@@ -330,6 +358,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(program_that_is_not_there),
+		cmocka_unit_test(signals_do_not_hide_that_it_cannot_be_started),
 		cmocka_unit_test(complaints_are_read_line_by_line),
 		cmocka_unit_test(line_without_an_end_comes_in_pieces),
 		cmocka_unit_test(files_are_passed_on_in_order_and_no_others),

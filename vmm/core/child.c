@@ -155,12 +155,31 @@ static _Noreturn void become(const struct start *start)
 	give_up(report);
 }
 
+/* Signals of a program that has handlers interrupt this and the next, and change nothing. */
+static void wait_for(pid_t pid, int *ret_status)
+{
+	while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* The errno of give_up; 0: the program runs. */
+static int read_report(int fd)
+{
+	ssize_t n;
+	int code;
+
+	do {
+		n = read(fd, &code, sizeof(code));
+	} while (n < 0 && errno == EINTR);
+	return n == sizeof(code) ? code : 0;
+}
+
 int child_start(struct child *child, const char *const argv[], const int fds[], unsigned count,
 		unsigned flags)
 {
 	int complaints[2] = { -1, -1 }, report[2] = { -1, -1 };
 	struct start start = { argv, fds, count, flags, .parent = getpid() };
-	int code = 0, r = 0;
+	int r = 0;
 	pid_t pid = -1;
 
 	assert(count <= CHILD_FDS_MAX);
@@ -176,10 +195,10 @@ int child_start(struct child *child, const char *const argv[], const int fds[], 
 	}
 	close_fd(&complaints[1]);
 	close_fd(&report[1]);
-	if (r == 0 && read(report[0], &code, sizeof(code)) == sizeof(code)) {
-		waitpid(pid, NULL, 0);
-		r = -code;
-	}
+	if (r == 0)
+		r = -read_report(report[0]);
+	if (r < 0 && pid > 0)
+		wait_for(pid, NULL);
 	close_fd(&report[0]);
 	if (r < 0) {
 		close_fd(&complaints[0]);
@@ -197,8 +216,7 @@ int child_start(struct child *child, const char *const argv[], const int fds[], 
 static void take_end(struct child *child)
 {
 	kill(-child->pid, SIGKILL);
-	while (waitpid(child->pid, &child->status, 0) < 0 && errno == EINTR)
-		;
+	wait_for(child->pid, &child->status);
 	for (unsigned ms = 0; ms < GROUP_LIMIT_MS && kill(-child->pid, 0) == 0; ms++)
 		nanosleep(&(struct timespec){ .tv_nsec = NS_PER_MS }, NULL);
 	child->pid = 0;
