@@ -51,11 +51,14 @@ static const char *find_program(void)
 static const char *quiet_word(const char *program)
 {
 	static const char first[] = "log_level=err";
-	CLEANUP(closep) int fd = sys_open(program, O_RDONLY, 0);
+	CLEANUP(closep) int fd = -1;
 	const char *word = "loglevel=err";
 	struct stat st;
 	void *text;
 
+	/* One that is only called by its name is in PATH, and not in the current folder. */
+	if (strchr(program, '/'))
+		fd = sys_open(program, O_RDONLY, 0);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return word;
 	text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
