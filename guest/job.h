@@ -14,7 +14,7 @@
 
 #define JOB_ARGS_MAX   4096
 #define JOB_ENV_MAX    4096
-#define JOB_GROUPS_MAX 64
+#define JOB_GROUPS_MAX 1024
 #define JOB_SHARES_MAX 16
 #define JOB_NETS_MAX   8
 #define JOB_DNS_MAX    3 /* what a resolver takes [resolv.conf(5): MAXNS] */

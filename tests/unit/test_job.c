@@ -118,6 +118,31 @@ static void user_that_is_not_there_is_told(void **state)
 	assert_string_equal(err_text(), "--user: there is no user 'no-such-user'");
 }
 
+/* As in a directory of a whole university. */
+#define MANY_GROUPS 300
+
+int __wrap_getgrouplist(const char *user, gid_t group, gid_t *groups, int *count);
+int __wrap_getgrouplist(const char *user, gid_t group, gid_t *groups, int *count)
+{
+	const int room = *count;
+
+	*count = MANY_GROUPS;
+	if (room < MANY_GROUPS)
+		return -1;
+	for (unsigned i = 0; i < MANY_GROUPS; i++)
+		groups[i] = group + i;
+	return MANY_GROUPS;
+}
+
+static void user_may_be_in_many_groups(void **state)
+{
+	struct buf job;
+
+	assert_int_equal(job_write(&options, &place, &job), 0);
+	assert_int_equal(count(&job, "group="), MANY_GROUPS);
+	buf_fini(&job);
+}
+
 static void network_devices_have_addresses(void **state)
 {
 	static const struct job_link links[] = {
@@ -197,6 +222,7 @@ int main(void)
 		TEST(only_chosen_variables_go_along),
 		TEST(variable_that_is_not_there_is_told),
 		TEST(user_that_is_not_there_is_told),
+		TEST(user_may_be_in_many_groups),
 		TEST(network_devices_have_addresses),
 		TEST(guest_has_as_many_servers_of_names_as_it_asks),
 		TEST(shared_folder_has_a_tag),
