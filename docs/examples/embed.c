@@ -88,7 +88,8 @@ int main(int argc, char *argv[])
 		return EXIT_FAILURE;
 	}
 	if (tinyvmm_open(argc - 2, (const char *const *)argv + 2, &vm) < 0) {
-		fprintf(stderr, "embed: %s; %s\n", tinyvmm_error(), tinyvmm_hint());
+		fprintf(stderr, "embed: %s%s%s\n", tinyvmm_error(), *tinyvmm_hint() ? "; " : "",
+			tinyvmm_hint());
 		return EXIT_FAILURE;
 	}
 	status = run(vm, (unsigned)strtoul(argv[1], NULL, 10));
