@@ -42,6 +42,7 @@ cat >bin/tinyvmm <<'END'
 #!/bin/sh
 echo "$*" >>calls
 verdict=$(echo "$VERDICTS" | cut -d' ' -f"$(wc -l <calls)")
+[ "$1" = run ] || exit 0
 while [ "$1" != --json ]; do shift; done
 printf '{\n  "version": 1,\n  "verdict": "%s",\n  "status": 0\n}\n' "$verdict" >"$2"
 case $verdict in
@@ -52,7 +53,11 @@ host-failed) exit 125 ;;
 esac
 END
 cp "$(grep -l '^# gpu-run' ./*.sh)" bin/gpu-run
-cp "$(grep -l '^# gpu-slurm' ./*.sh)" bin/gpu-slurm
+# Of Slurm's scripts: with IOMMU groups of our own, and that tinyvmm.
+groups=$work/groups
+to_ours="s,/sys/kernel/iommu_groups,$groups,; s,/usr/local/bin/tinyvmm,tinyvmm,"
+sed "$to_ours" "$(grep -l '^# gpu-slurm' ./*.sh)" >bin/gpu-slurm
+sed "$to_ours" "$(grep -l "^# Slurm's prolog" ./*.sh)" >bin/prolog
 chmod +x bin/*
 PATH=$work/bin:$PATH
 # tries NAME VERDICTS STATUS CALLS
@@ -71,6 +76,30 @@ rm -f calls
 SLURM_JOB_GPUS=none VERDICTS=passed gpu-slurm pytest 2>/dev/null
 [ $? = 125 ] && [ ! -e calls ]
 ok 'a GPU that Slurm names and the host has not is none' $?
+SLURM_JOB_USER=ci SLURM_JOB_GPUS=none prolog 2>/dev/null
+[ $? = 1 ] && [ ! -e calls ]
+ok 'nor is it given to a user' $?
+
+# A group with the root port above the GPU.
+for device in 0000:00:01.0:0x060400 0000:01:00.0:0x030000 0000:01:00.1:0x040300; do
+	mkdir -p "$groups/13/devices/${device%:*}"
+	echo "${device##*:}" >"$groups/13/devices/${device%:*}/class"
+done
+SLURM_JOB_USER=ci SLURM_JOB_GPUS=13 VERDICTS=passed prolog
+[ "$(cat calls)" = 'bind 0000:01:00.0 0000:01:00.1 --user ci' ]
+ok 'the prolog binds what a group has but bridges' $?
+rm -f calls
+SLURM_JOB_GPUS=13 VERDICTS=passed gpu-slurm pytest
+grep -q '^run --iommu type1 --gpu 0000:01:00.0 --gpu 0000:01:00.1 --wait' calls
+ok 'a job has what a group has but bridges' $?
+
+# One that does not even start leaves no record: an older one is not its.
+echo '{ "verdict": "gpu-error" }' >record/run.json
+printf '#!/bin/sh\necho >>calls\nexit 127\n' >bin/tinyvmm
+rm -f calls
+gpu-run pytest 2>/dev/null
+[ $? = 127 ] && [ "$(wc -l <calls)" = 1 ]
+ok 'a record of before is not taken for that of this run' $?
 
 echo "1..$n"
 exit $failed
