@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which devices the machine has, where on the buses, and in which order: the one list. A new
- * device is one line here; docs/devices.md shows the steps. Main thread, before the guest starts.
+ * Which devices every machine has, its disks and what is passed through, where on the buses, and in
+ * which order. docs/devices.md shows how to add one. Main thread, before the guest starts.
  */
 #include <assert.h>
 #include <sched.h>
