@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "tinyvmm.h"
@@ -329,6 +330,37 @@ static void stop_waits_for_the_run_and_not_for_the_program(void **state)
 	embed_close(&e);
 }
 
+static char ending_name[32];
+static int ending_status;
+
+static void stop_at_the_end(void *opaque, enum tinyvmm_event event)
+{
+	char command[256];
+
+	if (event == TINYVMM_EVENT_ENDED) {
+		snprintf(command, sizeof(command), "timeout 10 %s stop %s 2>&1", TINYVMM,
+			 ending_name);
+		ending_status = system(command);
+	}
+}
+
+/* Its socket answers nobody then; a signal would be the end of the program. */
+static void stop_does_not_kill_a_program_whose_guest_has_ended(void **state)
+{
+	const char *const words[] = { "--kernel", SHORT_LIFE, "--memory",
+				      "64M",      "--name",   ending_name };
+	struct embedded e;
+
+	snprintf(ending_name, sizeof(ending_name), "ending-%d", (int)getpid());
+	embed_open_words(&e, words, ARRAY_SIZE(words));
+	tinyvmm_set_events(e.vm, stop_at_the_end, NULL);
+	(void)run_thread(&e);
+	assert_true(WIFEXITED(ending_status));
+	assert_int_equal(WEXITSTATUS(ending_status), 7);
+	assert_int_equal(e.result->status, 0);
+	embed_close(&e);
+}
+
 static int setup(void **state)
 {
 	alarm(TEST_MAX_S);
@@ -347,6 +379,7 @@ int main(void)
 		cmocka_unit_test(signals_that_were_taken_end_the_run),
 		cmocka_unit_test(nobody_reads_the_console),
 		cmocka_unit_test(stop_waits_for_the_run_and_not_for_the_program),
+		cmocka_unit_test(stop_does_not_kill_a_program_whose_guest_has_ended),
 	};
 
 	if (!guest_kvm_usable())

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/pidfd.h>
 
 #include "cli/commands.h"
@@ -16,6 +17,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/sys.h"
 #include "run_folder.h"
 
 /* A guest has so long to power off, unless --timeout says otherwise. */
@@ -41,7 +43,45 @@ static void fini(struct stopped *stopped)
 	close_fd(&stopped->pid_fd);
 }
 
-/* One that answers nobody is starting, and ended by a signal; or ending already. */
+/*
+ * Whether a signal asks it to end. A program with a guest inside that does nothing about signals
+ * would die of it, and leave its devices as they are. [proc_pid_status(5)]
+ */
+static bool hears_signal(pid_t pid, int signal)
+{
+	static const char *const masks[] = { "\nSigBlk:", "\nSigCgt:" };
+	char path[64], text[4096];
+	uint64_t heard = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	if (sys_read_text(path, text, sizeof(text)) < 0)
+		return false;
+	for (unsigned i = 0; i < ARRAY_SIZE(masks); i++) {
+		const char *at = strstr(text, masks[i]);
+
+		heard |= at ? strtoull(at + strlen(masks[i]), NULL, 16) : 0;
+	}
+	return heard >> (signal - 1) & 1;
+}
+
+/* It answers nobody: it is starting, and ended by a signal; or ending already. */
+static int ask_by_signal(const struct stopped *stopped, pid_t pid)
+{
+	int r;
+
+	/* While it has the folder, nobody else has its number. */
+	if (stopped->pid_fd < 0 || !run_folder_is_alive(&stopped->folder))
+		return 0;
+	if (hears_signal(pid, SIGTERM)) {
+		(void)pidfd_send_signal(stopped->pid_fd, SIGTERM, NULL, 0);
+		return 0;
+	}
+	r = err_set(ERR_GUEST, -EAGAIN, "the guest '%s' is starting or ending, inside a program",
+		    stopped->folder.name);
+	err_hint("try again, or ask the program (pid %d) to end it", (int)pid);
+	return r;
+}
+
 static int ask(struct stopped *stopped, const char *request)
 {
 	static struct control_client client;
@@ -52,10 +92,8 @@ static int ask(struct stopped *stopped, const char *request)
 	stopped->pid_fd = pidfd_open(client.pid, 0);
 	if (stopped->pid_fd < 0 && errno != ESRCH)
 		r = err_sys(ERR_HOST, -errno, "watch the guest '%s'", stopped->folder.name);
-	/* While it has the folder, nobody else has its number. */
-	else if (control_client_ask(&client, request, CONTROL_ANSWER_MS, NULL) < 0 &&
-		 stopped->pid_fd >= 0 && run_folder_is_alive(&stopped->folder))
-		(void)pidfd_send_signal(stopped->pid_fd, SIGTERM, NULL, 0);
+	else if (control_client_ask(&client, request, CONTROL_ANSWER_MS, NULL) < 0)
+		r = ask_by_signal(stopped, client.pid);
 	control_client_close(&client);
 	return r;
 }
@@ -64,7 +102,11 @@ static int stop(struct stopped *stopped, const char *name, const char *request)
 {
 	int r = run_folder_open("", name, &stopped->folder);
 
-	return r < 0 ? r : ask(stopped, request);
+	if (r == 0)
+		r = ask(stopped, request);
+	if (r < 0)
+		run_folder_close(&stopped->folder); /* it is not waited for */
+	return r;
 }
 
 /* False: not in time. `until` 0: there is no limit. */
