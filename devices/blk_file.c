@@ -160,6 +160,17 @@ static int use_directly(struct blk_file *file, const char *path)
 	return -EINVAL;
 }
 
+bool blk_file_is_same(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	if (stat(a, &x) < 0 || stat(b, &y) < 0)
+		return false;
+	if (S_ISBLK(x.st_mode) && S_ISBLK(y.st_mode))
+		return x.st_rdev == y.st_rdev;
+	return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 int blk_file_reopen(const struct blk_file *file)
 {
 	const int flags = (file->read_only ? O_RDONLY : O_RDWR) |

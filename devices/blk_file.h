@@ -45,6 +45,9 @@ int MUST_CHECK blk_file_open(struct blk_file *file, const char *path, bool read_
 			     enum blk_cache cache);
 void blk_file_close(struct blk_file *file); /* zeroed, never opened: does nothing */
 
+/* Whether both names are of one file or device: by a link, or written in two ways. */
+bool blk_file_is_same(const char *a, const char *b);
+
 /*
  * Another fd of the same file, or -1 with a warning. The kernel tells each open file once that it
  * lost a write, so a flush of one must not hear what was meant for another one's.

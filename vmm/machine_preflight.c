@@ -32,6 +32,19 @@ static int open_seed(struct machine *machine)
 			     BLK_CACHE_WRITEBACK);
 }
 
+/* The lock of the first would say that another process has it. */
+static int check_disk_once(const struct options *options, unsigned index)
+{
+	const char *file = options->disks[index].file;
+
+	for (unsigned i = 0; i < index; i++) {
+		if (blk_file_is_same(options->disks[i].file, file))
+			return err_set(ERR_USAGE, -EINVAL, "--disk: %s is given twice, first as %s",
+				       file, options->disks[i].file);
+	}
+	return 0;
+}
+
 int machine_open_disks(struct machine *machine)
 {
 	const struct options *options = machine->options;
@@ -40,7 +53,9 @@ int machine_open_disks(struct machine *machine)
 	for (unsigned i = 0; i < options->disk_count && r == 0; i++) {
 		const struct options_disk *disk = &options->disks[i];
 
-		r = blk_format_check(disk->file, disk->format);
+		r = check_disk_once(options, i);
+		if (r == 0)
+			r = blk_format_check(disk->file, disk->format);
 		if (r == 0 && storage_daemon_serves(disk))
 			r = storage_daemon_start(disk, machine_disk_queues(machine, disk),
 						 &machine->disk_daemons[i]);

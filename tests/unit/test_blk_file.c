@@ -267,6 +267,24 @@ static void writable_disk_is_not_shared(void **state)
 	blk_file_close(&file);
 }
 
+static void file_is_the_same_by_any_of_its_names(void **state)
+{
+	struct fixture *f = *state;
+	char symbolic[sizeof(f->path) + 8], hard[sizeof(f->path) + 8];
+
+	make_image(f, MiB, NULL, 0600);
+	snprintf(symbolic, sizeof(symbolic), "%s.symbol", f->path);
+	snprintf(hard, sizeof(hard), "%s.hard", f->path);
+	assert_int_equal(symlink(f->path, symbolic), 0);
+	assert_int_equal(link(f->path, hard), 0);
+	assert_true(blk_file_is_same(f->path, symbolic));
+	assert_true(blk_file_is_same(hard, f->path));
+	assert_false(blk_file_is_same(f->path, "/dev/null"));
+	assert_false(blk_file_is_same("/nonexistent", "/nonexistent"));
+	assert_int_equal(unlink(symbolic), 0);
+	assert_int_equal(unlink(hard), 0);
+}
+
 static void read_only_disk_is_shared_by_readers(void **state)
 {
 	struct fixture *f = *state;
@@ -329,6 +347,7 @@ int main(void)
 		TEST(not_whole_sectors),
 		TEST(no_permission),
 		TEST(writable_disk_is_not_shared),
+		TEST(file_is_the_same_by_any_of_its_names),
 		TEST(read_only_disk_is_shared_by_readers),
 		TEST(process_that_holds_a_traditional_lock_is_named),
 	};
