@@ -9,7 +9,7 @@
 
 /* clang-format off */
 static const char overview[] =
-"Usage: tinyvmm [COMMAND] [OPTION]...\n"
+"Usage: tinyvmm [COMMAND] [OPTION]... [-- PROGRAM [ARGUMENT]...]\n"
 "Run a virtual machine with real GPUs in it.\n"
 "\n"
 "Commands:\n"
@@ -28,10 +28,10 @@ static const char overview[] =
 "  -h, --help          show this text; behind a command, all that it takes\n"
 "\n"
 "Examples:\n"
-"  tinyvmm --disk ubuntu.img\n"
+"  tinyvmm run --gpu any -- pytest tests/gpu\n"
 "  tinyvmm --gpu 0000:01:00.0 --disk ubuntu.img --cpus 8 --memory 16G\n"
 "\n"
-"See tinyvmm(1) for the rest.\n";
+"tinyvmm run --help lists all options; see also tinyvmm(1).\n";
 
 static const char list_help[] =
 "Usage: tinyvmm list [OPTION]...\n"
