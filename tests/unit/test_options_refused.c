@@ -8,19 +8,26 @@
 	"nothing is given to run: no --disk, --kernel, --gpu or command; " \
 	"tinyvmm --help has examples"
 
+#define STRAY_HINT(word)                                                                    \
+	"a disk is given as --disk FILE, and a command behind --: tinyvmm run ... -- " word \
+	"; tinyvmm run --help lists the options"
+
 #define DISK_HINT \
 	"tinyvmm run --help disk names its properties; a comma in a file name is written ',,'"
 
 #define ADDRESS_HINT "write it as address=192.168.7.2/24"
-#define NET_HINT "tinyvmm run --help net names the properties of each"
+#define NET_HINT     "tinyvmm run --help net names the properties of each"
 
-#define FORWARD_HINT "write it as forward=[ADDRESS:]HOSTPORT:GUESTPORT[/udp], as in forward=2222:22"
+#define FORWARD_HINT                                                                      \
+	"write it as forward=[ADDRESS:]HOSTPORT:GUESTPORT[/udp], as in forward=2222:22; " \
+	"ports are 1 to 65535"
 
 #define MAC_HINT "write it as mac=52:54:00:12:34:56; its first byte is even"
 
 static const struct golden bad[] = {
 	{ "--net passt",
 	  "--net: 'passt' is not user, tap=NAME or none; tinyvmm run --help net describes them" },
+	{ "--net none,foo", "--net none takes no properties" },
 	{ "--net tap=", "--net: '' cannot be the name of an interface" },
 	{ "--net tap=a/b", "--net: 'a/b' cannot be the name of an interface" },
 	{ "--net tap=abcdefghijklmnop",
@@ -147,7 +154,7 @@ static const struct golden bad[] = {
 	{ "--disk d --name a --name b", "--name is given twice" },
 	{ "--disk d --detach=yes", "--detach takes no value" },
 	{ "ps x", "'x' belongs to no option; tinyvmm ps --help lists what it takes" },
-	{ "stop", "nothing is given to stop; tinyvmm --help has examples" },
+	{ "stop", "nothing is given to stop; tinyvmm stop --help lists what it takes" },
 	{ "stop --kill", "no guest is given; tinyvmm ps lists those that run" },
 	{ "stop a --timeout soon",
 	  "--timeout: 'soon' is not a time of at most a week; write it as 30s, 5m or 2h" },
@@ -160,21 +167,15 @@ static const struct golden bad[] = {
 	  "stop or kill" },
 	{ "", "nothing is given to run; tinyvmm --help has examples" },
 	{ "run", "nothing is given to run; tinyvmm --help has examples" },
-	{ "a.img",
-	  "'a.img' belongs to no option; a disk is given as --disk FILE; tinyvmm run --help "
-	  "lists the options" },
+	{ "a.img", "'a.img' belongs to no option; " STRAY_HINT("a.img") },
 	{ "--cpus 2 01:00.0",
 	  "'01:00.0' belongs to no option; a device is given as --gpu 01:00.0" },
 	{ "--cpus 2 run", "'run' belongs to no option; the command comes first: tinyvmm run ..." },
 	{ "-v list", "'list' belongs to no option; the command comes first: tinyvmm list ..." },
 	{ "run list", "'list' belongs to no option; the command comes first: tinyvmm list ..." },
 	{ "-q lits", "'lits' belongs to no option; did you mean the command list?" },
-	{ "--cpus 2 lits",
-	  "'lits' belongs to no option; a disk is given as --disk FILE; tinyvmm run --help lists "
-	  "the options" },
-	{ "run lits",
-	  "'lits' belongs to no option; a disk is given as --disk FILE; tinyvmm run --help lists "
-	  "the options" },
+	{ "--cpus 2 lits", "'lits' belongs to no option; " STRAY_HINT("lits") },
+	{ "run lits", "'lits' belongs to no option; " STRAY_HINT("lits") },
 	{ "--rw out --disk d",
 	  "--rw is given without a command; it goes with one: tinyvmm run ... -- COMMAND" },
 	{ "--user joe --disk d",
@@ -190,6 +191,11 @@ static const struct golden bad[] = {
 	{ "--", "no command is given behind --; write it as tinyvmm run ... -- COMMAND" },
 	{ "run --disk d --",
 	  "no command is given behind --; write it as tinyvmm run ... -- COMMAND" },
+	{ "true", "'true' belongs to no option; " STRAY_HINT("true") },
+	{ "run --gpu any pytest", "'pytest' belongs to no option; " STRAY_HINT("pytest") },
+	{ "control", "nothing is given to control; tinyvmm control --help lists what it takes" },
+	{ "--json r --junit r -- true", "--json and --junit name the same file" },
+	{ "--json r --junit .//r -- true", "--json and --junit name the same file" },
 	{ "help", "'help' belongs to no option; that is tinyvmm --help" },
 	{ "doctor --gpu 01:00.0",
 	  "--gpu does not belong to the command doctor; give the address without --gpu" },
@@ -228,7 +234,7 @@ static const struct golden bad[] = {
 	{ "list --timings", "--timings does not belong to the command list" },
 	{ "list 01:00.0",
 	  "'01:00.0' belongs to no option; tinyvmm list --help lists what it takes" },
-	{ "bind", "nothing is given to bind; tinyvmm --help has examples" },
+	{ "bind", "nothing is given to bind; tinyvmm bind --help lists what it takes" },
 	{ "bind 01:00",
 	  "'01:00' is not a PCI address; write it as 0000:01:00.0 (see 'tinyvmm list')" },
 	{ "bind 01:00.0 0000:01:00.0", "0000:01:00.0 is given twice" },

@@ -98,7 +98,9 @@ static int stray_argument(const char *arg, const struct command_def *command, bo
 	else if (near)
 		err_hint("did you mean the command %s?", near->name);
 	else
-		err_hint("a disk is given as --disk FILE; tinyvmm run --help lists the options");
+		err_hint("a disk is given as --disk FILE, and a command behind --: "
+			 "tinyvmm run ... -- %s; tinyvmm run --help lists the options",
+			 arg);
 	return r;
 }
 
@@ -202,7 +204,10 @@ static int parse(struct options *options, int argc, char *const argv[])
 	options->command = command->command;
 	if (i >= argc && !command->may_be_bare) {
 		r = err_set(ERR_USAGE, -EINVAL, "nothing is given to %s", command->name);
-		err_hint("tinyvmm --help has examples");
+		if (command->command == OPTIONS_RUN)
+			err_hint("tinyvmm --help has examples");
+		else
+			err_hint("tinyvmm %s --help lists what it takes", command->name);
 		return r;
 	}
 	for (; i < argc && !options->help && !options->version; i++) {

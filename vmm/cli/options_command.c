@@ -107,6 +107,21 @@ int options_take_command(struct options *options, char *const argv[], unsigned c
 	return 0;
 }
 
+static const char *without_dots(const char *path)
+{
+	while (strncmp(path, "./", 2) == 0) {
+		path += 2;
+		path += strspn(path, "/");
+	}
+	return path;
+}
+
+/* One would overwrite the other. */
+static bool is_same_file(const char *a, const char *b)
+{
+	return strcmp(without_dots(a), without_dots(b)) == 0 && strcmp(a, "/dev/null") != 0;
+}
+
 int options_check_command(const struct options *options)
 {
 	const char *alone = NULL;
@@ -129,6 +144,8 @@ int options_check_command(const struct options *options)
 		if (options->nets[i].address[0])
 			alone = "net tap=...,address";
 	}
+	if (options->record && options->junit && is_same_file(options->record, options->junit))
+		return err_set(ERR_USAGE, -EINVAL, "--json and --junit name the same file");
 	if (options->command_argc || !alone)
 		return 0;
 	err_set(ERR_USAGE, -EINVAL, "--%s is given without a command", alone);

@@ -74,7 +74,7 @@ static int parse_forward(struct options_net *net, const char *text)
 	if (!parse_forward_text(text, forward)) {
 		r = err_set(ERR_USAGE, -EINVAL, "--net user: forward '%s' is not understood", text);
 		err_hint("write it as forward=[ADDRESS:]HOSTPORT:GUESTPORT[/udp], "
-			 "as in forward=2222:22");
+			 "as in forward=2222:22; ports are 1 to 65535");
 		return r;
 	}
 	/* Where passt keeps them, one port has one meaning, whatever the address. */
@@ -253,6 +253,8 @@ int options_parse_net(struct options *options, const char *value)
 	char part[PATH_MAX];
 	int r;
 
+	if (strncmp(value, "none,", strlen("none,")) == 0)
+		return err_set(ERR_USAGE, -EINVAL, "--net none takes no properties");
 	if (options->no_net || (strcmp(value, "none") == 0 && options->net_count))
 		return err_set(ERR_USAGE, -EINVAL, "--net none excludes every other --net");
 	if (strcmp(value, "none") == 0) {

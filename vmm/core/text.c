@@ -116,38 +116,47 @@ struct text_size text_size(uint64_t bytes)
 	return size;
 }
 
-/* How many letters must be added, dropped or changed to make `a` of `b` (Levenshtein). */
+/*
+ * How many letters must be added, dropped or changed, or neighbours swapped, to make `a` of `b`
+ * (optimal string alignment).
+ */
 #define DISTANCE_TEXT_MAX 32
 static size_t distance(const char *a, const char *b)
 {
 	const size_t alen = strlen(a), blen = strlen(b);
-	size_t row[DISTANCE_TEXT_MAX + 1];
+	size_t rows[3][DISTANCE_TEXT_MAX + 1];
 
 	if (alen > DISTANCE_TEXT_MAX || blen > DISTANCE_TEXT_MAX)
 		return SIZE_MAX;
 	for (size_t j = 0; j <= blen; j++)
-		row[j] = j;
+		rows[0][j] = j;
 	for (size_t i = 1; i <= alen; i++) {
-		size_t diagonal = row[0];
+		const size_t *before = rows[(i + 1) % 3], *above = rows[(i + 2) % 3];
+		size_t *row = rows[i % 3];
 
 		row[0] = i;
 		for (size_t j = 1; j <= blen; j++) {
-			const size_t change = diagonal + (a[i - 1] != b[j - 1]);
+			const size_t change = above[j - 1] + (a[i - 1] != b[j - 1]);
 
-			diagonal = row[j];
-			row[j] = MIN(change, MIN(row[j], row[j - 1]) + 1);
+			row[j] = MIN(change, MIN(above[j], row[j - 1]) + 1);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				row[j] = MIN(row[j], before[j - 2] + 1);
 		}
 	}
-	return row[blen];
+	return rows[alen % 3][blen];
 }
 
-#define DISTANCE_NEAR 2
+/* Of a short word, two changes leave too little to say that it was meant. */
+#define DISTANCE_NEAR  2u
+#define DISTANCE_SHORT 1u
+#define SHORT_MAX      4u
 size_t text_nearness(const char *name, const char *known)
 {
 	const size_t len = strlen(name);
 	const size_t d = distance(name, known);
+	const size_t near = len > SHORT_MAX ? DISTANCE_NEAR : DISTANCE_SHORT;
 
 	if (len > 1 && strncmp(name, known, len) == 0)
 		return 0;
-	return d < MIN(len, DISTANCE_NEAR + 1) ? d : SIZE_MAX;
+	return d < MIN(len, near + 1) ? d : SIZE_MAX;
 }
