@@ -89,6 +89,18 @@ static struct virtqueue *live_queue(struct virtio_console *console, unsigned que
 	return q->running && !q->vq.broken ? &q->vq : NULL;
 }
 
+/*
+ * For what was pushed, and nothing else: the queue is served for it, which comes here again while
+ * the driver has buffers there that nobody needs yet.
+ */
+static void pushed(struct virtio_console *console, unsigned queue)
+{
+	const struct virtqueue *vq = &console->vdev.queues[queue].vq;
+
+	if (vq->used_next != vq->used_published || vq->broken)
+		virtio_pci_pushed(&console->vdev, queue);
+}
+
 /* --- control messages to the driver --- */
 
 static size_t build_message(struct console_port *port, unsigned id, uint8_t buf[CONTROL_MAX])
@@ -144,7 +156,7 @@ static void tell(struct virtio_console *console)
 		while (console->ports[id].tell && room)
 			room = tell_one(console, vq, id);
 	}
-	virtio_pci_pushed(&console->vdev, QUEUE_CONTROL_IN);
+	pushed(console, QUEUE_CONTROL_IN);
 }
 
 /* --- output --- */
@@ -187,7 +199,7 @@ static void run_output(struct virtio_console *console, unsigned id)
 			port->rest_count = chain.readable;
 			taken = give_held(console, id, vq);
 		}
-		virtio_pci_pushed(&console->vdev, queue_out(id));
+		pushed(console, queue_out(id));
 	}
 	if (taken && port->closing) {
 		port->closing = false;
@@ -294,8 +306,7 @@ size_t virtio_console_input(struct virtio_console *console, unsigned port, const
 		virtqueue_push(vq, chain.head, (uint32_t)n);
 		done += n;
 	}
-	if (done || vq->broken)
-		virtio_pci_pushed(&console->vdev, queue_in(port));
+	pushed(console, queue_in(port));
 	return done;
 }
 

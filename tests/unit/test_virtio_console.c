@@ -18,7 +18,7 @@ struct fixture {
 	/* The loop's, read by the test while it waits in loop_call. */
 	char output[2][64];
 	size_t output_len[2], room_for_output;
-	unsigned rooms[2], opened[2], closed[2];
+	unsigned rooms[2], opened[2], closed[2], work;
 };
 
 static size_t take_output(void *opaque, unsigned port, const void *data, size_t len)
@@ -120,6 +120,35 @@ static void messages_wait_for_the_drivers_buffers(void **state)
 	assert_false(taken(f, CONTROL_IN));
 	console_guest_give_room(&f->g, CONTROL_IN, 1, 64);
 	console_guest_heard(&f->g, 1, VIRTIO_CONSOLE_PORT_ADD, 1, "");
+}
+
+static void count_work(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->work = f->g.guest.loop.work_count;
+}
+
+static void loop_rests_while_the_driver_has_buffers_left(void **state)
+{
+	struct fixture *f = *state;
+
+	open_ports(f);
+	console_guest_settle(&f->g);
+	loop_call(&f->g.guest.loop, count_work, f);
+	assert_int_equal(f->work, 0);
+}
+
+static void loop_rests_while_output_has_no_room(void **state)
+{
+	struct fixture *f = *state;
+
+	open_ports(f);
+	f->room_for_output = 0;
+	console_guest_say(&f->g, OUT1, "hello", 5);
+	console_guest_say(&f->g, OUT1, "HE", 2);
+	loop_call(&f->g.guest.loop, count_work, f);
+	assert_int_equal(f->work, 0);
 }
 
 static void output_comes_out(void **state)
@@ -289,6 +318,8 @@ int main(void)
 		TEST(identity),
 		TEST(driver_is_told_of_ports_and_names),
 		TEST(messages_wait_for_the_drivers_buffers),
+		TEST(loop_rests_while_the_driver_has_buffers_left),
+		TEST(loop_rests_while_output_has_no_room),
 		TEST(output_comes_out),
 		TEST(output_without_room_waits_and_keeps_its_order),
 		TEST(port_is_closed_after_its_last_byte),
