@@ -339,6 +339,7 @@ int net_daemon_watch(struct net_daemon *daemon, struct loop *loop)
 
 void net_daemon_lost(struct net_daemon *daemon)
 {
+	const uint64_t lost_ms = clock_ms();
 	char line[LINE_MAX_LEN];
 
 	if (!wait_for_end(daemon)) {
@@ -347,7 +348,7 @@ void net_daemon_lost(struct net_daemon *daemon)
 	}
 	if (last_line(daemon, line))
 		log_error("the guest's network is gone: " DAEMON ": %s", line);
-	else if (daemon->last[0] && clock_ms() - daemon->last_ms < LAST_WORDS_MS)
+	else if (daemon->last[0] && lost_ms - daemon->last_ms < LAST_WORDS_MS)
 		log_error("the guest's network is gone: " DAEMON ": %s", daemon->last);
 	else
 		log_error("the guest's network is gone: " DAEMON " ended with %s",

@@ -6,6 +6,7 @@
 #include "temp_dir.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -294,7 +295,7 @@ static void it_may_complain_for_ever(void **state)
 	watch(f);
 	assert_true(wait_for_file(f, "done"));
 	/* Long ago, that is no reason. */
-	nanosleep(&(struct timespec){ .tv_sec = 1, .tv_nsec = 100000000 }, NULL);
+	nanosleep(&(struct timespec){ .tv_sec = 2 }, NULL);
 	close(net_daemon_take_stream(f->daemon));
 	loop_call(&f->loop, lost, f->daemon);
 	assert_string_equal(gone, "the guest's network is gone: passt ended with exit status 0");
@@ -303,11 +304,16 @@ static void it_may_complain_for_ever(void **state)
 static void what_it_says_at_its_end_is_why(void **state)
 {
 	struct fixture *f = *state;
+	char file[PATH_MAX];
 
 	make_passt(f, "head -c 64 <&3 >/dev/null\n"
+		      "until [ -e $dir/watched ]; do sleep 0.01; done\n"
 		      "echo 'No memory' >&2; echo >$dir/done\n"
 		      "sleep 0.1; exit 1");
 	watch(f);
+	/* What it says at its start is no reason. */
+	snprintf(file, sizeof(file), "%s/watched", f->dir.path);
+	close(open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	assert_true(wait_for_file(f, "done"));
 	loop_call(&f->loop, lost, f->daemon);
 	assert_string_equal(gone, "the guest's network is gone: passt: No memory");
