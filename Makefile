@@ -8,7 +8,7 @@ all: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	tests/install-needs build
-	meson setup $(BUILD)
+	meson setup $(if $(PREFIX),--prefix $(abspath $(PREFIX))) $(BUILD)
 
 # The demonstration: a GPU of the emulated host passed through to a Linux guest. Saves demo.png.
 demo: all
@@ -31,8 +31,11 @@ bench: all
 	tests/install-needs bench
 	tests/bench/run $(BUILD) $(ROWS)
 
+# To /usr/local, or PREFIX=; a libtinyvmm.so.0 that is new in its folder is found after ldconfig.
 install: all
+	$(if $(PREFIX),meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX)) && ninja -C $(BUILD) programs)
 	meson install -C $(BUILD) --no-rebuild
+	$(if $(DESTDIR),,if [ "$$(id -u)" = 0 ]; then ldconfig; fi)
 
 clean:
 	rm -rf $(BUILD)

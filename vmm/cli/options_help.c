@@ -31,7 +31,7 @@ static const char overview[] =
 "  tinyvmm run --gpu any -- pytest tests/gpu\n"
 "  tinyvmm --gpu 0000:01:00.0 --disk ubuntu.img --cpus 8 --memory 16G\n"
 "\n"
-"tinyvmm run --help lists all options; see also tinyvmm(1).\n";
+"tinyvmm run --help lists all options; docs/ is in share/doc/tinyvmm.\n";
 
 static const char list_help[] =
 "Usage: tinyvmm list [OPTION]...\n"
