@@ -79,6 +79,10 @@ static int explain(const struct net_tap *tap, int error)
 		break;
 	case -EINVAL:
 		err_set(ERR_HOST, error, "--net tap=%s: it is no TAP interface", name);
+		err_hint("make one as root, and if %s is a bridge, put it there: ip tuntap add "
+			 "tap0 "
+			 "mode tap multi_queue user NAME && ip link set tap0 master %s up",
+			 name, name);
 		break;
 	default:
 		err_sys(ERR_HOST, error, "--net tap=%s", name);

@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/table.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "run_record.h"
@@ -31,11 +32,11 @@ int main(int argc, char *argv[])
 	log_set_level(options.log_level);
 	if (options.help) {
 		fputs(options_help(&options), stdout);
-		return 0;
+		return table_flush(stdout) < 0 ? command_failed() : 0;
 	}
 	if (options.version) {
 		puts("tinyvmm " TINYVMM_VERSION);
-		return 0;
+		return table_flush(stdout) < 0 ? command_failed() : 0;
 	}
 	switch (options.command) {
 	case OPTIONS_BIND:

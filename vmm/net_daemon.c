@@ -174,11 +174,15 @@ static int explain(struct net_daemon *daemon, const struct command *cmd,
 			err_hint("ports below 1024 are root's, and yours from "
 				 "net.ipv4.ip_unprivileged_port_start on");
 		else
-			err_hint("is it in use? ss -%clnp 'sport = %u' names the program",
-				 f->udp ? 'u' : 't', f->host_port);
+			err_hint("is it in use? ss -%clnp 'sport = %u' names the program%s%s%s",
+				 f->udp ? 'u' : 't', f->host_port, f->address[0] ? "; or is " : "",
+				 f->address, f->address[0] ? " no address of this host?" : "");
 		return r;
 	}
-	return err_set(ERR_HOST, -EIO, "--net user: " DAEMON ": %s", line);
+	r = err_set(ERR_HOST, -EIO, "--net user: " DAEMON ": %s", line);
+	if (strstr(line, "External interface"))
+		err_hint("has the host a default route (ip route)? --net none does without");
+	return r;
 }
 
 /*

@@ -51,8 +51,14 @@ static int open_parent(const char *root, bool make)
 	if (r < 0)
 		return r;
 	fd = sys_open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	if (fd < 0)
-		return make || fd != -ENOENT ? err_sys(ERR_HOST, fd, "%s", path) : fd;
+	if (!make && fd == -ENOENT)
+		return fd;
+	if (fd < 0) {
+		r = err_sys(ERR_HOST, fd, "%s", path);
+		if (geteuid() != 0)
+			err_hint("XDG_RUNTIME_DIR must name a directory of yours");
+		return r;
+	}
 	/* Who looks believes the sockets there, and removes what nobody has locked. */
 	if (fstat(fd, &st) < 0 || st.st_uid != geteuid()) {
 		close(fd);

@@ -211,6 +211,14 @@ static void complaint_about_a_port_names_the_port(void **state)
 		       "Failed to bind '-u 127.0.0.1/53:54', exiting",
 		       "ports below 1024 are root's, and yours from "
 		       "net.ipv4.ip_unprivileged_port_start on");
+	user = 0;
+	strcpy(f->net.forwards[1].address, "192.0.2.1");
+	make_passt(f, "echo \"Failed to bind '-u 192.0.2.1/53:54', exiting\" >&2; exit 1");
+	assert_refused(f,
+		       "--net user: UDP port 53 of the host cannot be forwarded: passt: "
+		       "Failed to bind '-u 192.0.2.1/53:54', exiting",
+		       "is it in use? ss -ulnp 'sport = 53' names the program; "
+		       "or is 192.0.2.1 no address of this host?");
 }
 
 static void last_words_are_told(void **state)
@@ -219,6 +227,9 @@ static void last_words_are_told(void **state)
 
 	make_passt(f, "echo \"Don't run as root\" >&2; echo 'No route' >&2; exit 1");
 	assert_refused(f, "--net user: passt: No route", "");
+	make_passt(f, "echo 'External interface not usable' >&2; exit 1");
+	assert_refused(f, "--net user: passt: External interface not usable",
+		       "has the host a default route (ip route)? --net none does without");
 	make_passt(f, "exit 7");
 	assert_refused(f, "--net user: passt ended with exit status 7", "");
 	/* And where the other end is closed before it ends. */

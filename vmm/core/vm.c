@@ -25,6 +25,9 @@ static void vm_hint_group(void)
 		err_hint("run as root, or join its group with 'sudo usermod -aG %s $USER' "
 			 "and log in again",
 			 group->gr_name);
+	else if (!getgrnam("kvm"))
+		err_hint("run as root, or let root give it to you: "
+			 "'sudo setfacl -m u:$USER:rw /dev/kvm'");
 	else
 		err_hint("run as root, or let root give it to a group of yours: 'sudo chgrp kvm "
 			 "/dev/kvm; sudo chmod g+rw /dev/kvm'");
