@@ -173,6 +173,12 @@ static void laptop_cannot_pass_anything(void **state)
 		"  pass  memlock               this user may lock the 4G of a guest\n"
 		"  info  huge-pages            none are reserved\n"
 		"  pass  firmware              /CODE.fd\n"
+		"  info  helpers               passt is not installed: --net user, which guests "
+		"with disks have by default, needs it (package passt)\n"
+		"  info  helpers               virtiofsd is not installed: run -- COMMAND needs it "
+		"(package virtiofsd, or qemu-system-common before Debian 13)\n"
+		"  info  helpers               qemu-storage-daemon is not installed: --disk with "
+		"snapshot or of another format than raw needs it (package qemu-system-common)\n"
 		"  info  bar-pages             a GPU's memory is mapped in pages of 4K, so its "
 		"first use is slow; Linux 6.12 and newer take huge ones\n"
 		"  info  bar-dma               with several GPUs, mapping 32G for each other takes "
@@ -211,6 +217,20 @@ static void laptop_cannot_pass_anything(void **state)
 		"bits\n"
 		"\n"
 		"3 failures, 2 warnings\n");
+}
+
+static void helpers_are_found_where_a_run_looks(void **state)
+{
+	fake_host_desktop(&fs);
+	add_modules("6.12.9-arch1-1");
+	fake_sysfs_file(&fs, "some/place/passt", "%s", "");
+	fake_sysfs_file(&fs, "usr/lib/qemu/virtiofsd", "%s", "");
+	assert_int_equal(setenv("PATH", "/nowhere:/some/place", 1), 0);
+	run();
+	assert_int_equal(status, 0);
+	assert_row("  pass  helpers               passt is installed\n", NULL);
+	assert_row("  pass  helpers               virtiofsd is installed\n", NULL);
+	assert_row("  info  helpers               qemu-storage-daemon is not installed", NULL);
 }
 
 static void only_what_matters_on_a_narrow_terminal(void **state)
@@ -639,7 +659,7 @@ static void json_has_every_row(void **state)
 	for (row = json_next(&json, list, JSON_NONE); row != JSON_NONE;
 	     row = json_next(&json, list, row))
 		rows++;
-	assert_int_equal(rows, 16);
+	assert_int_equal(rows, 19);
 	dev = json_next(&json, json_member(&json, 0, "devices"), JSON_NONE);
 	assert_true(json_equals(&json, json_member(&json, dev, "address"), GPU));
 	list = json_member(&json, dev, "checks");
@@ -671,6 +691,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(laptop_cannot_pass_anything),
+		TEST(helpers_are_found_where_a_run_looks),
 		TEST(only_what_matters_on_a_narrow_terminal),
 		TEST(all_functions_of_the_card_are_given),
 		TEST(two_gpus_of_one_group_go_together),

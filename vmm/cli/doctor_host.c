@@ -211,6 +211,53 @@ static void check_firmware(struct doctor *doctor)
 	fw_image_fini(&image);
 }
 
+/* In a folder of PATH, or at one of the places outside of it that are looked at first. */
+static bool is_installed(const struct doctor *doctor, const char *program,
+			 const char *const places[])
+{
+	const char *path = getenv("PATH");
+	bool found = false;
+
+	for (unsigned i = 0; places[i] && !found; i++)
+		found = host_sysfs_exists(host_sysfs_path(doctor->config->root, "%s", places[i]).s);
+	while (path && *path && !found) {
+		const int len = (int)strcspn(path, ":");
+
+		found = host_sysfs_exists(
+			host_sysfs_path(doctor->config->root, "%.*s/%s", len, path, program).s);
+		path += len + (path[len] == ':');
+	}
+	return found;
+}
+
+/* None is needed by every run. */
+static void check_helpers(struct doctor *doctor)
+{
+	static const struct {
+		const char *program, *purpose, *package;
+		const char *places[5];
+	} helpers[] = {
+		{ "passt", "--net user, which guests with disks have by default,", "passt", {} },
+		{ "virtiofsd",
+		  "run -- COMMAND",
+		  "virtiofsd, or qemu-system-common before Debian 13",
+		  { "usr/libexec/virtiofsd", "usr/lib/qemu/virtiofsd", "usr/lib/virtiofsd",
+		    "usr/local/libexec/virtiofsd" } },
+		{ "qemu-storage-daemon",
+		  "--disk with snapshot or of another format than raw",
+		  "qemu-system-common",
+		  {} },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(helpers); i++) {
+		if (is_installed(doctor, helpers[i].program, helpers[i].places))
+			doctor_pass(doctor, "%s is installed", helpers[i].program);
+		else
+			doctor_info(doctor, "%s is not installed: %s needs it (package %s)",
+				    helpers[i].program, helpers[i].purpose, helpers[i].package);
+	}
+}
+
 /* What newer kernels do better [linux 6.12 huge pfnmaps in vfio-pci, 6.15 masks in VFIO_DMA_MAP, */
 /* 6.19 dma-bufs of vfio-pci]. */
 static void check_bar_pages(struct doctor *doctor)
@@ -292,6 +339,7 @@ const struct doctor_host_check doctor_host_checks[] = {
 	{ "memlock", check_memlock },
 	{ "huge-pages", check_huge_pages },
 	{ "firmware", check_firmware },
+	{ "helpers", check_helpers },
 	{ "bar-pages", check_bar_pages },
 	{ "bar-dma", check_bar_dma },
 	{ "bar-iommufd", check_dma_buf },
