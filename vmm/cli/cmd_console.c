@@ -28,8 +28,9 @@ struct view {
 
 static void press_button(const struct view *view)
 {
-	static struct control_client client = { .fd = -1 };
+	static struct control_client client;
 
+	client.fd = -1;
 	if (control_client_open("", view->name, &client) < 0 ||
 	    control_client_ask(&client, "\"do\":\"power-button\"", CONTROL_ANSWER_MS, NULL) < 0)
 		(void)command_failed();

@@ -103,9 +103,11 @@ static int show(const struct run_folder *folder, int *fd)
 
 static int show_and_follow(const struct run_folder *folder, int *fd)
 {
-	static struct control_client client = { .fd = -1 };
-	int status, r = control_client_open("", folder->name, &client);
+	static struct control_client client;
+	int status, r;
 
+	client.fd = -1;
+	r = control_client_open("", folder->name, &client);
 	if (r == 0)
 		r = control_client_ask(&client, "\"do\":\"events\"", CONTROL_ANSWER_MS, NULL);
 	if (r == 0)
