@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the agent is to do: a file in the initial RAM disk, written by vmm/job.c. Records
+ * What the agent is to do: a file in the initial RAM disk, written by vmm/command/job.c. Records
  * "KEY=VALUE", each ended by a NUL byte; KEY is one of the names below. A later record of a key
  * that can be there once wins.
  */
@@ -42,7 +42,7 @@ struct job {
 	gid_t gid;
 	gid_t groups[JOB_GROUPS_MAX];
 	unsigned group_count;
-	bool alone; /* "alone": see vmm/job.h */
+	bool alone; /* "alone": see vmm/command/job.h */
 	bool tty;                                /* "tty": the command gets a terminal */
 	const char *term_size;                   /* "size": "ROWS COLUMNS" of it */
 	const char *root;                        /* "root": the tag of the root file system */

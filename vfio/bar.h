@@ -18,8 +18,8 @@
 
 #include "core/bus.h"
 #include "core/vm.h"
-#include "devices/pci.h"
-#include "devices/pci_msix.h"
+#include "devices/pci/pci.h"
+#include "devices/pci/pci_msix.h"
 #include "vfio/device.h"
 #include "vfio/p2p.h"
 

@@ -12,7 +12,7 @@
 #define VFIO_CONFIG_H
 
 #include "core/util.h"
-#include "devices/pci.h"
+#include "devices/pci/pci.h"
 #include "vfio/device.h"
 
 struct vfio_config {

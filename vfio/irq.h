@@ -9,8 +9,8 @@
 #define VFIO_IRQ_H
 
 #include "core/irq.h"
-#include "devices/pci.h"
-#include "devices/pci_msix.h"
+#include "devices/pci/pci.h"
+#include "devices/pci/pci_msix.h"
 #include "vfio/bar.h"
 #include "vfio/config.h"
 #include "vfio/device.h"

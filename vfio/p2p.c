@@ -13,7 +13,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
-#include "devices/pci.h"
+#include "devices/pci/pci.h"
 #include "vfio/device.h"
 #include "vfio/iommu.h"
 #include "vfio/pci_class.h"

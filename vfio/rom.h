@@ -10,7 +10,7 @@
 
 #include "core/bus.h"
 #include "core/vm.h"
-#include "devices/pci.h"
+#include "devices/pci/pci.h"
 #include "vfio/device.h"
 
 struct vfio_rom {

@@ -13,7 +13,7 @@
 #include "core/log.h"
 #include "core/timings.h"
 #include "core/vm.h"
-#include "devices/pci.h"
+#include "devices/pci/pci.h"
 #include "vfio/bar.h"
 #include "vfio/config.h"
 #include "vfio/device.h"

@@ -3,12 +3,12 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
-#include "cli/options.h"
 #include "cli/table.h"
 #include "core/err.h"
 #include "core/log.h"
-#include "run_record.h"
-#include "run_status.h"
+#include "options/options.h"
+#include "run/run_record.h"
+#include "run/run_status.h"
 
 int command_failed(void)
 {

@@ -14,15 +14,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/options.h"
-#include "cli/timings_out.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/timings.h"
-#include "machine_control.h"
-#include "run.h"
-#include "run_record.h"
-#include "run_signals.h"
+#include "core/timings_out.h"
+#include "machine/machine_control.h"
+#include "options/options.h"
+#include "run/run.h"
+#include "run/run_record.h"
+#include "run/run_signals.h"
 
 enum phase {
 	NOT_YET, /* the main loop does not run */

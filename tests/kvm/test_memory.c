@@ -8,7 +8,7 @@
 #include <linux/kvm.h>
 
 #include "core/sys.h"
-#include "guest_ram.h"
+#include "placement/guest_ram.h"
 #include "x86_64/layout.h"
 
 #define ENTRY    0x4000u

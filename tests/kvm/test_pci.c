@@ -7,9 +7,9 @@
 
 #include <stdlib.h>
 
-#include "devices/pci_bridge.h"
-#include "devices/pci_msix.h"
-#include "devices/pci_root.h"
+#include "devices/pci/pci_bridge.h"
+#include "devices/pci/pci_msix.h"
+#include "devices/pci/pci_root.h"
 #include "x86_64/layout.h"
 
 #define ECAM                     ECAM_BASE_OVMF

@@ -12,8 +12,8 @@
 #include "cmocka_all.h"
 #include "core/log.h"
 #include "core/loop_uring.h"
-#include "devices/blk_file.h"
-#include "devices/virtio_blk.h"
+#include "devices/blk/blk_file.h"
+#include "devices/blk/virtio_blk.h"
 
 #define RINGS   0x1000u
 #define HEADERS 0x10000u /* 32 bytes a chain: the header, then the status */

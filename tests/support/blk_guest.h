@@ -8,7 +8,7 @@
 
 #include <linux/virtio_blk.h>
 
-#include "devices/blk_file.h"
+#include "devices/blk/blk_file.h"
 #include "virtio_guest.h"
 
 #define BLK_QUEUE      256u

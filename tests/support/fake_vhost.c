@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 #include "core/sys.h"
-#include "devices/virtio_net_uapi.h"
+#include "devices/net/virtio_net_uapi.h"
 #include "virtio_guest.h"
 
 struct fake_vhost fake_vhost = { .lock = PTHREAD_MUTEX_INITIALIZER };

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "cmocka_all.h"
-#include "devices/virtio_net.h"
+#include "devices/net/virtio_net.h"
 
 #define QUEUE 256u
 #define RINGS 0x10000u

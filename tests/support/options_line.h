@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "cli/options.h"
+#include "options/options.h"
 
 #define OPTIONS_LINE_MAX 1024
 

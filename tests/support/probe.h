@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "devices/virtio_pci.h"
+#include "devices/virtio/virtio_pci.h"
 #include "virtio_guest.h"
 
 #define PROBE_ECHO       0u

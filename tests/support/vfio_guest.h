@@ -8,7 +8,7 @@
 #define SUPPORT_VFIO_GUEST_H
 
 #include "core/loop.h"
-#include "devices/pci.h"
+#include "devices/pci/pci.h"
 #include "fake_vfio.h"
 #include "vfio/iommu.h"
 

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 #include "core/sys.h"
-#include "devices/iov.h"
+#include "devices/virtio/iov.h"
 
 #define FLAG_VERSION    1u
 #define FLAG_REPLY      4u

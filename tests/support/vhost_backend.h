@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 
 #include "core/mem.h"
-#include "devices/virtqueue.h"
+#include "devices/virtio/virtqueue.h"
 
 #define VHOST_BACKEND_SECTORS  64u
 #define VHOST_BACKEND_QUEUES   2u

@@ -14,7 +14,7 @@
 
 #include "cmocka_all.h"
 #include "core/sys.h"
-#include "devices/virtio_pci.h"
+#include "devices/virtio/virtio_pci.h"
 
 #define VM_FD         100000 /* no real fd is that high */
 #define DOORBELLS_MAX 16u

@@ -13,7 +13,7 @@
 #include "core/loop.h"
 #include "core/mem.h"
 #include "core/vm.h"
-#include "devices/pci.h"
+#include "devices/pci/pci.h"
 #include "vring_driver.h"
 
 #define VIRTIO_GUEST_RAM   (64 * MiB)

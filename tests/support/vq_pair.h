@@ -7,7 +7,7 @@
 #define SUPPORT_VQ_PAIR_H
 
 #include "core/mem.h"
-#include "devices/virtqueue.h"
+#include "devices/virtio/virtqueue.h"
 #include "vring_driver.h"
 
 #define PAIR_QUEUE     8u

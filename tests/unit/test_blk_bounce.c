@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "cmocka_all.h"
-#include "devices/blk_uring.h"
-#include "devices/iov.h"
+#include "devices/blk/blk_uring.h"
+#include "devices/virtio/iov.h"
 
 #define BLOCK    4096u
 #define SIZE     (512 * KiB)

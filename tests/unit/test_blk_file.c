@@ -12,7 +12,7 @@
 #include "cmocka_all.h"
 #include "core/err.h"
 #include "core/log.h"
-#include "devices/blk_file.h"
+#include "devices/blk/blk_file.h"
 
 struct fixture {
 	char dir[64];

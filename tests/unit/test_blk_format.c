@@ -6,7 +6,7 @@
 
 #include "core/err.h"
 #include "core/sys.h"
-#include "devices/blk_format.h"
+#include "devices/blk/blk_format.h"
 
 #define SIZE 65536u
 

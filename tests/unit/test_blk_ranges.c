@@ -12,8 +12,8 @@
 
 #include "cmocka_all.h"
 #include "core/sys.h"
-#include "devices/blk_file.h"
-#include "devices/blk_ranges.h"
+#include "devices/blk/blk_file.h"
+#include "devices/blk/blk_ranges.h"
 
 #define CAPACITY   0x1000000ull
 #define HOLE       (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)

@@ -9,7 +9,7 @@
 
 #include "cmocka_all.h"
 #include "core/sys.h"
-#include "devices/blk_topology.h"
+#include "devices/blk/blk_topology.h"
 
 #define FD   77
 #define SIZE (64 * MiB)

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 
 #include "cli/commands.h"
-#include "cli/options.h"
 #include "cmocka_all.h"
 #include "core/err.h"
 #include "core/sys.h"
+#include "options/options.h"
 #include "vfio/host.h"
 
 static unsigned recoveries;

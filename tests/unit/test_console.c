@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "console.h"
 #include "core/bus.h"
 #include "core/device.h"
 #include "core/irq.h"
-#include "devices/serial.h"
+#include "devices/chipset/serial.h"
+#include "machine/console.h"
 
 #define PORT     0x3f8
 #define PORT_LSR (PORT + 5)

@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "control.h"
-#include "control_console.h"
+#include "control/control.h"
+#include "control/control_console.h"
 #include "core/err.h"
 #include "temp_dir.h"
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "core/bus.h"
-#include "devices/debug_port.h"
+#include "devices/chipset/debug_port.h"
 
 #define PORT 0x402
 

@@ -27,8 +27,8 @@ manual() {
 	sed 's/\\-/-/g; s/Fl - Ar/Fl Ar/; s/Fl -/--/g; s/| -\([a-z]\)/| --\1/g' docs/tinyvmm.1
 }
 
-mapfile -t options < <(sed -n '/ options_defs\[\]/,/^};/s/^\t{ "\([a-z0-9-]*\)", [^,]*, [A-Z _|]*, .*/--\1/p' vmm/cli/options_defs.c | sort -u)
-mapfile -t pages < <(sed -n '/options_help_pages\[\]/,/;/p' vmm/cli/options_help_run.c | grep -o '"[a-z]\+"' | tr -d '"')
+mapfile -t options < <(sed -n '/ options_defs\[\]/,/^};/s/^\t{ "\([a-z0-9-]*\)", [^,]*, [A-Z _|]*, .*/--\1/p' vmm/options/options_defs.c | sort -u)
+mapfile -t pages < <(sed -n '/options_help_pages\[\]/,/;/p' vmm/options/options_help_run.c | grep -o '"[a-z]\+"' | tr -d '"')
 mapfile -t common < <(printf '%s\n' "${options[@]}" | grep -vxE -- '--(rw|env|root|junit|help|version|verbose|quiet|all)')
 if [ "${#options[@]}" -lt 30 ] || [ "${#pages[@]}" -lt 7 ]; then
 	echo 'Bail out! the tables of the options look different'

@@ -14,7 +14,7 @@
 #include "fake_hosts.h"
 #include "firmware-loader/fw_image.h"
 #include "firmware-loader/json.h"
-#include "guest_ram.h"
+#include "placement/guest_ram.h"
 #include "temp_dir.h"
 
 #define GPU "0000:01:00.0"

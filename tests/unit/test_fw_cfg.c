@@ -13,7 +13,7 @@
 #include "core/bus.h"
 #include "core/mem.h"
 #include "core/vm.h"
-#include "devices/fw_cfg.h"
+#include "devices/chipset/fw_cfg.h"
 #include "temp_dir.h"
 
 #define PORT     0x510

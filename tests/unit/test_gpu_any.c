@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 
 #include "core/sys.h"
-#include "gpu_any.h"
+#include "run/gpu_any.h"
 
 #define SECOND       "0000:02:00.0"
 #define SECOND_AUDIO "0000:02:00.1"

@@ -6,7 +6,7 @@
 
 #include "core/err.h"
 #include "fake_sysfs.h"
-#include "guest_ram.h"
+#include "placement/guest_ram.h"
 #include "x86_64/layout.h"
 
 static void assert_bank(const struct mem_bank *bank, uint64_t gpa, uint64_t size)

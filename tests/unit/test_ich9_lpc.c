@@ -11,7 +11,7 @@
 
 #include "core/bus.h"
 #include "core/vm.h"
-#include "devices/ich9_lpc.h"
+#include "devices/chipset/ich9_lpc.h"
 
 #define PM  0x600
 #define KBD 0x64

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "cli/options.h"
 #include "cmocka_all.h"
+#include "command/job.h"
 #include "core/err.h"
 #include "guest/job.h"
-#include "job.h"
+#include "options/options.h"
 
 static char *const command[] = { (char *)"echo", (char *)"a b", (char *)"", NULL };
 static struct options options;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "json_out.h"
+#include "core/json_out.h"
 #include "firmware-loader/json.h"
 
 static char *text;

@@ -16,12 +16,12 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "cli/options_net.h"
 #include "cmocka_all.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/loop.h"
-#include "net_daemon.h"
+#include "daemons/net_daemon.h"
+#include "options/options_net.h"
 
 static const uint8_t mac[OPTIONS_MAC_LEN] = { 0x52, 0x54, 0, 1, 2, 3 };
 

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "cli/options_defs.h"
 #include "core/err.h"
+#include "options/options_defs.h"
 #include "options_line.h"
 
 static const struct golden good[] = {

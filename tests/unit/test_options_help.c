@@ -4,9 +4,9 @@
 
 #include <stdio.h>
 
-#include "cli/options.h"
-#include "cli/options_defs.h"
-#include "cli/options_help.h"
+#include "options/options.h"
+#include "options/options_defs.h"
+#include "options/options_help.h"
 
 #define ARGS_MAX 64
 

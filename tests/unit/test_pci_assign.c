@@ -7,8 +7,8 @@
 
 #include "core/bus.h"
 #include "core/err.h"
-#include "devices/pci_assign.h"
-#include "devices/pci_bridge.h"
+#include "devices/pci/pci_assign.h"
+#include "devices/pci/pci_bridge.h"
 
 #define BAR(n) (PCI_BASE_ADDRESS_0 + 4 * (n))
 

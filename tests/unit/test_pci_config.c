@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #include "core/bus.h"
-#include "devices/pci_bridge.h"
-#include "devices/pci_root.h"
+#include "devices/pci/pci_bridge.h"
+#include "devices/pci/pci_root.h"
 
 #define BAR(n) (PCI_BASE_ADDRESS_0 + 4 * (n))
 

@@ -9,7 +9,7 @@
 #include <linux/kvm.h>
 
 #include "core/sys.h"
-#include "devices/pci_msix.h"
+#include "devices/pci/pci_msix.h"
 
 #define VM_FD           1000
 #define VECTORS         70u /* more than one word of pending bits */

@@ -17,7 +17,7 @@
 #include "core/bus.h"
 #include "core/err.h"
 #include "core/vm.h"
-#include "devices/pflash.h"
+#include "devices/chipset/pflash.h"
 
 #define END  (4 * GiB)
 #define SIZE (4 * (size_t)PFLASH_BLOCK_SIZE)

@@ -8,8 +8,8 @@
 
 #include "core/err.h"
 #include "fake_sysfs.h"
-#include "host_nodes.h"
-#include "placement.h"
+#include "placement/host_nodes.h"
+#include "placement/placement.h"
 
 struct fixture {
 	struct fake_sysfs fs;

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "devices/q35_host.h"
+#include "devices/chipset/q35_host.h"
 
 static struct irq irq;
 static const struct board board = { .irq = &irq };

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "firmware-loader/json.h"
-#include "record.h"
+#include "run/record.h"
 
 static char *text;
 static struct record *record;

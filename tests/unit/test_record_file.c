@@ -13,7 +13,7 @@
 
 #include "cmocka_all.h"
 #include "core/err.h"
-#include "record_file.h"
+#include "run/record_file.h"
 
 static char dir[64], path[128];
 static struct record_file file;

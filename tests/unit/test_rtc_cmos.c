@@ -19,8 +19,8 @@
 #include "core/irq.h"
 #include "core/log.h"
 #include "core/loop.h"
-#include "devices/rtc_cmos.h"
-#include "devices/rtc_time.h"
+#include "devices/chipset/rtc_cmos.h"
+#include "devices/chipset/rtc_time.h"
 
 #define PORT 0x70
 #define GSI  8

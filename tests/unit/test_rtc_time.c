@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "devices/rtc_time.h"
+#include "devices/chipset/rtc_time.h"
 
 /* 2026-08-06 15:04:05 UTC, a Thursday */
 #define SOME_TIME 1786028645ll

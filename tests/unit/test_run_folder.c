@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include "control/run_folder.h"
 #include "core/err.h"
-#include "run_folder.h"
 #include "temp_dir.h"
 
 static struct temp_dir root;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
-#include "run_log.h"
+#include "control/run_log.h"
 #include "temp_dir.h"
 
 #define LINE "0123456789abcde\n"

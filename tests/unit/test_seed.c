@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "boot/seed.h"
 #include "core/err.h"
-#include "seed.h"
 #include "temp_dir.h"
 
 #define BLOCK   2048

@@ -14,7 +14,7 @@
 
 #include "core/bus.h"
 #include "core/irq.h"
-#include "devices/serial.h"
+#include "devices/chipset/serial.h"
 
 #define PORT 0x3f8
 #define GSI  4

@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include "cmocka_all.h"
+#include "command/session.h"
 #include "console_guest.h"
 #include "core/log.h"
 #include "core/timings.h"
-#include "devices/pci.h"
-#include "session.h"
+#include "devices/pci/pci.h"
 
 #define TIMEOUT_MS 10000
 #define PIPE_FULL  65536u

@@ -11,12 +11,12 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#include "cli/options.h"
 #include "core/child.h"
 #include "core/err.h"
 #include "core/log.h"
-#include "devices/vhost_user_blk.h"
-#include "storage_daemon.h"
+#include "daemons/storage_daemon.h"
+#include "devices/vhost/vhost_user_blk.h"
+#include "options/options.h"
 #include "virtio_guest.h"
 
 #define TIMEOUT   20000u

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "cli/timings_out.h"
 #include "cmocka_all.h"
 #include "core/exit_counts.h"
 #include "core/timings.h"
+#include "core/timings_out.h"
 
 /* The clock stands still but for what a test adds. */
 static uint64_t clock_us;

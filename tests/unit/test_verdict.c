@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "cmocka_all.h"
-#include "verdict.h"
+#include "run/verdict.h"
 
 #define MACHINE_ENDS (MACHINE_FAILED + 1)
 #define SESSION_ENDS (SESSION_OUTPUT_LOST + 1)

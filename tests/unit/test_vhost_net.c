@@ -15,9 +15,9 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
-#include "devices/vhost_net.h"
-#include "devices/virtio_net_uapi.h"
-#include "devices/virtio_pci.h"
+#include "devices/net/virtio_net_uapi.h"
+#include "devices/vhost/vhost_net.h"
+#include "devices/virtio/virtio_pci.h"
 #include "fake_vhost.h"
 #include "virtio_guest.h"
 

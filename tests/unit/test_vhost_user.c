@@ -10,7 +10,7 @@
 
 #include "core/err.h"
 #include "core/sys.h"
-#include "devices/vhost_user.h"
+#include "devices/vhost/vhost_user.h"
 #include "vhost_backend.h"
 #include "vring_driver.h"
 

@@ -11,8 +11,8 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
-#include "devices/vhost_user_blk.h"
-#include "devices/vhost_user_server.h"
+#include "devices/vhost/vhost_user_blk.h"
+#include "devices/vhost/vhost_user_server.h"
 #include "vhost_backend.h"
 #include "virtio_guest.h"
 

@@ -12,8 +12,8 @@
 #include "blk_guest.h"
 #include "cmocka_all.h"
 #include "core/err.h"
-#include "devices/blk_file.h"
-#include "devices/virtio_blk.h"
+#include "devices/blk/blk_file.h"
+#include "devices/blk/virtio_blk.h"
 
 /* --- configuration --- */
 

@@ -14,7 +14,7 @@
 #include "blk_guest.h"
 #include "cmocka_all.h"
 #include "core/sys.h"
-#include "devices/virtio_pci.h"
+#include "devices/virtio/virtio_pci.h"
 
 #define QUEUES  5u /* on two loops */
 #define SIZE    16u

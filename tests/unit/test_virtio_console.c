@@ -7,7 +7,7 @@
 #include "cmocka_all.h"
 #include "console_guest.h"
 #include "core/log.h"
-#include "devices/virtio_console.h"
+#include "devices/virtio/virtio_console.h"
 
 #define IN1  console_in(1)
 #define OUT1 console_out(1)

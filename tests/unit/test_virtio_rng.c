@@ -5,7 +5,7 @@
 
 #include "cmocka_all.h"
 #include "core/log.h"
-#include "devices/virtio_rng.h"
+#include "devices/virtio/virtio_rng.h"
 #include "virtio_guest.h"
 
 #define RINGS       0x1000u

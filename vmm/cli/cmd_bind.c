@@ -8,9 +8,9 @@
 #include <stdlib.h>
 
 #include "cli/commands.h"
-#include "cli/options.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "options/options.h"
 #include "vfio/host.h"
 
 /* A name, or else a number. */

@@ -10,12 +10,12 @@
 #include <termios.h>
 
 #include "cli/commands.h"
-#include "cli/options.h"
-#include "control_client.h"
+#include "control/control_client.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
-#include "run_status.h"
+#include "options/options.h"
+#include "run/run_status.h"
 
 #define KEY_ESCAPE 0x01 /* Ctrl-A */
 

@@ -11,7 +11,7 @@
 #include "core/vm.h"
 #include "firmware-loader/fw_descriptor.h"
 #include "firmware-loader/fw_image.h"
-#include "guest_ram.h"
+#include "placement/guest_ram.h"
 #include "vfio/iommu.h"
 
 /* A virtual machine without anything in it says what there is. */

@@ -10,11 +10,11 @@
 #include <stdlib.h>
 
 #include "cli/commands.h"
-#include "json_out.h"
-#include "cli/options.h"
 #include "cli/table.h"
 #include "core/err.h"
+#include "core/json_out.h"
 #include "core/text.h"
+#include "options/options.h"
 #include "vfio/host_info.h"
 #include "vfio/host_ready.h"
 #include "vfio/pci_names.h"

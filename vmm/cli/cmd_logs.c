@@ -6,12 +6,12 @@
 #include <sys/stat.h>
 
 #include "cli/commands.h"
-#include "cli/options.h"
 #include "cli/table.h"
-#include "control_client.h"
+#include "control/control_client.h"
+#include "control/run_folder.h"
 #include "core/err.h"
 #include "core/sys.h"
-#include "run_folder.h"
+#include "options/options.h"
 
 /* How long what was written may stay unread. */
 #define FOLLOW_MS 200

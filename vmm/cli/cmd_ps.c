@@ -5,13 +5,13 @@
 #include <stdlib.h>
 
 #include "cli/commands.h"
-#include "cli/options.h"
 #include "cli/table.h"
-#include "control_client.h"
+#include "control/control_client.h"
+#include "control/run_folder.h"
 #include "core/err.h"
+#include "core/json_out.h"
 #include "core/text.h"
-#include "json_out.h"
-#include "run_folder.h"
+#include "options/options.h"
 
 /* What a cell may hold of a list. */
 #define CELL_SIZE 256

@@ -5,8 +5,8 @@
  */
 #include "cli/commands.h"
 #include "cli/detach.h"
-#include "cli/options.h"
-#include "run_status.h"
+#include "options/options.h"
+#include "run/run_status.h"
 #include "tinyvmm.h"
 
 /* Of one in the background: whose end somebody waits for. */

@@ -11,14 +11,14 @@
 #include <sys/pidfd.h>
 
 #include "cli/commands.h"
-#include "cli/options.h"
 #include "cli/table.h"
-#include "control_client.h"
+#include "control/control_client.h"
+#include "control/run_folder.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
-#include "run_folder.h"
+#include "options/options.h"
 
 /* A guest has so long to power off, unless --timeout says otherwise. */
 #define STOP_MS 120000u

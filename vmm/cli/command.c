@@ -6,9 +6,9 @@
 #include "cli/commands.h"
 #include "core/err.h"
 #include "core/sys.h"
-#include "recover.h"
-#include "run_signals.h"
-#include "run_status.h"
+#include "run/recover.h"
+#include "run/run_signals.h"
+#include "run/run_status.h"
 
 static bool signals_open;
 

@@ -11,10 +11,10 @@
 
 #include "cli/commands.h"
 #include "cli/table.h"
+#include "control/run_folder.h"
 #include "core/err.h"
 #include "core/sys.h"
-#include "run_folder.h"
-#include "run_status.h"
+#include "run/run_status.h"
 
 /* The first fd that is not a standard one: the child keeps the pipe there, and nothing above. */
 #define DONE_FD 3

@@ -6,8 +6,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-#include "json_out.h"
 #include "cli/table.h"
+#include "core/json_out.h"
 #include "vfio/host_ready.h"
 #include "vfio/host_sysfs.h"
 

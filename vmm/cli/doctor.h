@@ -11,10 +11,10 @@
 
 #include <stdio.h>
 
-#include "cli/options.h"
 #include "core/arch.h"
 #include "core/err.h"
 #include "core/util.h"
+#include "options/options.h"
 #include "vfio/host.h"
 #include "vfio/host_info.h"
 #include "vfio/host_system.h"

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A machine that runs one command: its kernel, and the initial RAM disk with the agent, the modules
+ * that reach the root file system, and the job. Main thread.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "boot/buf.h"
+#include "boot/modules.h"
+#include "command/agent.h"
+#include "command/job.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/sys.h"
+#include "daemons/file_daemon.h"
+#include "daemons/net_daemon.h"
+#include "devices/vhost/vhost_user_fs.h"
+#include "guest/job.h"
+#include "machine/machine.h"
+#include "x86_64/layout.h"
+
+/* What finds the agent's ports and the root file system; what they need is found by depmod's lists.
+ */
+static const struct {
+	const char *name;
+	bool optional;
+} wanted_modules[] = {
+	{ .name = "virtio_pci" },
+	{ .name = "virtio_console" },
+	{ .name = "virtiofs" },
+	{ .name = "overlay" },
+	/* With it no device of every guest is left for modprobe, which reads long lists. */
+	{ .name = "virtio_rng", .optional = true },
+};
+
+/* Of a guest that has a network, too. */
+#define NET_MODULE "virtio_net"
+
+/* Where distributions put the kernel that runs; %s is its release. */
+static const char *const kernel_places[] = {
+	"/boot/vmlinuz-%s",
+	"/lib/modules/%s/vmlinuz",
+	"/usr/lib/modules/%s/vmlinuz",
+	"/boot/vmlinuz",
+};
+
+static int find_kernel(struct machine *machine, const char *release)
+{
+	const struct options *options = machine->options;
+	struct machine_command *command = machine->command;
+	unsigned best = 0;
+	int error = ENOENT;
+
+	if (options->kernel[0]) {
+		snprintf(command->kernel_path, sizeof(command->kernel_path), "%s", options->kernel);
+		return 0;
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(kernel_places); i++) {
+		snprintf(command->kernel_path, sizeof(command->kernel_path), kernel_places[i],
+			 release);
+		if (access(command->kernel_path, R_OK) == 0)
+			return 0;
+		if (errno != ENOENT && error == ENOENT) {
+			error = errno;
+			best = i;
+		}
+	}
+	snprintf(command->kernel_path, sizeof(command->kernel_path), kernel_places[best], release);
+	err_sys(ERR_FILE, -error, "the host's kernel '%s'", command->kernel_path);
+	if (error == EACCES)
+		err_hint("sudo chmod a+r '%s', or give a copy with --kernel", command->kernel_path);
+	else
+		err_hint("give one with --kernel");
+	return -error;
+}
+
+static int add_modules(struct initrd *initrd, const struct modules *modules)
+{
+	struct buf list;
+	char path[32];
+	int r = 0;
+
+	buf_init(&list);
+	for (unsigned i = 0; i < modules->count && r == 0; i++) {
+		int fd;
+
+		snprintf(path, sizeof(path), "module%u", i);
+		r = modules_open(modules, i, &fd);
+		if (r < 0)
+			break;
+		r = initrd_add_from(initrd, path, 0600, fd);
+		close(fd);
+		buf_put(&list, "/", 1);
+		buf_put(&list, path, strlen(path));
+		buf_put(&list, "\n", 1);
+	}
+	if (r == 0)
+		r = initrd_add_file(initrd, "modules", 0600, list.data, list.len);
+	buf_fini(&list);
+	return r;
+}
+
+static int find_modules(struct initrd *initrd, const struct machine *machine, const char *release)
+{
+	char dir[PATH_MAX];
+	struct modules modules;
+	int r;
+
+	snprintf(dir, sizeof(dir), "/lib/modules/%s", release);
+	r = modules_init(&modules, dir);
+	for (unsigned i = 0; i < ARRAY_SIZE(wanted_modules) && r == 0; i++) {
+		r = modules_add(&modules, wanted_modules[i].name);
+		if (r == -ENOENT && wanted_modules[i].optional) {
+			err_clear();
+			r = 0;
+		}
+	}
+	if (r == 0 && machine->options->net_count)
+		r = modules_add(&modules, NET_MODULE);
+	if (r == 0)
+		r = add_modules(initrd, &modules);
+	modules_fini(&modules);
+	return r;
+}
+
+static int add_agent(struct initrd *initrd)
+{
+	int fd, r = agent_open(&fd);
+
+	if (r < 0)
+		return r;
+	r = initrd_add_from(initrd, "init", 0755, fd);
+	close(fd);
+	return r;
+}
+
+/* What the guest is to have on its network devices: nobody there asks for it. */
+static void find_links(const struct machine *machine, struct job_link *ret_links)
+{
+	for (unsigned i = 0; i < machine->options->net_count; i++) {
+		const struct options_net *net = &machine->options->nets[i];
+		struct job_link *link = &ret_links[i];
+
+		*link = net->kind == OPTIONS_NET_USER
+				? (struct job_link){ .address = NET_DAEMON_ADDRESS
+						     "/" NET_DAEMON_PREFIX,
+						     .gateway = NET_DAEMON_GATEWAY,
+						     .dns = NET_DAEMON_DNS }
+				: (struct job_link){ .address = net->address,
+						     .gateway = net->gateway,
+						     .dns = net->dns };
+		memcpy(link->mac, machine->nets[i].mac, sizeof(link->mac));
+	}
+}
+
+static int add_job(struct initrd *initrd, const struct machine *machine)
+{
+	const struct session_files *files = &machine->files;
+	struct job_link links[OPTIONS_NETS_MAX];
+	const struct job_place place = {
+		.shares = (const char(*)[PATH_MAX])machine->command->share_paths,
+		.alone = geteuid() != 0,
+		.terminal = session_has_terminal(files) ? files->input : -1,
+		.links = links,
+		.link_count = machine->options->net_count,
+	};
+	struct buf job;
+	int r;
+
+	find_links(machine, links);
+	r = job_write(machine->options, &place, &job);
+	if (r < 0)
+		return r;
+	r = initrd_add_file(initrd, JOB_FILE + 1, 0600, job.data, job.len);
+	buf_fini(&job);
+	return r;
+}
+
+/* The kernel's first console, before the agent has mounted anything. */
+static int add_console(struct initrd *initrd)
+{
+	int r = initrd_add_folder(initrd, "dev");
+
+	return r == 0 ? initrd_add_device(initrd, "dev/console", 5, 1) : r;
+}
+
+static int find_shares(struct machine *machine)
+{
+	const struct options *options = machine->options;
+
+	for (unsigned i = 0; i < options->share_count; i++) {
+		if (!realpath(options->shares[i], machine->command->share_paths[i]))
+			return err_sys(ERR_FILE, -errno, "--rw: folder '%s'", options->shares[i]);
+	}
+	return 0;
+}
+
+/* The root file system can be read, and the shared folders written. */
+static int start_daemons(struct machine *machine)
+{
+	const struct options *options = machine->options;
+	struct machine_command *command = machine->command;
+	int r = file_daemon_start(options->root ? options->root : "/", true, &command->root);
+
+	for (unsigned i = 0; i < options->share_count && r == 0; i++)
+		r = file_daemon_start(command->share_paths[i], false, &command->shares[i]);
+	return r;
+}
+
+static void stop_daemons(struct machine_command *command)
+{
+	for (unsigned i = 0; i < OPTIONS_SHARES_MAX; i++) {
+		file_daemon_stop(command->shares[i]);
+		command->shares[i] = NULL;
+	}
+	file_daemon_stop(command->root);
+	command->root = NULL;
+}
+
+/*
+ * What the guest's kernel has to say is for those who look for a failure; one that panics shall end
+ * the run at once. What the user adds comes last, and wins.
+ */
+#define CMDLINE "console=ttyS0 quiet panic=-1 oops=panic"
+
+int machine_prepare_command(struct machine *machine)
+{
+	struct machine_command *command;
+	struct initrd *initrd;
+	struct utsname host;
+	int r;
+
+	if (!machine_has_command(machine))
+		return 0;
+	command = machine->command = calloc(1, sizeof(*command));
+	if (!command)
+		return err_sys(ERR_LIMIT, -ENOMEM, "the command");
+	command->machine = machine;
+	initrd = &command->initrd;
+	uname(&host);
+	r = find_kernel(machine, host.release);
+	if (r == 0)
+		r = find_shares(machine);
+	if (r == 0)
+		r = initrd_init(initrd);
+	if (r == 0)
+		r = add_console(initrd);
+	if (r == 0)
+		r = add_agent(initrd);
+	if (r == 0)
+		r = find_modules(initrd, machine, host.release);
+	if (r == 0)
+		r = add_job(initrd, machine);
+	if (r == 0)
+		r = initrd_end(initrd);
+	if (r == 0)
+		r = start_daemons(machine);
+	if (r < 0)
+		return r;
+	snprintf(command->initrd_path, sizeof(command->initrd_path), "/proc/self/fd/%d",
+		 initrd->fd);
+	snprintf(command->cmdline, sizeof(command->cmdline), CMDLINE "%s%.*s",
+		 machine->options->cmdline[0] ? " " : "", PATH_MAX - (int)sizeof(CMDLINE) - 2,
+		 machine->options->cmdline);
+	log_debug("initial RAM disk: %llu KiB", (unsigned long long)(initrd->size / KiB));
+	return 0;
+}
+
+void machine_forget_command(struct machine *machine)
+{
+	struct machine_command *command = machine->command;
+
+	if (!command)
+		return;
+	stop_daemons(command);
+	initrd_fini(&command->initrd);
+	if (command->timeout.fd > 0)
+		close(command->timeout.fd);
+	if (command->window.fd > 0)
+		close(command->window.fd);
+	free(command);
+	machine->command = NULL;
+}
+
+static void command_ended(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	vm_request(&machine->vm, VM_REQUEST_COMMAND_ENDED);
+}
+
+static void add_function(struct machine *machine, struct pci_dev *dev, unsigned fn)
+{
+	machine_add_device(machine, &dev->device);
+	pci_bus_add(&machine->pci.bus, dev, PCI_DEVFN(SLOT_COMMAND, fn));
+}
+
+static int add_folder(struct machine *machine, struct file_daemon *daemon, const char *tag,
+		      unsigned fn)
+{
+	struct pci_dev *dev;
+	int r = vhost_user_fs_create(&machine->board, &machine->device_loop,
+				     file_daemon_backend(daemon), tag, &dev);
+
+	if (r == 0)
+		add_function(machine, dev, fn);
+	return r;
+}
+
+int machine_add_session(struct machine *machine)
+{
+	struct pci_dev *dev;
+	int r;
+
+	if (!machine_has_command(machine))
+		return 0;
+	r = session_init(&machine->command->session, &machine->board, &machine->files,
+			 command_ended, machine, &dev);
+	if (r < 0)
+		return r;
+	add_function(machine, dev, 0);
+	r = add_folder(machine, machine->command->root, JOB_ROOT_TAG, 1);
+	for (unsigned i = 0; i < machine->options->share_count && r == 0; i++)
+		r = add_folder(machine, machine->command->shares[i], job_share_tag(i).s, 2 + i);
+	return r;
+}
+
+void machine_fini_session(struct machine *machine)
+{
+	if (machine->command)
+		session_fini(&machine->command->session);
+}
+
+static void time_is_up(struct loop_source *source)
+{
+	struct machine_command *command = container_of(source, struct machine_command, timeout);
+
+	machine_end(command->machine, MACHINE_TIMED_OUT);
+}
+
+static int start_timer(struct machine *machine)
+{
+	const unsigned ms = machine->options->timeout_ms;
+	const struct itimerspec limit = {
+		.it_value = { ms / 1000, (long)(ms % 1000) * 1000000 },
+	};
+	const int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	if (fd < 0)
+		return err_sys(ERR_LIMIT, -errno, "--timeout");
+	machine->command->timeout = (struct loop_source){ .fd = fd, .ready = time_is_up };
+	if (timerfd_settime(fd, 0, &limit, NULL) < 0)
+		return err_sys(ERR_LIMIT, -errno, "--timeout");
+	return loop_add(&machine->loop, &machine->command->timeout);
+}
+
+static void window_changed(struct loop_source *source)
+{
+	struct machine_command *command = container_of(source, struct machine_command, window);
+
+	(void)sys_signal_read(source->fd);
+	session_resize(&command->session);
+}
+
+/* The signal is blocked in all threads, as are those of signal_fd. */
+static int watch_window(struct machine *machine)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGWINCH);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return err_sys(ERR_LIMIT, -errno, "watch the terminal's size");
+	machine->command->window = (struct loop_source){ .fd = fd, .ready = window_changed };
+	return loop_add(&machine->loop, &machine->command->window);
+}
+
+int machine_start_command(struct machine *machine)
+{
+	int r = machine->options->timeout_ms ? start_timer(machine) : 0;
+
+	if (r == 0 && machine->signal_fd >= 0)
+		r = watch_window(machine);
+	if (r == 0)
+		session_start(&machine->command->session);
+	return r;
+}
+
+/* Who asks so often does not want to wait for the command any more. */
+#define INTERRUPTS_MAX 3u
+
+bool machine_signal_command(struct machine *machine, int signal)
+{
+	if (++machine->command->interrupts >= INTERRUPTS_MAX)
+		return false;
+	return session_signal(&machine->command->session, signal);
+}
