@@ -10,9 +10,11 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include "control/control.h"
 #include "control/control_console.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "temp_dir.h"
 
@@ -326,6 +328,39 @@ static void client_is_turned_away_where_no_file_can_be_opened(void **state)
 	close(fd);
 }
 
+/* Not even the file that is kept for it: others took what was free, or the whole host has none. */
+static void client_that_cannot_be_turned_away_waits_and_costs_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct rlimit limit, none;
+	struct timespec before, after;
+	int other, connected;
+
+	strcpy(addr.sun_path, f->path);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = STDERR_FILENO + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	connected = connect(fd, (struct sockaddr *)&addr, sizeof(addr));
+	nanosleep(&(struct timespec){ .tv_nsec = 50 * NS_PER_MS }, NULL);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+	nanosleep(&(struct timespec){ .tv_nsec = 200 * NS_PER_MS }, NULL);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(connected, 0);
+	assert_true((after.tv_sec - before.tv_sec) * 1000 +
+			    (after.tv_nsec - before.tv_nsec) / NS_PER_MS <
+		    50);
+	/* The next one is heard, and so is that one. */
+	other = dial(f);
+	assert_non_null(strstr(ask(other, "{\"do\":\"status\"}"), "\"ok\""));
+	assert_non_null(strstr(ask(fd, "{\"do\":\"status\"}"), "\"ok\""));
+	close(other);
+	close(fd);
+}
+
 static void tell_reset(void *arg)
 {
 	control_tell(((struct fixture *)arg)->control, "reset", "why", "x");
@@ -508,6 +543,7 @@ int main(void)
 		TEST(request_in_pieces_and_many_in_one_are_all_answered),
 		TEST(clients_that_are_too_many_are_turned_away),
 		TEST(client_is_turned_away_where_no_file_can_be_opened),
+		TEST(client_that_cannot_be_turned_away_waits_and_costs_nothing),
 		TEST(events_come_to_who_asked_for_them),
 		TEST(client_that_does_not_read_is_cut_off_and_no_one_else),
 		TEST(client_that_goes_in_the_middle_is_forgotten),

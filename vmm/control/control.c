@@ -363,28 +363,21 @@ static struct client **free_place(struct control *control)
 	return NULL;
 }
 
-/* It would be told of for ever. */
-static void turn_away(struct control *control)
+/* False if not even that: who connects waits until the next one does. */
+static bool turn_away(struct control *control)
 {
 	int fd;
 
 	close_fd(&control->spare_fd);
 	fd = accept4(control->listener.fd, NULL, NULL, SOCK_CLOEXEC);
 	closep(&fd);
-	control->spare_fd = sys_open("/dev/null", O_RDONLY, 0);
+	return fd >= 0;
 }
 
-static void connection_ready(struct loop_source *source)
+static void welcome(struct control *control, int fd)
 {
-	struct control *control = container_of(source, struct control, listener);
-	const int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct client **place = free_place(control);
 
-	if (fd < 0) {
-		if (errno == EMFILE || errno == ENFILE)
-			turn_away(control);
-		return;
-	}
 	if (place && is_trusted(fd))
 		*place = calloc(1, sizeof(**place));
 	if (!place || !*place) {
@@ -393,6 +386,23 @@ static void connection_ready(struct loop_source *source)
 	}
 	(*place)->control = control;
 	(*place)->source = (struct loop_source){ .fd = fd, .ready = client_ready };
+}
+
+/* Told of when one connects, not as long as one waits whom there is no file for. */
+static void connection_ready(struct loop_source *source)
+{
+	struct control *control = container_of(source, struct control, listener);
+	bool more = true;
+
+	while (more) {
+		const int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		more = fd >= 0 || ((errno == EMFILE || errno == ENFILE) && turn_away(control));
+		if (fd >= 0)
+			welcome(control, fd);
+		if (control->spare_fd < 0)
+			control->spare_fd = sys_open("/dev/null", O_RDONLY, 0);
+	}
 	control_settle(control);
 }
 
@@ -420,7 +430,8 @@ int control_create(const char *path, const struct control_ops *ops, void *opaque
 	control->ops = ops;
 	control->opaque = opaque;
 	control->spare_fd = sys_open("/dev/null", O_RDONLY, 0);
-	control->listener = (struct loop_source){ .fd = fd, .ready = connection_ready };
+	control->listener =
+		(struct loop_source){ .fd = fd, .ready = connection_ready, .edge = true };
 	control->console_changed.fn = console_has_changed;
 	control_console_init(&control->console);
 	*ret_control = control;

@@ -19,7 +19,8 @@ struct loop_source {
 	void (*ready)(struct loop_source *source);
 	/*
 	 * An eventfd that is never read: `ready` is called once or more after each time that it is
-	 * signalled. Without this it is called as long as there is something to read.
+	 * signalled. Without this it is called as long as there is something to read. By a loop on
+	 * epoll also a socket, of which `ready` takes all that there is.
 	 */
 	bool edge;
 	/* Watched for room for output in place of input; by a loop on epoll only. */
@@ -95,7 +96,7 @@ int MUST_CHECK loop_init(struct loop *loop); /* on epoll */
  * runs on the caller.
  */
 void loop_init_lazy(struct loop *loop, const char *name);
-void loop_fini(struct loop *loop);           /* also after an init that failed, and twice */
+void loop_fini(struct loop *loop); /* also after an init that failed, and twice */
 
 /*
  * Any thread may add; only the loop's own thread, or anyone while it is not running, may remove. To
