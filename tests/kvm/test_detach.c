@@ -245,6 +245,22 @@ static void console_goes_both_ways_and_is_left_at_the_end(void **state)
 	assert_says("hello world, ");
 }
 
+/* A key at a time takes the most room in the socket: some hundreds are more than it has. */
+static void keys_wait_for_a_guest_that_does_not_read(void **state)
+{
+	start();
+	wait_for_log("ready\n", 1);
+	assert_int_equal(tinyvmm("control %s pause", name), 0);
+	assert_int_equal(tinyvmm_input("the end",
+				       "ps >/dev/null; { sleep 5; " TINYVMM " control %s resume; "
+				       "sleep 1; " TINYVMM " stop %s; } & "
+				       "{ for i in $(seq 600); do printf x; sleep 0.002; done; "
+				       "cat; } | " TINYVMM " console %s",
+				       name, name, name),
+			 0);
+	assert_says("xxthe end");
+}
+
 static void stop_presses_the_button_of_a_paused_guest_too(void **state)
 {
 	start();
@@ -363,6 +379,7 @@ int main(void)
 		TEST(pause_stops_the_guest_and_resume_lets_it_go_on),
 		TEST(reset_starts_the_guest_again_and_leaves_a_paused_one_paused),
 		TEST(console_goes_both_ways_and_is_left_at_the_end),
+		TEST(keys_wait_for_a_guest_that_does_not_read),
 		TEST(stop_presses_the_button_of_a_paused_guest_too),
 		TEST(guest_that_does_not_hear_its_button_is_ended),
 		TEST(log_is_followed_to_the_exit_status),

@@ -19,11 +19,17 @@
 
 #define KEY_ESCAPE 0x01 /* Ctrl-A */
 
+/* So much may be typed, or pasted, beyond what the socket takes. */
+#define KEYS_MAX 65536u
+
 struct view {
 	struct control_client client;
 	const char *name;
 	bool raw, escape, left;
+	bool ended; /* its input: at a terminal that is ours, a stream leaves us looking */
 	struct termios saved;
+	char keys[KEYS_MAX]; /* not yet sent: the guest reads as fast as it can */
+	size_t key_count;
 };
 
 static void press_button(const struct view *view)
@@ -79,17 +85,42 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
-/* Its end is ours at a terminal; a stream that ends leaves us looking. */
-static bool move_keys(struct view *view)
+/* False where there are no more. What there is no room for is lost, as at any terminal. */
+static bool read_keys(struct view *view)
 {
-	char keys[1024];
-	ssize_t n = read(STDIN_FILENO, keys, sizeof(keys));
+	char typed[1024];
+	const ssize_t n = read(STDIN_FILENO, typed, sizeof(typed));
+	size_t len;
 
 	if (n <= 0)
 		return false;
-	if (view->raw)
-		n = (ssize_t)filter(view, keys, (size_t)n);
-	return send(view->client.fd, keys, (size_t)n, MSG_NOSIGNAL) == n;
+	len = view->raw ? filter(view, typed, (size_t)n) : (size_t)n;
+	len = MIN(len, sizeof(view->keys) - view->key_count);
+	memcpy(view->keys + view->key_count, typed, len);
+	view->key_count += len;
+	return true;
+}
+
+/* A stream waits for the guest; a terminal does not, because the escape has to be heard. */
+static bool wants_keys(const struct view *view)
+{
+	return !view->ended && (view->raw || !view->key_count);
+}
+
+/* A run that does not take them any more is at its end, and says so where it is read. */
+static void send_keys(struct view *view)
+{
+	const ssize_t n =
+		send(view->client.fd, view->keys, view->key_count, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0) {
+		view->key_count = 0;
+		return;
+	}
+	view->key_count -= (size_t)n;
+	memmove(view->keys, view->keys + n, view->key_count);
 }
 
 /* False: the guest has ended, or nobody reads what it says. */
@@ -104,13 +135,13 @@ static bool move_output(struct view *view)
 /* The signal that ended it, or 0. */
 static int look(struct view *view, int signal_fd)
 {
-	struct pollfd fds[] = {
-		{ .fd = view->client.fd, .events = POLLIN },
-		{ .fd = STDIN_FILENO, .events = POLLIN },
-		{ .fd = signal_fd, .events = POLLIN },
-	};
-
 	while (!view->left) {
+		struct pollfd fds[] = {
+			{ .fd = view->client.fd,
+			  .events = (short)(view->key_count ? POLLIN | POLLOUT : POLLIN) },
+			{ .fd = wants_keys(view) ? STDIN_FILENO : -1, .events = POLLIN },
+			{ .fd = signal_fd, .events = POLLIN },
+		};
 		int sig;
 
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
@@ -118,12 +149,14 @@ static int look(struct view *view, int signal_fd)
 		sig = fds[2].revents ? sys_signal_read(signal_fd) : 0;
 		if (sig)
 			return sig;
-		if (fds[0].revents && !move_output(view))
+		if (fds[0].revents & ~POLLOUT && !move_output(view))
 			return 0;
-		if (fds[1].revents && !move_keys(view)) {
-			fds[1].fd = -1;
+		if (fds[1].revents && !read_keys(view)) {
+			view->ended = true;
 			view->left = view->raw;
 		}
+		if (view->key_count)
+			send_keys(view);
 	}
 	return 0;
 }
