@@ -169,6 +169,7 @@ static int set_up(struct net_tap *tap)
 	int header = HEADER_LEN, sndbuf = INT_MAX, r;
 	const unsigned queues = tap->queues;
 
+	tap->left = ~0u; /* not known */
 	r = sys_ioctl(tap->fds[0], TUNSETVNETHDRSZ, &header);
 	if (r == 0)
 		r = sys_ioctl(tap->fds[0], TUNSETSNDBUF, &sndbuf);
@@ -228,9 +229,15 @@ static unsigned whole(unsigned offloads)
 
 int net_tap_set_offloads(struct net_tap *tap, unsigned offloads)
 {
-	const uintptr_t value = whole(offloads & tap->offloads);
+	const unsigned left = whole(offloads & tap->offloads);
+	int r;
 
-	return sys_ioctl(tap->fds[0], TUNSETOFFLOAD, (void *)value);
+	if (left == tap->left)
+		return 0;
+	r = sys_ioctl(tap->fds[0], TUNSETOFFLOAD, (void *)(uintptr_t)left);
+	if (r == 0)
+		tap->left = left;
+	return r;
 }
 
 static int switch_queue(struct net_tap *tap, unsigned queue, short flags)

@@ -21,6 +21,7 @@ struct net_tap {
 	unsigned queues;   /* fds that are open; 0: closed */
 	unsigned attached; /* of them, the first: the others neither send nor receive */
 	unsigned offloads; /* TUN_F_*: what it can leave to who reads */
+	unsigned left;     /* TUN_F_*: what it does leave to them */
 	uint16_t mtu;      /* 0: not known */
 };
 

@@ -15,6 +15,12 @@ int virtio_net_control_queue(const struct virtio_pci *vdev, unsigned pairs)
 	return vdev->driver_features & 1ull << VIRTIO_NET_F_MQ ? (int)(2 * pairs) : 2;
 }
 
+/*
+ * A command may change an interface, which the kernel does under a lock that all networks of the
+ * host share, and may wait for all CPUs in it. Drivers send one at a time.
+ */
+#define COMMANDS_A_TURN 8u
+
 static bool read_command(const struct iovec *iov, unsigned count,
 			 struct virtio_net_command *ret_command)
 {
@@ -43,7 +49,8 @@ void virtio_net_control_serve(struct virtio_pci *vdev, unsigned queue,
 	struct iovec iov[VIRTQUEUE_SIZE_MAX];
 	struct virtqueue_chain chain;
 
-	while (virtqueue_pop(vq, iov, &chain)) {
+	/* The queue has its next turn by itself where there was more than one. */
+	for (unsigned i = 0; i < COMMANDS_A_TURN && virtqueue_pop(vq, iov, &chain); i++) {
 		struct virtio_net_command asked;
 		const bool done =
 			read_command(iov, chain.readable, &asked) && command(vdev, &asked);

@@ -126,6 +126,7 @@ static int tap_ioctl(struct fake_tap_queue *queue, unsigned long request, void *
 	case TUNSETIFF:
 		return set_interface(queue, arg);
 	case TUNSETQUEUE:
+		fake.tap_changes++;
 		return switch_queue(queue, ((const struct ifreq *)arg)->ifr_flags);
 	}
 	/* The interface is asked: a queue that is not attached has none. */
@@ -133,6 +134,7 @@ static int tap_ioctl(struct fake_tap_queue *queue, unsigned long request, void *
 		return -EBADFD;
 	switch (request) {
 	case TUNSETOFFLOAD:
+		fake.tap_changes++;
 		return set_offloads((unsigned)(uintptr_t)arg);
 	case TUNSETVNETHDRSZ:
 		fake.header = *(const int *)arg;

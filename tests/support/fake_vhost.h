@@ -55,6 +55,7 @@ struct fake_vhost {
 	unsigned queue_count;
 	unsigned offloads;
 	int header, sndbuf;
+	unsigned tap_changes; /* of queues and offloads: each is locked against all networks */
 	bool ring_changed_while_running;
 };
 
