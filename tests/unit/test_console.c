@@ -100,17 +100,13 @@ static void on_terminal(struct fixture *f)
 static void settle(struct fixture *f, int ms)
 {
 	for (unsigned i = 0; i < 100; i++) {
-		struct pollfd fds[] = {
-			{ .fd = f->console.watching ? f->console.input.fd : -1, .events = POLLIN },
-			{ .fd = f->loop.wake_fd, .events = POLLIN },
-		};
+		struct pollfd input = { .events = POLLIN };
 
-		if (poll(fds, 2, ms) <= 0)
+		f->loop.wake.ready(&f->loop.wake);
+		input.fd = f->console.watching ? f->console.input.fd : -1;
+		if (poll(&input, 1, ms) <= 0)
 			return;
-		if (fds[0].revents)
-			f->console.input.ready(&f->console.input);
-		if (fds[1].revents)
-			f->loop.wake.ready(&f->loop.wake);
+		f->console.input.ready(&f->console.input);
 	}
 }
 
@@ -228,6 +224,17 @@ static void file_arrives_whole(void **state)
 	fclose(file);
 }
 
+static void null_is_at_its_end_from_the_start(void **state)
+{
+	struct fixture f = { .other = -1 };
+
+	start(&f, open("/dev/null", O_RDONLY), open("/dev/null", O_WRONLY));
+	assert_int_equal(f.console.input.fd, -1);
+	assert_false(f.console.watching);
+	stream_arrives_whole(&f, 0);
+	finish(&f);
+}
+
 /* A console that nobody sees. */
 static void start_kept(struct fixture *f)
 {
@@ -324,6 +331,7 @@ int main(void)
 		cmocka_unit_test(escape_is_sent_by_typing_it_twice),
 		cmocka_unit_test(pipe_arrives_whole),
 		cmocka_unit_test(file_arrives_whole),
+		cmocka_unit_test(null_is_at_its_end_from_the_start),
 		cmocka_unit_test(kept_output_is_printed_with_a_last_line_that_did_not_end),
 		cmocka_unit_test(long_line_of_kept_output_is_broken_and_nothing_lost),
 		cmocka_unit_test(of_much_output_the_end_is_kept),

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
+#include "core/clock.h"
 #include "core/loop.h"
 #include "core/sys.h"
 
@@ -290,6 +291,41 @@ static void event_without_an_end_lets_sources_have_their_turn(void **state)
 	loop_run(&loop);
 	assert_int_equal(bell.rings, 1);
 	bell_fini(&bell);
+}
+
+struct counted_timer {
+	struct loop_timer timer;
+	unsigned runs;
+	struct counted_timer *ends;
+};
+
+static void count_timer(struct loop_timer *timer)
+{
+	struct counted_timer *t = container_of(timer, struct counted_timer, timer);
+
+	t->runs++;
+	if (t->ends)
+		loop_set_timer(&loop, &t->ends->timer, 0);
+	if (t->runs == 2)
+		loop_stop(&loop);
+	else
+		timer->due_ns = clock_ns() + NS_PER_MS; /* no need to wait for the second */
+}
+
+static void timer_comes_again_until_it_is_ended(void **state)
+{
+	struct counted_timer never = { { .fn = count_timer } };
+	struct counted_timer timer = { { .fn = count_timer }, .ends = &never };
+	const uint64_t start = clock_ns();
+
+	loop_set_timer(&loop, &never.timer, 1);
+	loop_set_timer(&loop, &timer.timer, 1);
+	never.timer.due_ns += NS_PER_MS; /* after the other, so that it is ended before */
+	loop_run(&loop);
+	assert_int_equal(timer.runs, 2);
+	assert_int_equal(never.runs, 0);
+	assert_true(clock_ns() - start >= NS_PER_S);
+	loop_set_timer(&loop, &timer.timer, 0);
 }
 
 static void source_may_remove_itself(void **state)
@@ -641,6 +677,7 @@ int main(void)
 		LOOP_TEST(event_runs_once_however_often_it_is_posted),
 		LOOP_TEST(event_may_post_itself),
 		LOOP_TEST(event_without_an_end_lets_sources_have_their_turn),
+		LOOP_TEST(timer_comes_again_until_it_is_ended),
 		LOOP_TEST(source_is_told_until_it_is_drained),
 		LOOP_TEST(removed_source_is_not_told_what_was_fetched),
 		LOOP_TEST(source_may_remove_itself),

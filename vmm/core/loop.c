@@ -69,17 +69,18 @@ static void loop_woken(struct loop_source *source)
 
 void loop_post(struct loop *loop, struct loop_event *event)
 {
-	bool first;
+	bool wake = false;
 
 	pthread_mutex_lock(&loop->lock);
-	first = !event->posted;
-	if (first) {
+	if (!event->posted) {
 		event->posted = true;
 		event->next = loop->events;
 		loop->events = event;
+		/* One that does not run yet looks for itself when it begins. */
+		wake = loop->running;
 	}
 	pthread_mutex_unlock(&loop->lock);
-	if (first)
+	if (wake)
 		sys_eventfd_signal(loop->wake_fd);
 }
 
@@ -228,6 +229,7 @@ static void loop_serve(struct loop *loop)
 {
 	if (loop->ops->begin)
 		loop->ops->begin(loop);
+	loop_run_events(loop);
 	while (!atomic_load(&loop->stopping))
 		loop_pass(loop);
 	if (loop->ops->end)

@@ -38,6 +38,13 @@ struct loop_event {
 	struct loop_event *next;
 };
 
+/* Something to do again and again, by a loop on epoll. Lives in its owner; zeroed but for fn. */
+struct loop_timer {
+	void (*fn)(struct loop_timer *timer);
+	uint64_t due_ns, period_ns; /* period 0: not set */
+	struct loop_timer *next;
+};
+
 /* Something to do before the loop waits again. Lives in its owner; zeroed but for fn. */
 struct loop_work {
 	void (*fn)(struct loop_work *work);
@@ -83,6 +90,7 @@ struct loop {
 	/* loop_epoll.c's */
 	int epoll_fd;
 	struct loop_events *batch; /* fetched, not yet delivered */
+	struct loop_timer *timers; /* those that are set */
 	/* loop_uring.c's */
 	struct loop_uring *uring;
 };
@@ -132,6 +140,12 @@ void loop_call(struct loop *loop, void (*fn)(void *arg), void *arg);
  */
 void loop_defer(struct loop *loop, struct loop_work *work);
 void loop_cancel(struct loop *loop, struct loop_work *work); /* queued or not */
+
+/*
+ * Every so many seconds, the first time after as many; 0: no more. It takes no system call, and is
+ * late by a millisecond at most and by what the loop is doing.
+ */
+void loop_set_timer(struct loop *loop, struct loop_timer *timer, unsigned seconds);
 
 /*
  * One round within a callback, of a loop on io_uring: waits for something, tells it and does what

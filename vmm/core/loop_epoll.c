@@ -3,9 +3,11 @@
 #include "core/loop_engine.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 
 #define EVENTS_A_WAIT 16
@@ -39,10 +41,54 @@ static void epoll_remove(struct loop *loop, struct loop_source *source)
 	}
 }
 
+void loop_set_timer(struct loop *loop, struct loop_timer *timer, unsigned seconds)
+{
+	struct loop_timer **at = &loop->timers;
+
+	while (*at && *at != timer)
+		at = &(*at)->next;
+	if (*at)
+		*at = timer->next;
+	timer->period_ns = seconds * NS_PER_S;
+	if (!seconds)
+		return;
+	timer->due_ns = clock_ns() + timer->period_ns;
+	timer->next = loop->timers;
+	loop->timers = timer;
+}
+
+/* Until the next timer, rounded up; -1: for ever. */
+static int wait_ms(const struct loop *loop)
+{
+	const uint64_t now = loop->timers ? clock_ns() : 0;
+	uint64_t left = UINT64_MAX;
+
+	for (const struct loop_timer *timer = loop->timers; timer; timer = timer->next)
+		left = MIN(left, timer->due_ns - MIN(timer->due_ns, now));
+	return left == UINT64_MAX ? -1 : (int)MIN((left + NS_PER_MS - 1) / NS_PER_MS, INT_MAX);
+}
+
+/* Each may set and end any. */
+static void run_timers(struct loop *loop)
+{
+	const uint64_t now = loop->timers ? clock_ns() : 0;
+	struct loop_timer *timer = loop->timers;
+
+	while (timer) {
+		if (timer->due_ns > now) {
+			timer = timer->next;
+			continue;
+		}
+		timer->due_ns = now + timer->period_ns;
+		timer->fn(timer);
+		timer = loop->timers;
+	}
+}
+
 static void epoll_wait_and_tell(struct loop *loop, bool block)
 {
 	struct epoll_event events[EVENTS_A_WAIT];
-	int n = epoll_wait(loop->epoll_fd, events, EVENTS_A_WAIT, block ? -1 : 0);
+	int n = epoll_wait(loop->epoll_fd, events, EVENTS_A_WAIT, block ? wait_ms(loop) : 0);
 	struct loop_events batch = { events, n > 0 ? (unsigned)n : 0 };
 
 	loop->batch = &batch;
@@ -55,6 +101,7 @@ static void epoll_wait_and_tell(struct loop *loop, bool block)
 			source->ready(source);
 	}
 	loop->batch = NULL;
+	run_timers(loop);
 }
 
 static void epoll_fini(struct loop *loop)

@@ -144,10 +144,10 @@ struct machine {
 
 	int signal_fd;              /* borrowed; -1: none */
 	struct session_files files; /* the caller's, before machine_open */
-	struct loop_source button;  /* machine_power.c: a timer; fd 0: none */
+	struct loop_timer button;   /* machine_power.c */
 	unsigned button_presses;
-	struct loop_source watch; /* machine_watch.c: a timer; fd 0: none */
-	uint64_t watch_cpu_ns;    /* of the first vCPU, when looked at last */
+	struct loop_timer watch; /* machine_watch.c */
+	uint64_t watch_cpu_ns;   /* of the first vCPU, when looked at last */
 	unsigned watch_periods;
 	bool asked_to_end; /* a first signal came, or MACHINE_STOP */
 	/* machine_control.c */

@@ -6,17 +6,16 @@
  * thread.
  */
 #include <errno.h>
-#include <sys/timerfd.h>
 #include <time.h>
 
 #include "core/arch.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "machine/machine.h"
 
 #define PERIOD_S    1
 #define PERIODS_MAX 60u /* unpacking takes less, on any host */
-#define NS_PER_S    1000000000ull
 
 /* A kernel that has got further has asked for more than this. */
 #define FIRST_EXITS 16u
@@ -44,16 +43,13 @@ static void kernel_stuck(struct machine *machine)
 	machine_end(machine, MACHINE_FAILED);
 }
 
-static void watch_ready(struct loop_source *source)
+static void watch_ready(struct loop_timer *timer)
 {
-	struct machine *machine = container_of(source, struct machine, watch);
+	struct machine *machine = container_of(timer, struct machine, watch);
 	struct vcpu *vcpu = &machine->vcpus.vcpus[0];
 	const uint64_t before = machine->watch_cpu_ns;
-	uint64_t expirations;
 	bool stuck, first;
 
-	if (read(source->fd, &expirations, sizeof(expirations)) != sizeof(expirations))
-		return;
 	machine->watch_cpu_ns = cpu_time(machine);
 	if (++machine->watch_periods == PERIODS_MAX) {
 		machine_watch_fini(machine);
@@ -74,28 +70,13 @@ static void watch_ready(struct loop_source *source)
 
 void machine_watch_start(struct machine *machine)
 {
-	const struct itimerspec period = { { PERIOD_S, 0 }, { PERIOD_S, 0 } };
-	int fd;
-
 	if (!machine_is_direct(machine))
 		return;
-	/* A machine that is not watched is as good as any other. */
-	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (fd < 0)
-		return;
-	machine->watch = (struct loop_source){ fd, watch_ready };
-	if (timerfd_settime(fd, 0, &period, NULL) < 0 ||
-	    loop_add(&machine->loop, &machine->watch) < 0) {
-		close(fd);
-		machine->watch.fd = 0;
-	}
+	machine->watch.fn = watch_ready;
+	loop_set_timer(&machine->loop, &machine->watch, PERIOD_S);
 }
 
 void machine_watch_fini(struct machine *machine)
 {
-	if (!machine->watch.fd)
-		return;
-	loop_remove(&machine->loop, &machine->watch);
-	close(machine->watch.fd);
-	machine->watch.fd = 0;
+	loop_set_timer(&machine->loop, &machine->watch, 0);
 }
