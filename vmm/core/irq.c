@@ -7,9 +7,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/kvm.h>
 #include <poll.h>
-#include <stdlib.h>
+#include <stddef.h>
+#include <string.h>
 
 #include "core/err.h"
 #include "core/log.h"
@@ -25,7 +25,7 @@
 
 static struct kvm_irq_routing_entry *irq_new_entry(struct irq *irq)
 {
-	struct kvm_irq_routing_entry *e = &irq->table->entries[irq->table->nr++];
+	struct kvm_irq_routing_entry *e = &irq->table.entries[irq->table.head.nr++];
 
 	*e = (struct kvm_irq_routing_entry){ 0 };
 	return e;
@@ -57,29 +57,24 @@ static void irq_add_lines(struct irq *irq)
 }
 
 /* Without lines. */
-static int irq_init_table(struct irq *irq, int vm_fd)
+static void irq_init_table(struct irq *irq, int vm_fd)
 {
-	*irq = (struct irq){ .vm_fd = vm_fd };
+	memset(irq, 0, offsetof(struct irq, table));
+	irq->table.head = (struct kvm_irq_routing){ 0 };
+	irq->vm_fd = vm_fd;
 	pthread_mutex_init(&irq->lock, NULL);
 	pthread_mutex_init(&irq->line_lock, NULL);
-	/* Entries beyond nr cost only address space. */
-	irq->table = calloc(1, sizeof(*irq->table) + IRQ_GSIS_MAX * sizeof(irq->table->entries[0]));
-	if (!irq->table)
-		return err_sys(ERR_LIMIT, -ENOMEM, "interrupt routing table");
 	irq->gsi_used[0] = (1ull << IRQ_LINES) - 1;
 	irq->dirty = true;
-	return 0;
 }
 
 int irq_init(struct irq *irq, int vm_fd)
 {
-	int r = irq_init_table(irq, vm_fd);
-
-	if (r < 0)
-		return r;
+	irq_init_table(irq, vm_fd);
 	irq_add_lines(irq);
 	/* KVM bounds entries, not GSIs: as many GSIs are given up as lines have second entries. */
-	for (unsigned gsi = IRQ_GSIS_MAX - (irq->table->nr - IRQ_LINES); gsi < IRQ_GSIS_MAX; gsi++)
+	for (unsigned gsi = IRQ_GSIS_MAX - (irq->table.head.nr - IRQ_LINES); gsi < IRQ_GSIS_MAX;
+	     gsi++)
 		irq->gsi_used[gsi / 64] |= 1ull << (gsi % 64);
 	return irq_commit(irq);
 }
@@ -90,10 +85,8 @@ int irq_init_pins(struct irq *irq, int vm_fd,
 {
 	const unsigned nobody = IRQ_GSIS_MAX - 1;
 	struct kvm_irq_routing_entry *e;
-	int r = irq_init_table(irq, vm_fd);
 
-	if (r < 0)
-		return r;
+	irq_init_table(irq, vm_fd);
 	irq->set_pin = set_pin;
 	irq->set_pin_opaque = opaque;
 	irq->gsi_used[nobody / 64] |= 1ull << (nobody % 64);
@@ -105,8 +98,6 @@ int irq_init_pins(struct irq *irq, int vm_fd,
 
 void irq_fini(struct irq *irq)
 {
-	free(irq->table);
-	irq->table = NULL;
 	pthread_mutex_destroy(&irq->line_lock);
 	pthread_mutex_destroy(&irq->lock);
 }
@@ -122,9 +113,9 @@ static int irq_commit_locked(struct irq *irq)
 
 	if (!irq->dirty)
 		return 0;
-	r = sys_ioctl(irq->vm_fd, KVM_SET_GSI_ROUTING, irq->table);
+	r = sys_ioctl(irq->vm_fd, KVM_SET_GSI_ROUTING, &irq->table);
 	if (r < 0)
-		return err_sys(ERR_HOST, r, "set %u interrupt routes", irq->table->nr);
+		return err_sys(ERR_HOST, r, "set %u interrupt routes", irq->table.head.nr);
 	irq->dirty = false;
 	return 0;
 }
@@ -223,14 +214,14 @@ static struct kvm_irq_routing_entry *irq_find_msi(struct irq *irq, unsigned gsi)
 {
 	unsigned entry = irq->msi_entry[gsi];
 
-	return entry ? &irq->table->entries[entry] : NULL;
+	return entry ? &irq->table.entries[entry] : NULL;
 }
 
 static struct kvm_irq_routing_entry *irq_add_msi(struct irq *irq, unsigned gsi)
 {
 	struct kvm_irq_routing_entry *e;
 
-	irq->msi_entry[gsi] = (uint16_t)irq->table->nr;
+	irq->msi_entry[gsi] = (uint16_t)irq->table.head.nr;
 	e = irq_new_entry(irq);
 	e->gsi = gsi;
 	e->type = KVM_IRQ_ROUTING_MSI;
@@ -245,7 +236,7 @@ static void irq_remove_msi(struct irq *irq, unsigned gsi)
 
 	if (!e)
 		return;
-	*e = irq->table->entries[--irq->table->nr];
+	*e = irq->table.entries[--irq->table.head.nr];
 	irq->msi_entry[e->gsi] = irq->msi_entry[gsi];
 	irq->msi_entry[gsi] = 0;
 	irq->dirty = true;

@@ -7,14 +7,13 @@
 #ifndef CORE_IRQ_H
 #define CORE_IRQ_H
 
+#include <linux/kvm.h>
 #include <pthread.h>
 
 #include "core/util.h"
 
 #define IRQ_LINES    24u   /* GSI 0..23: the IOAPIC's pins */
 #define IRQ_GSIS_MAX 4096u /* lines and MSI routes together: KVM_MAX_IRQ_ROUTES */
-
-struct kvm_irq_routing;
 
 struct irq {
 	int vm_fd; /* borrowed */
@@ -23,12 +22,16 @@ struct irq {
 	void *set_pin_opaque;
 	pthread_mutex_t line_lock; /* guards line_sources and the lines; before `lock` */
 	pthread_mutex_t lock;
-	struct kvm_irq_routing *table;    /* what KVM has after the next commit */
 	uint16_t msi_entry[IRQ_GSIS_MAX]; /* where in the table each MSI's GSI is; 0: nowhere */
 	uint8_t line_sources[IRQ_LINES];  /* how many irq_lines assert each GSI */
 	uint64_t gsi_used[IRQ_GSIS_MAX / 64];
 	bool dirty;  /* the table differs from KVM's */
 	bool ending; /* see irq_end; main thread */
+	/* What KVM has after the next commit. Last, and never touched beyond head.nr. */
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entries[IRQ_GSIS_MAX];
+	} table;
 };
 
 /* `vm_fd` must have its irqchip. The lines are routed to PIC and IOAPIC as on a PC. */
