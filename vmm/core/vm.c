@@ -56,20 +56,20 @@ static int vm_open_kvm(void)
 }
 
 /*
- * All else that is needed came to KVM before immediate_exit (Linux 4.12), or says itself that it is
- * not there; this one would just be ignored.
+ * All else that is needed came to KVM before registers in the shared page (Linux 4.17), or says
+ * itself that it is not there; this would just be ignored, as would immediate_exit (4.12).
  */
 static int vm_check_api(const struct vm *vm)
 {
-	int r = sys_ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION,
-			  (void *)(uintptr_t)KVM_CAP_IMMEDIATE_EXIT);
+	const int needed = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+	int r = sys_ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, (void *)(uintptr_t)KVM_CAP_SYNC_REGS);
 
 	/* The version that has it is KVM_API_VERSION, which is the last one there will be. */
-	if (r > 0)
-		return 0;
 	if (r < 0)
 		return err_sys(ERR_HOST, r, "/dev/kvm does not answer as KVM");
-	err_set(ERR_HOST, -ENOTSUP, "this kernel's KVM has no immediate exit");
+	if ((r & needed) == needed)
+		return 0;
+	err_set(ERR_HOST, -ENOTSUP, "this kernel's KVM takes no registers from the shared page");
 	err_hint("use Linux 5.10 or newer");
 	return -ENOTSUP;
 }

@@ -124,6 +124,7 @@ static int set_memory_type(struct vcpu *vcpu)
 	return r == 1 ? 0 : r < 0 ? r : -EINVAL;
 }
 
+/* KVM takes them from the shared page when the vCPU runs next. */
 static int set_registers(struct vcpu *vcpu, const struct arch_boot *boot,
 			 const struct kvm_segment *code)
 {
@@ -151,8 +152,10 @@ static int set_registers(struct vcpu *vcpu, const struct arch_boot *boot,
 	} else {
 		regs.rbx = boot->info;
 	}
-	r = sys_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs);
-	return r < 0 ? r : sys_ioctl(vcpu->fd, KVM_SET_REGS, &regs);
+	vcpu->run->s.regs.regs = regs;
+	vcpu->run->s.regs.sregs = sregs;
+	vcpu->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+	return 0;
 }
 
 /*

@@ -121,17 +121,15 @@ static void set_monitor(struct kvm_cpuid2 *cpuid)
 }
 
 /* What KVM lists is what it can do: some of it needs a word from us. */
-static void set_features(struct arch_cpu *cpu, const struct vm *vm)
+static void set_features(struct arch_cpu *cpu)
 {
 	struct kvm_cpuid_entry2 *e = cpuid_find(cpu->cpuid, LEAF_FEATURES, 0);
 
 	if (e) {
-		/* KVM emulates both with its local APIC but leaves the announcement to us. */
-		e->ecx |= F1_ECX_X2APIC | F1_ECX_HYPERVISOR;
+		/* KVM emulates them with its local APIC but leaves the announcement to us. */
+		e->ecx |= F1_ECX_X2APIC | F1_ECX_TSC_DEADLINE | F1_ECX_HYPERVISOR;
 		if (cpu->config->hide_hypervisor)
 			e->ecx &= ~F1_ECX_HYPERVISOR;
-		if (vm_check_extension(vm, KVM_CAP_TSC_DEADLINE_TIMER))
-			e->ecx |= F1_ECX_TSC_DEADLINE;
 	}
 	e = cpuid_find(cpu->cpuid, LEAF_THERMAL_POWER, 0);
 	if (e) {
@@ -293,7 +291,7 @@ int arch_cpu_create(struct vm *vm, const struct arch_cpu_config *config, struct 
 		goto fail;
 	cpu->host = host_of(cpu->cpuid);
 	arch_cpu_set_phys_bits(cpu, cpu->host.phys_bits);
-	set_features(cpu, vm);
+	set_features(cpu);
 	r = config->dedicated ? keep_exits(cpu, vm) : 0;
 	if (r == 0)
 		r = choose_features(cpu);
