@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "core/err.h"
 #include "core/log.h"
@@ -17,6 +18,9 @@
 #include "devices/chipset/serial.h"
 
 #define KEY_ESCAPE 0x01 /* Ctrl-A */
+
+/* /dev/null, which is at its end from the start. [Linux Documentation/admin-guide/devices.txt] */
+#define DEV_NULL makedev(1, 3)
 
 /*
  * On the vCPU. A guest waits for a slow reader; but a write that waits is interrupted when the
@@ -272,12 +276,13 @@ int console_start(struct console *console)
 {
 	struct stat st = { 0 };
 	const bool open = fstat(console->input_fd, &st) == 0;
-	const bool terminal = S_ISCHR(st.st_mode) && isatty(console->input_fd);
+	const bool nothing = S_ISCHR(st.st_mode) && st.st_rdev == DEV_NULL;
+	const bool terminal = S_ISCHR(st.st_mode) && !nothing && isatty(console->input_fd);
 	int r = 0;
 
 	console->regular = S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
 	/* A job in the background would be stopped for reading the terminal or changing it. */
-	if (!open || (terminal && tcgetpgrp(console->input_fd) != getpgrp()))
+	if (!open || nothing || (terminal && tcgetpgrp(console->input_fd) != getpgrp()))
 		console->input.fd = -1;
 	else if (terminal && isatty(console->output_fd))
 		r = console_enter_raw(console);
