@@ -227,11 +227,19 @@ static void doorbells_remove(struct virtio_pci *vdev)
 
 int virtio_doorbells_watch(struct virtio_pci *vdev)
 {
-	for (unsigned i = 0; i < vdev->queue_count && !vdev->class->retarget; i++) {
+	for (unsigned i = 0; i < vdev->queue_count; i++) {
 		struct virtio_queue *q = &vdev->queues[i];
 		int r;
 
-		if (!q->enabled || q->watched)
+		if (!q->enabled)
+			continue;
+		if (q->doorbell.fd < 0) {
+			r = sys_eventfd();
+			if (r < 0)
+				return err_sys(ERR_LIMIT, r, "make a doorbell");
+			q->doorbell.fd = r;
+		}
+		if (q->watched || vdev->class->retarget)
 			continue;
 		r = loop_add(q->loop, &q->doorbell);
 		if (r < 0)
@@ -388,17 +396,8 @@ int virtio_pci_init(struct virtio_pci *vdev, const struct board *board,
 	pci_bar_init(&vdev->pci, VIRTIO_BAR, PCI_BAR_MEM32, VIRTIO_BAR_SIZE, false);
 	pci_set_intx_pin(&vdev->pci, 1);
 	r = virtio_pci_config_init(vdev);
-	for (unsigned i = 0; r == 0 && i < setup->queues; i++) {
-		struct loop *loop = &setup->loops[i % setup->loop_count];
-		struct loop_source *doorbell = &vdev->queues[i].doorbell;
-
-		doorbell->fd = sys_eventfd();
-		if (doorbell->fd < 0) {
-			r = err_sys(ERR_LIMIT, doorbell->fd, "make a doorbell");
-			break;
-		}
-		vdev->queues[i].loop = loop;
-	}
+	for (unsigned i = 0; r == 0 && i < setup->queues; i++)
+		vdev->queues[i].loop = &setup->loops[i % setup->loop_count];
 	return r < 0 ? err_wrap(r, "%s", class->name) : 0;
 }
 

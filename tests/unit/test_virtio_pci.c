@@ -291,23 +291,27 @@ static void writes_of_a_wrong_width_are_ignored(void **state)
 	assert_int_equal(probe_get(f, 0xff8, 8), 0);
 }
 
-static void out_of_fds_fails_the_constructor(void **state)
+static void driver_is_told_when_there_are_no_fds_for_its_doorbells(void **state)
 {
 	struct probe_guest *f = *state;
-	struct probe *probe = calloc(1, sizeof(*probe));
 	struct rlimit old, tight;
-	int next = dup(0), r;
+	int next = dup(0);
 
 	close(next);
+	assert_true(virtio_guest_negotiate(&f->guest, 0));
+	virtio_guest_setup_queue(&f->guest, PROBE_ECHO, &f->drv[PROBE_ECHO],
+				 PROBE_RINGS(PROBE_ECHO), PROBE_QUEUE);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	tight = old;
-	tight.rlim_cur = (rlim_t)next + 1; /* room for one doorbell of two */
+	tight.rlim_cur = (rlim_t)next;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
-	r = probe_init(probe, &f->guest);
+	virtio_guest_driver_ok(&f->guest);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-	assert_true(r < 0);
-	assert_non_null(strstr(err_text(), "probe: make a doorbell"));
-	probe_destroy(&probe->vdev.pci.device);
+	assert_true(probe_status(f) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_non_null(strstr(err_text(), "make a doorbell"));
+	/* The next one finds some. */
+	probe_drive(f, 0, false);
+	assert_false(probe_status(f) & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, probe_setup, probe_teardown)
@@ -333,7 +337,7 @@ int main(void)
 		TEST(rings_outside_ram_are_refused),
 		TEST(queue_is_not_enabled_while_the_device_runs),
 		TEST(writes_of_a_wrong_width_are_ignored),
-		TEST(out_of_fds_fails_the_constructor),
+		TEST(driver_is_told_when_there_are_no_fds_for_its_doorbells),
 	};
 
 	return cmocka_run_group_tests_name("virtio_pci", tests, NULL, NULL);
