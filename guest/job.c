@@ -37,6 +37,7 @@ static void add_net(struct job *job, char *value)
 	net->mac = strsep(&value, " ");
 	net->address = strsep(&value, " ");
 	net->gateway = strsep(&value, " ");
+	net->sole = value && strcmp(value, "sole") == 0;
 }
 
 /* A variable that is there already gets the new value. */

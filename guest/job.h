@@ -30,6 +30,7 @@ struct job_net {
 	const char *mac;     /* which it is: "52:54:00:12:34:56" */
 	const char *address; /* "10.0.2.15/24"; NULL: none of IPv4 */
 	const char *gateway; /* "10.0.2.2"; NULL: none */
+	bool sole;           /* nobody else is there who could have its addresses */
 };
 
 struct job {
@@ -42,14 +43,14 @@ struct job {
 	gid_t gid;
 	gid_t groups[JOB_GROUPS_MAX];
 	unsigned group_count;
-	bool alone; /* "alone": see vmm/command/job.h */
+	bool alone;                              /* "alone": see vmm/command/job.h */
 	bool tty;                                /* "tty": the command gets a terminal */
 	const char *term_size;                   /* "size": "ROWS COLUMNS" of it */
 	const char *root;                        /* "root": the tag of the root file system */
 	const char *host;                        /* "host": the name that the guest gets */
 	struct job_share shares[JOB_SHARES_MAX]; /* "share": "TAG PATH" */
 	unsigned share_count;
-	struct job_net nets[JOB_NETS_MAX]; /* "net": "MAC [ADDRESS/PREFIX [GATEWAY]]" */
+	struct job_net nets[JOB_NETS_MAX]; /* "net": "MAC [ADDRESS/PREFIX [GATEWAY [sole]]]" */
 	unsigned net_count;
 	const char *dns[JOB_DNS_MAX]; /* "dns": the address of a server of names */
 	unsigned dns_count;

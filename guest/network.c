@@ -24,6 +24,9 @@
 
 #define INTERFACES "/sys/class/net"
 
+/* [Linux: Documentation/networking/ip-sysctl.rst] */
+#define SETTINGS "/proc/sys/net/ipv6/conf"
+
 #define RESOLVER "/etc/resolv.conf"
 
 /* Of an IPv4 address. */
@@ -151,11 +154,30 @@ static void set_gateway(int fd, const char *name, const char *text)
 		fail_errno("the gateway %s of %s", text, name);
 }
 
+/*
+ * Its IPv6 addresses can be used at once. Else the kernel asks for a second or two whether somebody
+ * has them, and for a router only then. A kernel without IPv6 has no such file.
+ */
+static void trust_addresses(const char *name)
+{
+	char path[sizeof(SETTINGS) + IF_NAMESIZE + sizeof("//accept_dad")];
+	int fd;
+
+	snprintf(path, sizeof(path), SETTINGS "/%s/accept_dad", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	(void)!write(fd, "0", 1);
+	close(fd);
+}
+
 static void set_up(int fd, const struct job_net *net)
 {
 	char name[IF_NAMESIZE];
 
 	find_interface(net->mac, name);
+	if (net->sole)
+		trust_addresses(name);
 	if (net->address)
 		set_address(fd, name, net->address);
 	bring_up(fd, name);

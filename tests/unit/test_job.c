@@ -146,9 +146,9 @@ static void user_may_be_in_many_groups(void **state)
 static void network_devices_have_addresses(void **state)
 {
 	static const struct job_link links[] = {
-		{ { 0x52, 0x54, 0, 0xab, 1, 2 }, "10.0.2.15/24", "10.0.2.2", "10.0.2.3" },
-		{ { 0x52, 0x54, 0, 0xab, 1, 3 }, "192.168.7.2/24", "", "" },
-		{ { 0x52, 0x54, 0, 0xab, 1, 4 }, "", "", "" },
+		{ { 0x52, 0x54, 0, 0xab, 1, 2 }, "10.0.2.15/24", "10.0.2.2", "10.0.2.3", true },
+		{ { 0x52, 0x54, 0, 0xab, 1, 3 }, "192.168.7.2/24", "", "", false },
+		{ { 0x52, 0x54, 0, 0xab, 1, 4 }, "", "", "", false },
 	};
 	struct job_place with = place;
 	struct buf job;
@@ -156,7 +156,7 @@ static void network_devices_have_addresses(void **state)
 	with.links = links;
 	with.link_count = ARRAY_SIZE(links);
 	assert_int_equal(job_write(&options, &with, &job), 0);
-	assert_true(has(&job, "net=52:54:00:ab:01:02 10.0.2.15/24 10.0.2.2"));
+	assert_true(has(&job, "net=52:54:00:ab:01:02 10.0.2.15/24 10.0.2.2 sole"));
 	assert_true(has(&job, "net=52:54:00:ab:01:03 192.168.7.2/24"));
 	assert_true(has(&job, "net=52:54:00:ab:01:04"));
 	assert_true(has(&job, "dns=10.0.2.3"));
@@ -168,9 +168,11 @@ static void network_devices_have_addresses(void **state)
 static void guest_has_as_many_servers_of_names_as_it_asks(void **state)
 {
 	static const struct job_link links[] = {
-		{ { 2 }, "10.0.1.2/24", "", "10.0.1.1" }, { { 3 }, "10.0.2.2/24", "", "10.0.2.1" },
-		{ { 4 }, "10.0.3.2/24", "", "10.0.1.1" }, { { 5 }, "10.0.4.2/24", "", "10.0.4.1" },
-		{ { 6 }, "10.0.5.2/24", "", "10.0.5.1" },
+		{ { 2 }, "10.0.1.2/24", "", "10.0.1.1", false },
+		{ { 3 }, "10.0.2.2/24", "", "10.0.2.1", false },
+		{ { 4 }, "10.0.3.2/24", "", "10.0.1.1", false },
+		{ { 5 }, "10.0.4.2/24", "", "10.0.4.1", false },
+		{ { 6 }, "10.0.5.2/24", "", "10.0.5.1", false },
 	};
 	struct job_place with = place;
 	struct buf job;

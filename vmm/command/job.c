@@ -156,9 +156,9 @@ static void write_link(const struct job_link *link, struct buf *job)
 	const uint8_t *mac = link->mac;
 	char text[128];
 
-	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x%s%s%s%s", mac[0], mac[1],
+	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x%s%s%s%s%s", mac[0], mac[1],
 		 mac[2], mac[3], mac[4], mac[5], link->address[0] ? " " : "", link->address,
-		 link->gateway[0] ? " " : "", link->gateway);
+		 link->gateway[0] ? " " : "", link->gateway, link->sole ? " sole" : "");
 	record(job, "net", text);
 }
 

@@ -26,6 +26,8 @@ struct job_link {
 	const char *address; /* ADDRESS/PREFIX */
 	const char *gateway;
 	const char *dns; /* a server of names; the guest then has these and not the host's */
+	bool sole;       /* nobody else is there who could have the guest's addresses; it has a
+			    gateway */
 };
 
 /* What the options do not say. */

@@ -153,7 +153,8 @@ static void find_links(const struct machine *machine, struct job_link *ret_links
 				? (struct job_link){ .address = NET_DAEMON_ADDRESS
 						     "/" NET_DAEMON_PREFIX,
 						     .gateway = NET_DAEMON_GATEWAY,
-						     .dns = NET_DAEMON_DNS }
+						     .dns = NET_DAEMON_DNS,
+						     .sole = true }
 				: (struct job_link){ .address = net->address,
 						     .gateway = net->gateway,
 						     .dns = net->dns };
