@@ -15,12 +15,17 @@
 #define DISK_HINT \
 	"tinyvmm run --help disk names its properties; a comma in a file name is written ',,'"
 
+#define ADDRESS_OF_GPU_HINT \
+	"write it as 0000:01:00.0 (see 'tinyvmm list'), or any: one that is free"
 #define ADDRESS_HINT "write it as address=192.168.7.2/24"
 #define NET_HINT     "tinyvmm run --help net names the properties of each"
 
 #define FORWARD_HINT                                                                      \
 	"write it as forward=[ADDRESS:]HOSTPORT:GUESTPORT[/udp], as in forward=2222:22; " \
-	"ports are 1 to 65535"
+	"an ADDRESS is a number, an IPv6 one in brackets"
+#define FORWARD_RANGE                                                  \
+	" is a range of ports; give each port a forward= of its own: " \
+	"forward=2222:22,forward=2223:23"
 
 #define MAC_HINT "write it as mac=52:54:00:12:34:56; its first byte is even"
 
@@ -85,10 +90,19 @@ static const struct golden bad[] = {
 	  "--net tap=...,address is given without a command; "
 	  "it goes with one: tinyvmm run ... -- COMMAND" },
 	{ "--net user,forward=22", "--net user: forward '22' is not understood; " FORWARD_HINT },
-	{ "--net user,forward=0:22",
-	  "--net user: forward '0:22' is not understood; " FORWARD_HINT },
-	{ "--net user,forward=22:65536",
-	  "--net user: forward '22:65536' is not understood; " FORWARD_HINT },
+	{ "--net user,forward=0:22", "--net user: forward '0:22': ports are 1 to 65535" },
+	{ "--net user,forward=22:65536", "--net user: forward '22:65536': ports are 1 to 65535" },
+	{ "--net user,forward=70000:22/udp",
+	  "--net user: forward '70000:22/udp': ports are 1 to 65535" },
+	{ "--net user,forward=[::1]:22:99999999999999999999",
+	  "--net user: forward '[::1]:22:99999999999999999999': ports are 1 to 65535" },
+	{ "--net user,forward=2222-2230:22", "--net user: forward '2222-2230:22'" FORWARD_RANGE },
+	{ "--net user,forward=127.0.0.1:2222-2230:22-30/udp",
+	  "--net user: forward '127.0.0.1:2222-2230:22-30/udp'" FORWARD_RANGE },
+	{ "--net user,forward=", "--net user: forward '' is not understood; " FORWARD_HINT },
+	{ "--net user,forward=:22", "--net user: forward ':22' is not understood; " FORWARD_HINT },
+	{ "--net user,forward=a-b:22",
+	  "--net user: forward 'a-b:22' is not understood; " FORWARD_HINT },
 	{ "--net user,forward=22:", "--net user: forward '22:' is not understood; " FORWARD_HINT },
 	{ "--net user,forward=22:22/sctp",
 	  "--net user: forward '22:22/sctp' is not understood; " FORWARD_HINT },
@@ -203,7 +217,14 @@ static const struct golden bad[] = {
 	  "--gpu does not belong to the command bind; give the address without --gpu" },
 	{ "list --gpu 01:00.0", "--gpu does not belong to the command list" },
 	{ "--wait 0s", NOTHING },
-	{ "--p2p on", NOTHING },
+	{ "--wait 5m --disk d",
+	  "--wait is given without a device; it goes with --gpu BDF or --gpu any" },
+	{ "--wait 5m -- true",
+	  "--wait is given without a device; it goes with --gpu BDF or --gpu any" },
+	{ "--iommu type1 --disk d",
+	  "--iommu is given without a device; it goes with --gpu BDF or --gpu any" },
+	{ "--p2p off --kernel k",
+	  "--p2p is given without a device; it goes with --gpu BDF or --gpu any" },
 	{ "--timings", NOTHING },
 	{ "run -v", NOTHING },
 	{ "--firmware-log -", NOTHING },
@@ -307,10 +328,8 @@ static const struct golden bad[] = {
 	{ "-v --quiet", "--verbose and --quiet exclude each other" },
 	{ "-q -v", "--verbose and --quiet exclude each other" },
 
-	{ "--gpu x",
-	  "--gpu: 'x' is not a PCI address; write it as 0000:01:00.0 (see 'tinyvmm list')" },
-	{ "--gpu ,rom=off",
-	  "--gpu: '' is not a PCI address; write it as 0000:01:00.0 (see 'tinyvmm list')" },
+	{ "--gpu x", "--gpu: 'x' is not a PCI address; " ADDRESS_OF_GPU_HINT },
+	{ "--gpu ,rom=off", "--gpu: '' is not a PCI address; " ADDRESS_OF_GPU_HINT },
 	{ "--gpu 01:00.0 --gpu 0000:01:00.0", "--gpu: 0000:01:00.0 is given twice" },
 	{ "--gpu 01:00.0,rom", "--gpu 0000:01:00.0: 'rom' is not understood; it takes "
 			       "rom=FILE|off, clique=N|off and vf-token=UUID" },

@@ -307,6 +307,8 @@ int options_parse(int argc, char *const argv[], struct options *options)
 	if (r == 0 && !options->help && !options->version)
 		r = check_vf_tokens(options);
 	if (r == 0 && !options->help && !options->version)
+		r = options_check_devices(options);
+	if (r == 0 && !options->help && !options->version)
 		r = options_check_kernel(options);
 	if (r == 0 && !options->help && !options->version)
 		r = options_check_command(options);

@@ -49,6 +49,8 @@ int MUST_CHECK options_argument_device(struct options *options, const char *valu
 int MUST_CHECK options_parse_wait(struct options *options, const char *value);
 int MUST_CHECK options_parse_user(struct options *options, const char *value);
 int MUST_CHECK options_parse_disk(struct options *options, const char *value);
+/* After all options: are there devices for those that go with some? */
+int MUST_CHECK options_check_devices(const struct options *options);
 
 /* options_net.c */
 int MUST_CHECK options_parse_net(struct options *options, const char *value);

@@ -33,8 +33,11 @@ static int parse_gpu_name(struct options_gpu *gpu, const char *text)
 		return 0;
 	}
 	if (text[0] != '/') {
-		r = pci_addr_parse(text, &gpu->addr);
-		return r < 0 ? err_wrap(r, "--gpu") : 0;
+		if (pci_addr_scan(text, &gpu->addr))
+			return 0;
+		r = err_set(ERR_USAGE, -EINVAL, "--gpu: '%s' is not a PCI address", text);
+		err_hint("write it as 0000:01:00.0 (see 'tinyvmm list'), or any: one that is free");
+		return r;
 	}
 	r = err_set(ERR_USAGE, -EINVAL, "--gpu: '%s' is not the path of a mediated device", text);
 	err_hint("that is /sys/bus/mdev/devices/UUID; other devices are given by their address");
@@ -189,6 +192,24 @@ int options_argument_device(struct options *options, const char *value)
 int options_parse_wait(struct options *options, const char *value)
 {
 	return options_value_time("--wait", value, &options->wait_ms);
+}
+
+/* Of a script whose list of devices is empty, mostly: it would run without what it is there for. */
+int options_check_devices(const struct options *options)
+{
+	const char *alone = NULL;
+
+	if (options->wait_ms)
+		alone = "wait";
+	else if (options->iommu != VFIO_IOMMU_AUTO)
+		alone = "iommu";
+	else if (options->p2p != VFIO_P2P_AUTO)
+		alone = "p2p";
+	if (!alone || options->gpu_count || options->command != OPTIONS_RUN)
+		return 0;
+	err_set(ERR_USAGE, -EINVAL, "--%s is given without a device", alone);
+	err_hint("it goes with --gpu BDF or --gpu any");
+	return -EINVAL;
 }
 
 int options_parse_user(struct options *options, const char *value)

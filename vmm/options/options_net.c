@@ -63,20 +63,51 @@ static bool parse_forward_text(const char *text, struct options_forward *forward
 	       parse_port(text + host + 1, (size_t)(end - text) - host - 1, &forward->guest_port);
 }
 
+/* Digits, but no port. */
+static bool is_wrong_number(const char *text, size_t len)
+{
+	uint16_t port;
+
+	return len && strspn(text, "0123456789") >= len && !parse_port(text, len, &port);
+}
+
+/* What others take, a range of ports, and numbers that are none, have a word of their own. */
+static int refuse_forward(const char *text)
+{
+	const size_t len = strcspn(text, "/");
+	const char *guest = text + len, *host;
+	int r;
+
+	while (guest > text && guest[-1] != ':')
+		guest--;
+	host = guest - (guest > text);
+	while (host > text && host[-1] != ':')
+		host--;
+	if (is_wrong_number(host, strcspn(host, ":")) ||
+	    is_wrong_number(guest, (size_t)(text + len - guest)))
+		return err_set(ERR_USAGE, -EINVAL, "--net user: forward '%s': ports are 1 to %u",
+			       text, PORT_MAX);
+	if (host + strspn(host, "0123456789:-") >= text + len && strchr(host, '-')) {
+		r = err_set(ERR_USAGE, -EINVAL, "--net user: forward '%s' is a range of ports",
+			    text);
+		err_hint("give each port a forward= of its own: forward=2222:22,forward=2223:23");
+		return r;
+	}
+	r = err_set(ERR_USAGE, -EINVAL, "--net user: forward '%s' is not understood", text);
+	err_hint("write it as forward=[ADDRESS:]HOSTPORT:GUESTPORT[/udp], "
+		 "as in forward=2222:22; an ADDRESS is a number, an IPv6 one in brackets");
+	return r;
+}
+
 static int parse_forward(struct options_net *net, const char *text)
 {
 	struct options_forward *forward = &net->forwards[net->forward_count];
-	int r;
 
 	if (net->forward_count == OPTIONS_FORWARDS_MAX)
 		return err_set(ERR_USAGE, -EINVAL, "--net user: more than %d ports are forwarded",
 			       OPTIONS_FORWARDS_MAX);
-	if (!parse_forward_text(text, forward)) {
-		r = err_set(ERR_USAGE, -EINVAL, "--net user: forward '%s' is not understood", text);
-		err_hint("write it as forward=[ADDRESS:]HOSTPORT:GUESTPORT[/udp], "
-			 "as in forward=2222:22; ports are 1 to 65535");
-		return r;
-	}
+	if (!parse_forward_text(text, forward))
+		return refuse_forward(text);
 	/* Where passt keeps them, one port has one meaning, whatever the address. */
 	for (const struct options_forward *f = net->forwards; f != forward; f++) {
 		if (f->host_port == forward->host_port && f->udp == forward->udp)
