@@ -76,6 +76,15 @@ rm -f calls
 SLURM_JOB_GPUS=none VERDICTS=passed gpu-slurm pytest 2>/dev/null
 [ $? = 125 ] && [ ! -e calls ]
 ok 'a GPU that Slurm names and the host has not is none' $?
+rm -f calls
+SLURM_JOB_GPUS='' VERDICTS=passed gpu-slurm pytest 2>said
+[ $? = 125 ] && [ ! -e calls ] && grep -q 'no GPU' said
+ok 'a job without a GPU fails' $?
+mkdir -p "$groups/14/devices/0000:00:02.0"
+echo 0x060400 >"$groups/14/devices/0000:00:02.0/class"
+(unset SLURM_JOB_GPUS && VERDICTS=passed SLURM_STEP_GPUS=14 gpu-slurm pytest 2>/dev/null)
+[ $? = 125 ] && [ ! -e calls ]
+ok 'and so does one whose group has bridges only' $?
 SLURM_JOB_USER=ci SLURM_JOB_GPUS=none prolog 2>/dev/null
 [ $? = 1 ] && [ ! -e calls ]
 ok 'nor is it given to a user' $?
