@@ -16,16 +16,18 @@
 /* udev makes it the group kvm's, or another's where a distribution has its own idea. */
 static void vm_hint_group(void)
 {
-	const struct group *group = NULL;
+	/* Room for a name and some members. Where it is too little, the name is not told. */
+	char text[4096];
+	struct group entry, *group = NULL, *kvm = NULL;
 	struct stat st;
 
 	if (stat("/dev/kvm", &st) == 0 && st.st_gid != 0 && (st.st_mode & S_IRWXG))
-		group = getgrgid(st.st_gid);
+		(void)getgrgid_r(st.st_gid, &entry, text, sizeof(text), &group);
 	if (group)
 		err_hint("run as root, or join its group with 'sudo usermod -aG %s $USER' "
 			 "and log in again",
 			 group->gr_name);
-	else if (!getgrnam("kvm"))
+	else if (getgrnam_r("kvm", &entry, text, sizeof(text), &kvm) != ERANGE && !kvm)
 		err_hint("run as root, or let root give it to you: "
 			 "'sudo setfacl -m u:$USER:rw /dev/kvm'");
 	else
