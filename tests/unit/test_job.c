@@ -118,6 +118,81 @@ static void user_that_is_not_there_is_told(void **state)
 	assert_string_equal(err_text(), "--user: there is no user 'no-such-user'");
 }
 
+static void user_may_be_a_number(void **state)
+{
+	struct buf job;
+
+	strcpy(options.user, "0");
+	assert_int_equal(job_write(&options, &place, &job), 0);
+	assert_true(has(&job, "env=USER=root"));
+	buf_fini(&job);
+	strcpy(options.user, "0x");
+	assert_int_equal(job_write(&options, &place, &job), -EINVAL);
+	assert_string_equal(err_text(), "--user: there is no user '0x'");
+	strcpy(options.user, "4294967295");
+	assert_int_equal(job_write(&options, &place, &job), -EINVAL);
+}
+
+/* An entry that is larger than most. */
+int __real_getpwuid_r(uid_t uid, struct passwd *entry, char *text, size_t room,
+		      struct passwd **ret_found);
+int __wrap_getpwuid_r(uid_t uid, struct passwd *entry, char *text, size_t room,
+		      struct passwd **ret_found);
+static size_t needed_room;
+
+int __wrap_getpwuid_r(uid_t uid, struct passwd *entry, char *text, size_t room,
+		      struct passwd **ret_found)
+{
+	*ret_found = NULL;
+	return room < needed_room ? ERANGE : __real_getpwuid_r(uid, entry, text, room, ret_found);
+}
+
+static void user_may_have_a_large_entry(void **state)
+{
+	struct buf job;
+
+	needed_room = 100000;
+	assert_int_equal(job_write(&options, &place, &job), 0);
+	assert_int_equal(count(&job, "uid="), 1);
+	buf_fini(&job);
+	needed_room = SIZE_MAX;
+	assert_int_equal(job_write(&options, &place, &job), -EINVAL);
+	needed_room = 0;
+}
+
+/* What job_write would tell, and what is opened later still. */
+static void mistakes_are_told_before_there_is_a_job(void **state)
+{
+	assert_int_equal(job_check(&options), 0);
+	options.root = "/dev";
+	options.shares[0] = "/tmp";
+	options.share_count = 1;
+	assert_int_equal(job_check(&options), 0);
+
+	options.shares[0] = "/dev/null";
+	assert_int_equal(job_check(&options), -ENOTDIR);
+	assert_string_equal(err_text(), "--rw: folder '/dev/null': Not a directory");
+	assert_int_equal(err_kind(), ERR_FILE);
+	options.shares[0] = "/tmp/..";
+	assert_int_equal(job_check(&options), -EINVAL);
+	assert_string_equal(err_text(), "--rw: the root itself cannot be given");
+	options.share_count = 0;
+
+	options.root = "/nonexistent";
+	assert_int_equal(job_check(&options), -ENOENT);
+	assert_string_equal(err_text(), "--root: folder '/nonexistent': No such file or directory");
+	options.root = NULL;
+
+	options.env[0] = "TINYVMM_TEST_NONE";
+	options.env_count = 1;
+	assert_int_equal(job_check(&options), -EINVAL);
+	assert_int_equal(err_kind(), ERR_USAGE);
+	options.env_count = 0;
+	strcpy(options.user, "no-such-user");
+	assert_int_equal(job_check(&options), -EINVAL);
+	assert_string_equal(err_text(), "--user: there is no user 'no-such-user'");
+}
+
 /* As in a directory of a whole university. */
 #define MANY_GROUPS 300
 
@@ -224,6 +299,9 @@ int main(void)
 		TEST(only_chosen_variables_go_along),
 		TEST(variable_that_is_not_there_is_told),
 		TEST(user_that_is_not_there_is_told),
+		TEST(user_may_be_a_number),
+		TEST(user_may_have_a_large_entry),
+		TEST(mistakes_are_told_before_there_is_a_job),
 		TEST(user_may_be_in_many_groups),
 		TEST(network_devices_have_addresses),
 		TEST(guest_has_as_many_servers_of_names_as_it_asks),

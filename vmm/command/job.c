@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/err.h"
@@ -20,6 +21,10 @@ static const char *const passed[] = {
 };
 
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* Of an entry of the list of users, which may come from a directory: doubled until it fits. */
+#define USER_ROOM     1024u
+#define USER_ROOM_MAX (1024u * 1024u)
 
 struct job_tag job_share_tag(unsigned nr)
 {
@@ -53,8 +58,22 @@ static void record_variable(struct buf *job, const char *name, const char *value
 	buf_put(job, value, strlen(value) + 1);
 }
 
-static int write_environment(const struct options *options, const struct passwd *user,
-			     struct buf *job)
+/* Where --env names one of ours, which has to be there. */
+static int check_environment(const struct options *options)
+{
+	for (unsigned i = 0; i < options->env_count; i++) {
+		if (!strchr(options->env[i], '=') && !getenv(options->env[i])) {
+			err_set(ERR_USAGE, -EINVAL, "--env: there is no variable '%s'",
+				options->env[i]);
+			err_hint("give it a value: --env %s=VALUE", options->env[i]);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static void write_environment(const struct options *options, const struct passwd *user,
+			      struct buf *job)
 {
 	record_variable(job, "PATH", PATH_DEFAULT);
 	record_variable(job, "HOME", user->pw_dir);
@@ -72,11 +91,7 @@ static int write_environment(const struct options *options, const struct passwd 
 			record(job, "env", text);
 		else if (getenv(text))
 			record_variable(job, text, getenv(text));
-		else
-			return err_set(ERR_USAGE, -EINVAL, "--env: there is no variable '%s'",
-				       text);
 	}
-	return 0;
 }
 
 static int write_user(const struct passwd *user, struct buf *job)
@@ -94,19 +109,85 @@ static int write_user(const struct passwd *user, struct buf *job)
 	return 0;
 }
 
-static const struct passwd *find_user(const struct options *options)
-{
-	const struct passwd *user;
+/* Who a number or a name is; `text` holds what `entry` points to. */
+struct user {
+	struct passwd entry;
+	char *text;
+};
 
+/*
+ * A name, or else a number. By the functions that other threads of a program do not disturb, with
+ * as much room as the entry takes.
+ */
+static int look_up(const char *name, size_t room, struct user *user, struct passwd **ret_found)
+{
+	char *text = realloc(user->text, room), *end;
+	unsigned long uid = geteuid();
+	int r;
+
+	if (!text)
+		return ENOMEM;
+	user->text = text;
+	*ret_found = NULL;
+	r = name[0] ? getpwnam_r(name, &user->entry, text, room, ret_found) : 0;
+	if (r == ERANGE || *ret_found)
+		return r;
 	errno = 0;
-	user = options->user[0] ? getpwnam(options->user) : getpwuid(geteuid());
-	if (user)
-		return user;
+	if (name[0])
+		uid = strtoul(name, &end, 10);
+	if (name[0] && (errno || end == name || *end || uid >= (uid_t)-1))
+		return 0;
+	return getpwuid_r((uid_t)uid, &user->entry, text, room, ret_found);
+}
+
+static int find_user(const struct options *options, struct user *user)
+{
+	struct passwd *found = NULL;
+	int r = ERANGE;
+
+	for (size_t room = USER_ROOM; r == ERANGE && room <= USER_ROOM_MAX; room *= 2)
+		r = look_up(options->user, room, user, &found);
+	if (found)
+		return 0;
 	if (options->user[0])
-		err_set(ERR_USAGE, -EINVAL, "--user: there is no user '%s'", options->user);
-	else
-		err_set(ERR_USAGE, -EINVAL, "user %u has no name", geteuid());
-	return NULL;
+		return err_set(ERR_USAGE, -EINVAL, "--user: there is no user '%s'", options->user);
+	return err_set(ERR_USAGE, -EINVAL, "user %u has no name", geteuid());
+}
+
+static int check_folder(const char *option, const char *path)
+{
+	struct stat st;
+	int r = stat(path, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+
+	return r < 0 ? err_sys(ERR_FILE, r, "%s: folder '%s'", option, path) : 0;
+}
+
+/* At the guest's root, its own file systems would be below it, and out of reach. */
+static int check_share(const char *path)
+{
+	char real[PATH_MAX];
+	int r = check_folder("--rw", path);
+
+	if (r < 0 || !realpath(path, real) || strcmp(real, "/") != 0)
+		return r;
+	err_set(ERR_USAGE, -EINVAL, "--rw: the root itself cannot be given");
+	err_hint("give the folders that the command is to write to");
+	return -EINVAL;
+}
+
+int job_check(const struct options *options)
+{
+	struct user user = { .text = NULL };
+	int r = find_user(options, &user);
+
+	if (r == 0)
+		r = check_environment(options);
+	if (r == 0 && options->root)
+		r = check_folder("--root", options->root);
+	for (unsigned i = 0; i < options->share_count && r == 0; i++)
+		r = check_share(options->shares[i]);
+	free(user.text);
+	return r;
 }
 
 static int write_folder(const struct options *options, struct buf *job)
@@ -183,22 +264,28 @@ static void write_servers(const struct job_place *place, struct buf *job)
 
 int job_write(const struct options *options, const struct job_place *place, struct buf *ret_job)
 {
-	const struct passwd *user = find_user(options);
+	struct user found = { .text = NULL };
+	const struct passwd *user = &found.entry;
 	struct buf *job = ret_job;
 	char host[256] = "";
 	int r;
 
-	if (!user)
-		return -EINVAL;
 	if (options->command_argc > JOB_ARGS_MAX)
 		return err_set(ERR_USAGE, -EINVAL, "the command has more than %u words",
 			       JOB_ARGS_MAX);
+	r = find_user(options, &found);
+	if (r == 0)
+		r = check_environment(options);
+	if (r < 0) {
+		free(found.text);
+		return r;
+	}
 	buf_init(job);
 	for (unsigned i = 0; i < options->command_argc; i++)
 		record(job, "arg", options->command_argv[i]);
-	r = write_environment(options, user, job);
-	if (r == 0)
-		r = write_user(user, job);
+	write_environment(options, user, job);
+	r = write_user(user, job);
+	free(found.text);
 	if (r == 0)
 		r = write_folder(options, job);
 	if (place->alone)

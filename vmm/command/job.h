@@ -46,6 +46,12 @@ struct job_place {
 };
 
 /*
+ * Whether what the options of a command name is there: the user, variables, folders. For who has to
+ * wait for a device before the job can be written. ERR_USAGE, or ERR_FILE for a folder.
+ */
+int MUST_CHECK job_check(const struct options *options);
+
+/*
  * For the command of `options`. ERR_USAGE for a user or a variable that does not exist, or for
  * more words than the guest takes.
  */

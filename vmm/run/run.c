@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "command/job.h"
 #include "core/exit_counts.h"
 #include "core/sys.h"
 #include "core/timings.h"
@@ -230,7 +231,10 @@ int run_start(struct run *run)
 
 	exit_counts_enable(run->options->timings != TIMINGS_NONE);
 	init_host(run);
-	r = run_control_init(&run->control, &run->machine, run->options);
+	/* What is misspelt, before a wait for a device. */
+	r = has_command(run) ? job_check(run->options) : 0;
+	if (r == 0)
+		r = run_control_init(&run->control, &run->machine, run->options);
 	if (r < 0) {
 		fail(run);
 		return r;
