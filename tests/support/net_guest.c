@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "cmocka_all.h"
+#include "core/log.h"
 #include "devices/net/virtio_net.h"
 
 #define QUEUE 256u
@@ -133,6 +134,28 @@ bool net_guest_is_frame(const uint8_t *frame, size_t len, unsigned seed)
 	return true;
 }
 
+void net_guest_assert_came(struct net_guest *g, size_t len, unsigned seed)
+{
+	struct virtio_net_hdr_v1 hdr;
+	uint32_t got = 0;
+	const uint8_t *p = net_guest_taken(g, &got);
+
+	assert_non_null(p);
+	assert_int_equal(got, NET_HDR + len);
+	memcpy(&hdr, p, sizeof(hdr));
+	assert_int_equal(hdr.flags, 0);
+	assert_int_equal(hdr.gso_type, VIRTIO_NET_HDR_GSO_NONE);
+	assert_int_equal(hdr.num_buffers, 1);
+	assert_true(net_guest_is_frame(p + NET_HDR, len, seed));
+}
+
+void net_guest_assert_nothing_came(struct net_guest *g)
+{
+	uint32_t len;
+
+	assert_null(net_guest_taken(g, &len));
+}
+
 void net_guest_peer_sends(struct net_guest *g, size_t len, unsigned seed)
 {
 	static uint8_t buf[NET_LEN + 65536];
@@ -223,4 +246,36 @@ bool net_guest_link(struct net_guest *g)
 				 g->guest.device_cfg + offsetof(struct virtio_net_config, status),
 				 2) &
 	       VIRTIO_NET_S_LINK_UP;
+}
+
+/* --- a test --- */
+
+static int setup(void **state, int room)
+{
+	struct net_guest *g = test_calloc(1, sizeof(*g));
+
+	log_set_level(LOG_ERROR);
+	net_guest_init(g, room);
+	*state = g;
+	return 0;
+}
+
+int net_guest_setup(void **state)
+{
+	return setup(state, 0);
+}
+
+/* A piece of a frame is then no more than some 2 KiB. */
+int net_guest_setup_small(void **state)
+{
+	return setup(state, 1);
+}
+
+int net_guest_teardown(void **state)
+{
+	struct net_guest *g = *state;
+
+	net_guest_fini(g);
+	test_free(g);
+	return 0;
 }

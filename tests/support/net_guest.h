@@ -13,6 +13,7 @@
 #define NET_GUEST_MTU 65520u
 #define NET_HDR       ((uint32_t)sizeof(struct virtio_net_hdr_v1))
 #define NET_LEN       4u
+#define FRAME         1514u /* the longest without offloads */
 #define F_MERGE       (1ull << VIRTIO_NET_F_MRG_RXBUF)
 
 enum { RX, TX };
@@ -35,6 +36,11 @@ struct net_guest {
 void net_guest_init(struct net_guest *g, int room);
 void net_guest_fini(struct net_guest *g);
 
+/* For cmocka: *state is a net_guest, whose stream is as it comes, or the smallest that there is. */
+int net_guest_setup(void **state);
+int net_guest_setup_small(void **state);
+int net_guest_teardown(void **state);
+
 /* From reset to DRIVER_OK, with queues of 256. */
 void net_guest_drive(struct net_guest *g, uint64_t features);
 
@@ -50,6 +56,10 @@ const uint8_t *net_guest_taken(struct net_guest *g, uint32_t *ret_len);
 /* A frame whose bytes `seed` decides. */
 void net_guest_fill(uint8_t *frame, size_t len, unsigned seed);
 bool net_guest_is_frame(const uint8_t *frame, size_t len, unsigned seed);
+
+/* The frame of `seed` came next, in one buffer; or nothing came any more. */
+void net_guest_assert_came(struct net_guest *g, size_t len, unsigned seed);
+void net_guest_assert_nothing_came(struct net_guest *g);
 
 /* The peer sends one, or reads what must be the next. */
 void net_guest_peer_sends(struct net_guest *g, size_t len, unsigned seed);
