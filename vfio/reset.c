@@ -45,11 +45,26 @@ static int reset_ioctl(const struct vfio_device *dev, unsigned long request, voi
 	return r;
 }
 
+/* " (flr)", where the kernel says which reset it takes. */
+struct method_text {
+	char s[VFIO_RESET_METHOD_SIZE + 4];
+};
+
+static struct method_text method_text(const struct vfio_device *dev)
+{
+	struct method_text text = { "" };
+
+	if (dev->method[0])
+		snprintf(text.s, sizeof(text.s), " (%s)", dev->method);
+	return text;
+}
+
 static int reset_function(struct vfio_device *dev)
 {
 	int r = reset_ioctl(dev, VFIO_DEVICE_RESET, NULL);
 
-	return r < 0 ? err_sys(ERR_DEVICE, r, "%s: reset the function", dev->bdf)
+	return r < 0 ? err_sys(ERR_DEVICE, r, "%s: reset the function%s", dev->bdf,
+			       method_text(dev).s)
 		     : vfio_device_answers(dev);
 }
 
@@ -290,6 +305,13 @@ static int climb(struct vfio_device *dev, int (*reset)(struct vfio_device *dev))
 	return r;
 }
 
+/* A guest that reboots without end can cause it. */
+static void tell_second_try(const struct vfio_device *dev, bool by_bus)
+{
+	log_limited(LOG_WARN, "%s; a reset of the %s%s worked in its place", dev->why,
+		    by_bus ? "bus" : "function", by_bus ? "" : method_text(dev).s);
+}
+
 /*
  * VFIO_DEVICE_RESET takes whatever the kernel found: a device-specific method, FLR, D3hot to D0, or
  * the bus if the device has it for itself; the file reset_method in sysfs tells, and lets root
@@ -301,6 +323,7 @@ int vfio_device_reset(struct vfio_device *dev, bool alone)
 	const bool thorough = vfio_device_reset_is_thorough(dev);
 	struct err_chain why;
 	int r = -ENOTSUP, first = 0;
+	bool by_bus = false;
 
 	if (dev->clean)
 		return 0;
@@ -312,8 +335,10 @@ int vfio_device_reset(struct vfio_device *dev, bool alone)
 		first = r;
 		err_save(&why);
 	}
-	if (r < 0 && !alone)
+	if (r < 0 && !alone) {
 		r = climb(dev, reset_bus);
+		by_bus = r == 0;
+	}
 	if (r < 0 && dev->can_reset && !thorough)
 		r = climb(dev, reset_function);
 	if (r == -ENOTSUP && first) {
@@ -322,6 +347,8 @@ int vfio_device_reset(struct vfio_device *dev, bool alone)
 	}
 	if (r < 0)
 		return r;
+	if (dev->failed)
+		tell_second_try(dev, by_bus);
 	dev->failed = false;
 	dev->clean = true;
 	return 0;

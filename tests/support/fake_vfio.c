@@ -293,7 +293,7 @@ static int device_ioctl(unsigned long request, void *arg)
 			fake_revive();
 		if (fake.command_after_reset)
 			fake_set_config(PCI_COMMAND, 2, fake.command_after_reset);
-		return 0;
+		return fake.hot_reset_error;
 	}
 	return iommufd_ioctl(request, arg);
 }

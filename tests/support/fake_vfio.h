@@ -47,6 +47,7 @@ struct fake_vfio {
 	unsigned reset_error_times;   /* after which a reset works; 0: it never does */
 	uint16_t command_after_reset; /* that the device has by itself; 0: untouched */
 	void (*on_map)(const struct vfio_iommu_type1_dma_map *map); /* may wait */
+	int hot_reset_error;
 	bool dies;                /* of a reset of the function; that of the bus brings it back */
 	bool stays_dead;          /* of that of the bus, too */
 	bool dead;                /* it reads as all ones, until fake_revive */

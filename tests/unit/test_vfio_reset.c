@@ -3,8 +3,10 @@
 #include "cmocka_all.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "core/err.h"
+#include "core/log.h"
 #include "vfio/device.h"
 #include "vfio/vfio_pci.h"
 #include "vfio_guest.h"
@@ -87,6 +89,74 @@ static void kernel_says_which_reset_comes_first(void **state)
 	dev->has_flr = false;
 	dev->pm_reset = true;
 	assert_true(vfio_device_reset_is_thorough(dev));
+}
+
+/* --- what is said of a reset that needed a second try --- */
+
+static char warnings[512];
+
+static void keep_warning(void *opaque, enum log_level level, const char *text)
+{
+	const size_t len = strlen(warnings);
+
+	(void)opaque;
+	if (level == LOG_WARN)
+		snprintf(warnings + len, sizeof(warnings) - len, "%s\n", text);
+}
+
+/* Resets the device, and returns what it warns of. */
+static const char *reset_with_warnings(struct vfio_device *dev)
+{
+	warnings[0] = '\0';
+	log_set_sink(keep_warning, NULL);
+	assert_int_equal(vfio_device_reset(dev, false), 0);
+	log_set_sink(NULL, NULL);
+	return warnings;
+}
+
+static void bus_that_fails_before_the_power_transition_is_told(void **state)
+{
+	struct vfio_device *dev;
+
+	fake.reset_method = "pm bus\n";
+	dev = use(*state);
+	affect(FAKE_GROUP);
+	fake.hot_reset_error = -ENOTTY;
+	assert_string_equal(reset_with_warnings(dev),
+			    FAKE_BDF ": its bus did not come back from a reset; a reset of the "
+				     "function (pm) worked in its place\n");
+	assert_true(dev->clean);
+	assert_false(dev->failed);
+}
+
+static void function_that_fails_before_the_bus_is_told(void **state)
+{
+	struct vfio_device *dev;
+
+	fake.reset_method = "flr bus\n";
+	dev = use(*state);
+	affect(FAKE_GROUP);
+	fake.reset_error = -EIO;
+	assert_string_equal(reset_with_warnings(dev),
+			    FAKE_BDF ": reset the function (flr): Input/output error; a reset of "
+				     "the bus worked in its place\n");
+}
+
+static void reset_that_works_at_once_is_not_told(void **state)
+{
+	assert_string_equal(reset_with_warnings(use(*state)), "");
+}
+
+/* A bus that others are on has no reset for us: there is nothing that failed. */
+static void bus_of_others_is_not_told(void **state)
+{
+	struct vfio_device *dev;
+
+	fake.reset_method = "pm bus\n";
+	dev = use(*state);
+	affect(99);
+	assert_string_equal(reset_with_warnings(dev), "");
+	assert_true(dev->clean);
 }
 
 static void no_way_to_reset_is_no_failure(void **state)
@@ -275,6 +345,10 @@ int main(void)
 		TEST(gpu_whose_registers_died_does_not_answer),
 		TEST(device_that_stays_asleep_does_not_answer),
 		TEST(kernel_says_which_reset_comes_first),
+		TEST(bus_that_fails_before_the_power_transition_is_told),
+		TEST(function_that_fails_before_the_bus_is_told),
+		TEST(reset_that_works_at_once_is_not_told),
+		TEST(bus_of_others_is_not_told),
 		TEST(no_way_to_reset_is_no_failure),
 		TEST(device_that_was_not_reset_after_its_guest_is_reset_now),
 		TEST(guest_does_not_get_what_another_left),
