@@ -99,8 +99,6 @@ int main(void)
 	mounts_end(&job);
 	if (WIFEXITED(status))
 		ports_say("exited %d", WEXITSTATUS(status));
-	else if (command_lacked_memory(status))
-		ports_say("out-of-memory");
 	else
 		ports_say("killed %d", WTERMSIG(status));
 	end();

@@ -6,8 +6,6 @@
 #ifndef GUEST_AGENT_H
 #define GUEST_AGENT_H
 
-#include <stdbool.h>
-
 struct job;
 
 /* Tells the host why the command cannot be run, and ends the guest. */
@@ -37,12 +35,11 @@ void network_resolver(const struct job *job, const char *root);
  * wrote is on its way to the host.
  */
 int command_run(const struct job *job, int control);
-/* Whether the kernel ended it because there was no memory left. */
-bool command_lacked_memory(int status);
 
 /* report.c: words for the host's records. */
 void report_kernel(void);
 void report_drivers(void);
+/* Of the processes; and how many the kernel killed for want of it. */
 void report_memory(void);
 
 #endif

@@ -10,6 +10,7 @@
 #include <pty.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,26 +44,6 @@ struct run {
 	char line[GUEST_LINE_MAX]; /* of the host, as far as it is here */
 	size_t line_len;
 };
-
-static unsigned long oom_kills(void)
-{
-	FILE *f = fopen("/proc/vmstat", "re");
-	unsigned long n, count = 0;
-	char line[128];
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "oom_kill %lu", &n) == 1)
-			count = n;
-	}
-	if (f)
-		fclose(f);
-	return count;
-}
-
-bool command_lacked_memory(int status)
-{
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && oom_kills();
-}
 
 /* --- the child --- */
 

@@ -8,11 +8,11 @@
  *   started           the command runs
  *   exited STATUS     it ended by itself
  *   killed SIGNAL     a signal ended it
- *   out-of-memory     the kernel killed it for want of memory
  *   failed TEXT       it could not be run, and why
  *   kernel RELEASE    of the guest
  *   driver 0000:BUS:SLOT.FUNCTION NAME [VERSION]    of a device that is not on bus 0
  *   peak KIB          the memory of the largest process that the command had
+ *   oom-kills COUNT   processes that the kernel killed for want of memory: before the end
  *   not-found TEXT, not-executable TEXT    the same, where a shell would exit with 127 and 126
  * to the agent
  *   signal NUMBER     for the command and its children

@@ -72,6 +72,20 @@ void report_drivers(void)
 		closedir(dir);
 }
 
+static void say_oom_kills(void)
+{
+	FILE *f = fopen("/proc/vmstat", "re");
+	char line[128];
+	unsigned long n;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "oom_kill %lu", &n) == 1)
+			ports_say("oom-kills %lu", n);
+	}
+	if (f)
+		fclose(f);
+}
+
 void report_memory(void)
 {
 	const struct timespec step = { .tv_nsec = WAIT_STEP_MS * 1000000 };
@@ -89,4 +103,5 @@ void report_memory(void)
 	}
 	if (getrusage(RUSAGE_CHILDREN, &usage) == 0)
 		ports_say("peak %ld", usage.ru_maxrss);
+	say_oom_kills();
 }

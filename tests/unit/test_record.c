@@ -75,6 +75,7 @@ static void passed_run_as_json(void **state)
 	for (unsigned i = 0; i < RECORD_PHASES; i++)
 		record->us[i] = 1000 * i + 5;
 	strcpy(record->guest_kernel, "6.1.0-28-amd64");
+	record->oom_kills = 1;
 	record->peak_command = 350 * MiB;
 	record->peak_process = 4200 * MiB;
 	add_gpu();
@@ -121,7 +122,8 @@ static void passed_run_as_json(void **state)
 			    "  \"guest\": {\n"
 			    "    \"kernel\": \"6.1.0-28-amd64\",\n"
 			    "    \"cpus\": 2,\n"
-			    "    \"memory\": 4294967296\n"
+			    "    \"memory\": 4294967296,\n"
+			    "    \"oom_kills\": 1\n"
 			    "  },\n"
 			    "  \"peak_memory\": {\n"
 			    "    \"command\": 367001600,\n"

@@ -313,7 +313,14 @@ static const struct {
 	{ "exited 0\n", SESSION_EXITED, 0, "" },
 	{ "exited 255\n", SESSION_EXITED, 255, "" },
 	{ "killed 9\n", SESSION_SIGNALED, 9, "" },
-	{ "out-of-memory\n", SESSION_NO_MEMORY, 0, "" },
+	{ "oom-kills 1\nkilled 9\n", SESSION_NO_MEMORY, 0, "" },
+	{ "oom-kills 2\nexited 137\n", SESSION_NO_MEMORY, 0, "the command ended with status 137" },
+	/* What lack of memory did not spoil. */
+	{ "oom-kills 0\nexited 137\n", SESSION_EXITED, 137, "" },
+	{ "oom-kills 0\nkilled 9\n", SESSION_SIGNALED, 9, "" },
+	{ "oom-kills 1\nexited 0\n", SESSION_EXITED, 0, "" },
+	{ "oom-kills 1\nkilled 15\n", SESSION_SIGNALED, 15, "" },
+	{ "exited 1\noom-kills 1\n", SESSION_EXITED, 1, "" },
 	{ "not-found cmd: no\nexited 127\n", SESSION_NOT_FOUND, 0, "cmd: no" },
 	{ "not-executable cmd: no\n", SESSION_NOT_EXECUTABLE, 0, "cmd: no" },
 	{ "failed why\33[2J\n", SESSION_FAILED, 0, "why?[2J" },
@@ -382,12 +389,14 @@ static void agent_tells_of_its_guest(void **state)
 	say(f, "kernel 6.1.0-28\33\n");
 	say(f, "driver 0000:01:00.0 virtio-pci\ndriver 0000:02:00.1 snd\33 1.2\n");
 	assert_false(timings_event(TIMINGS_COMMAND_STARTED, &at));
-	say(f, "started\ndriver 0000:01:00.0 nvidia 550.54\npeak 2048\n");
+	assert_false(f->session.report.oom_told);
+	say(f, "started\ndriver 0000:01:00.0 nvidia 550.54\npeak 2048\noom-kills 3\n");
 	end_command(f, "exited 0\ndriver 0000:01:00.0 late\npeak 1\n");
 	assert_ended(f);
 	session_stop(&f->session);
 	assert_string_equal(f->session.report.kernel, "6.1.0-28?");
 	assert_true(f->session.report.peak == 2 * MiB);
+	assert_true(f->session.report.oom_told && f->session.report.oom_kills == 3);
 	assert_string_equal(session_driver(&f->session, 1, PCI_DEVFN(0, 0)).name, "nvidia");
 	assert_string_equal(session_driver(&f->session, 1, PCI_DEVFN(0, 0)).version, "550.54");
 	assert_string_equal(session_driver(&f->session, 2, PCI_DEVFN(0, 1)).name, "snd?");
@@ -408,6 +417,9 @@ static void nonsense_of_the_agent_is_no_report(void **state)
 		"peak 99999999999999999999999\n",
 		"peak 18446744073709551615\n",
 		"peak x\n",
+		"oom-kills -1\n",
+		"oom-kills\n",
+		"oom-kills 99999999999999999999999\n",
 		"kernel\n",
 	};
 	struct fixture *f = *state;
@@ -418,6 +430,7 @@ static void nonsense_of_the_agent_is_no_report(void **state)
 		say_and_settle(f, words[i]);
 	assert_int_equal(f->session.report.driver_count, 0);
 	assert_true(f->session.report.peak == 0);
+	assert_false(f->session.report.oom_told);
 	assert_string_equal(f->session.report.kernel, "");
 	/* More devices than there is room for. */
 	for (unsigned i = 0; i < 200; i++) {

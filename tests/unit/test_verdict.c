@@ -106,6 +106,21 @@ static void names_are_there_and_differ(void **state)
 	}
 }
 
+static void command_that_outlives_its_killed_process_says_how_it_ended(void **state)
+{
+	struct session_result result = { .end = SESSION_NO_MEMORY,
+					 .text = "the command ended with status 2" };
+
+	assert_string_equal(verdict_of_end(MACHINE_COMMAND_ENDED, &result, 0).reason,
+			    "the guest had no memory left for a process of the command, which its "
+			    "kernel killed: the command ended with status 2; give it more with "
+			    "--memory");
+	result.text[0] = '\0';
+	assert_string_equal(verdict_of_end(MACHINE_COMMAND_ENDED, &result, 0).reason,
+			    "the guest had no memory left for the command; give it more with "
+			    "--memory");
+}
+
 static void reasons_have_the_agents_words(void **state)
 {
 	struct session_result result = result_of(SESSION_NOT_FOUND, 0);
@@ -197,6 +212,7 @@ int main(void)
 		cmocka_unit_test(command_has_each_status),
 		cmocka_unit_test(signals_are_statuses_as_in_a_shell),
 		cmocka_unit_test(names_are_there_and_differ),
+		cmocka_unit_test(command_that_outlives_its_killed_process_says_how_it_ended),
 		cmocka_unit_test(reasons_have_the_agents_words),
 		cmocka_unit_test(failures_before_the_guest_are_not_the_commands),
 		cmocka_unit_test(what_goes_wrong_afterwards_spoils_only_what_passed),

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -157,19 +158,25 @@ static void hear_driver(struct session_report *report, const char *text)
 	report->driver_count = MAX(report->driver_count, i + 1);
 }
 
-/* What is good to know, and decides nothing. */
+/* More processes than a guest can have had [Linux: PID_MAX_LIMIT is 2^22]. */
+#define OOM_KILLS_MAX (1ull << 32)
+
+/* What is good to know, before the end that it may explain. */
 static void hear_report(struct session_report *report, const char *line)
 {
 	static const char kernel[] = "kernel ", driver[] = "driver ";
-	unsigned long long kib;
+	unsigned long long number;
 
 	if (strncmp(line, kernel, strlen(kernel)) == 0) {
 		snprintf(report->kernel, sizeof(report->kernel), "%s", line + strlen(kernel));
 		text_clean(report->kernel);
 	} else if (strncmp(line, driver, strlen(driver)) == 0) {
 		hear_driver(report, line + strlen(driver));
-	} else if (sscanf(line, "peak %llu", &kib) == 1 && kib <= UINT64_MAX / KiB) {
-		report->peak = kib * KiB;
+	} else if (sscanf(line, "peak %llu", &number) == 1 && number <= UINT64_MAX / KiB) {
+		report->peak = number * KiB;
+	} else if (sscanf(line, "oom-kills %llu", &number) == 1 && number <= OOM_KILLS_MAX) {
+		report->oom_kills = number;
+		report->oom_told = true;
 	}
 }
 
@@ -182,6 +189,25 @@ struct session_driver session_driver(const struct session *session, unsigned bus
 			return report->drivers[i].driver;
 	}
 	return (struct session_driver){ "" };
+}
+
+/*
+ * A failure after lack of memory says nothing of the command itself, be it that a process of it was
+ * killed and it only tells of that. Another signal than the kernel's comes from somebody who wanted
+ * it to end.
+ */
+static void set_exit(struct session *session, enum session_end end, int value)
+{
+	char text[64] = "";
+
+	if (!session->report.oom_kills || (end == SESSION_EXITED && value == 0) ||
+	    (end == SESSION_SIGNALED && value != SIGKILL)) {
+		set_end(session, end, value, "");
+		return;
+	}
+	if (end == SESSION_EXITED)
+		snprintf(text, sizeof(text), "the command ended with status %d", value);
+	set_end(session, SESSION_NO_MEMORY, 0, text);
 }
 
 static void hear(struct session *session, const char *line)
@@ -198,12 +224,10 @@ static void hear(struct session *session, const char *line)
 
 	if (strcmp(line, "started") == 0 && session->result.end == SESSION_NOT_STARTED)
 		command_started(session);
-	else if (strcmp(line, "out-of-memory") == 0)
-		set_end(session, SESSION_NO_MEMORY, 0, "");
 	else if (sscanf(line, "exited %d", &value) == 1 && value >= 0 && value <= 255)
-		set_end(session, SESSION_EXITED, value, "");
+		set_exit(session, SESSION_EXITED, value);
 	else if (sscanf(line, "killed %d", &value) == 1 && value > 0 && value < 128)
-		set_end(session, SESSION_SIGNALED, value, "");
+		set_exit(session, SESSION_SIGNALED, value);
 	for (unsigned i = 0; i < ARRAY_SIZE(refusals); i++) {
 		const size_t len = strlen(refusals[i].word);
 

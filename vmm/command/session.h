@@ -28,7 +28,7 @@ enum session_end {
 	SESSION_RUNNING,
 	SESSION_EXITED,
 	SESSION_SIGNALED,
-	SESSION_NO_MEMORY, /* the guest's kernel killed it for want of memory */
+	SESSION_NO_MEMORY, /* it failed, and the guest's kernel had killed for want of memory */
 	SESSION_NOT_FOUND,
 	SESSION_NOT_EXECUTABLE,
 	SESSION_FAILED,      /* the agent could not go on */
@@ -38,7 +38,7 @@ enum session_end {
 struct session_result {
 	enum session_end end;
 	int value;                 /* the exit status, or the signal */
-	char text[GUEST_LINE_MAX]; /* of the last four: what and why */
+	char text[GUEST_LINE_MAX]; /* of the last five: what and why; may be "" of the first */
 };
 
 /* What the agent tells of its guest beside how the command ended: foreign text, cleaned. */
@@ -53,6 +53,8 @@ struct session_driver {
 struct session_report {
 	char kernel[SESSION_TEXT_SIZE]; /* the guest's release; "": not told, as below */
 	uint64_t peak;                  /* bytes of the command's largest process; 0 */
+	bool oom_told;
+	uint64_t oom_kills; /* processes that the guest's kernel killed for want of memory */
 	struct {
 		unsigned bus, devfn; /* of segment 0, as the guest has numbered it */
 		struct session_driver driver;

@@ -57,7 +57,8 @@ struct record {
 	struct utsname host;
 	char guest_kernel[SESSION_TEXT_SIZE]; /* its release; "": unknown */
 	unsigned cpus;
-	uint64_t memory; /* bytes */
+	uint64_t memory;    /* bytes */
+	uint64_t oom_kills; /* of the guest's kernel; RECORD_UNKNOWN */
 	/* Bytes, 0: unknown. The largest process of the command; our own, guest memory included. */
 	uint64_t peak_command, peak_process;
 	char *kernel_log; /* lines; NULL: there is none, or nothing failed. free() it */

@@ -128,6 +128,10 @@ void record_json(const struct record *record, FILE *out)
 	json_out_string(&json, "kernel", or_null(record->guest_kernel));
 	number_or_null(&json, "cpus", record->cpus);
 	number_or_null(&json, "memory", record->memory);
+	if (record->oom_kills == RECORD_UNKNOWN)
+		json_out_null(&json, "oom_kills");
+	else
+		json_out_number(&json, "oom_kills", record->oom_kills);
 	json_out_end(&json);
 	json_out_object(&json, "peak_memory");
 	number_or_null(&json, "command", record->peak_command);

@@ -60,6 +60,7 @@ int run_record_open(struct run_record *rec, const struct options *options)
 			.program = TINYVMM_VERSION,
 			.cpus = options->cpus,
 			.memory = options->memory,
+			.oom_kills = RECORD_UNKNOWN,
 		},
 	};
 	if (!options->record && !options->junit)
@@ -149,14 +150,18 @@ void run_record_guest(struct run_record *rec, const struct run *run)
 {
 	const struct machine *machine = &run->machine;
 	struct record *record = &rec->record;
+	const struct session_report *report;
 
 	if (!is_wanted(rec))
 		return;
 	look_at_gpus(rec, run);
 	if (!machine->ended || !machine->command)
 		return;
-	strcpy(record->guest_kernel, machine->command->session.report.kernel);
-	record->peak_command = machine->command->session.report.peak;
+	report = &machine->command->session.report;
+	strcpy(record->guest_kernel, report->kernel);
+	record->peak_command = report->peak;
+	if (report->oom_told)
+		record->oom_kills = report->oom_kills;
 }
 
 /* --- the end --- */

@@ -109,7 +109,13 @@ static struct verdict verdict_of_session(const struct session_result *result)
 	case SESSION_SIGNALED:
 		return make_signaled(VERDICT_SIGNALED, result->value);
 	case SESSION_NO_MEMORY:
-		return make(VERDICT_OUT_OF_MEMORY);
+		return result->text[0] ? make_with(VERDICT_OUT_OF_MEMORY,
+						   "the guest had no memory left for a process of "
+						   "the command, "
+						   "which its kernel killed: %s; give it more with "
+						   "--memory",
+						   result->text)
+				       : make(VERDICT_OUT_OF_MEMORY);
 	case SESSION_NOT_FOUND:
 		return make_with(VERDICT_NOT_FOUND, "%s", result->text);
 	case SESSION_NOT_EXECUTABLE:
