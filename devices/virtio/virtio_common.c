@@ -10,6 +10,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
+#include "devices/virtio/virtio_queue.h"
 
 /* The bits that a driver sets; it never clears one but by a reset. */
 #define STATUS_DRIVER_BITS                                                                  \

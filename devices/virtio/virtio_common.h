@@ -23,19 +23,8 @@ void virtio_common_reset(struct virtio_pci *vdev);
 /* What the driver does by reading the ISR: returns it, clears it and lowers the line. */
 uint8_t virtio_isr_take(struct virtio_pci *vdev);
 
-/*
- * For the queues that the driver uses: gives their doorbells to KVM, as far as the BAR has its
- * place and it has none of them yet, and has their loops watch them.
- */
-void virtio_doorbells_add(struct virtio_pci *vdev);
-int MUST_CHECK virtio_doorbells_watch(struct virtio_pci *vdev);
-
 /* Tells the driver that its configuration, or the status, has changed. Any thread. */
 void virtio_config_interrupt(struct virtio_pci *vdev);
-
-/* Shows the driver what was pushed to the queue, with one interrupt if it wants one. On its loop.
- */
-void virtio_publish(struct virtio_queue *q);
 
 /* Ends what is in flight; nothing runs afterwards. */
 void virtio_common_stop(struct virtio_pci *vdev);

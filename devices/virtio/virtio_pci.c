@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A virtio device on PCI: BAR 0, doorbells and interrupts, and its life. Registers on vCPUs with
- * the device's lock held; doorbells and interrupts on the queues' loops. [virtio-1.2 4.1 Virtio
- * Over PCI Bus]
+ * A virtio device on PCI: interrupts, BAR 0, and its life. Registers on vCPUs with the device's
+ * lock held, interrupts on any thread. [virtio-1.2 4.1 Virtio Over PCI Bus]
  */
 #include "devices/virtio/virtio_pci.h"
 
@@ -13,9 +12,9 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
-#include "core/vm.h"
 #include "devices/virtio/virtio_common.h"
 #include "devices/virtio/virtio_pci_config.h"
+#include "devices/virtio/virtio_queue.h"
 
 /* [virtio-1.2 4.1.2.1]: device 0x1040 + id, revision 1 or more, subsystem 0x40 or more. */
 #define VIRTIO_VENDOR      0x1af4
@@ -105,22 +104,6 @@ static uint64_t config_read(struct virtio_pci *vdev, uint64_t off, unsigned len)
 	return val;
 }
 
-static void assert_on_loop(const struct loop *loop)
-{
-	assert(!loop->running || pthread_equal(loop->thread, pthread_self()));
-}
-
-void virtio_publish(struct virtio_queue *q)
-{
-	struct virtio_pci *vdev = q->vdev;
-
-	assert_on_loop(q->loop);
-	if (virtqueue_publish(&q->vq))
-		interrupt(vdev, &q->vector, ISR_QUEUE);
-	if (q->vq.broken)
-		virtio_pci_fail(vdev);
-}
-
 void virtio_pci_fail(struct virtio_pci *vdev)
 {
 	if (atomic_exchange(&vdev->needs_reset, true))
@@ -145,109 +128,7 @@ void virtio_pci_interrupt(struct virtio_pci *vdev, unsigned queue)
 	interrupt(vdev, &vdev->queues[queue].vector, ISR_QUEUE);
 }
 
-/* --- service --- */
-
-void virtio_pci_pushed(struct virtio_pci *vdev, unsigned queue)
-{
-	loop_defer(vdev->queues[queue].loop, &vdev->queues[queue].serve);
-}
-
-static void doorbell_rang(struct loop_source *source)
-{
-	struct virtio_queue *q = container_of(source, struct virtio_queue, doorbell);
-
-	loop_defer(q->loop, &q->serve);
-}
-
-/*
- * The doorbell stays off while there is much to do: who finds several requests looks again by
- * itself when they have been started. Other queues of the loop have their turn in between.
- */
-static void queue_serve(struct loop_work *work)
-{
-	struct virtio_queue *q = container_of(work, struct virtio_queue, serve);
-	struct virtio_pci *vdev = q->vdev;
-	uint16_t first;
-
-	if (!q->running)
-		return;
-	/* What is done comes first: the guest goes on while the rest is started. */
-	virtio_publish(q);
-	virtqueue_doorbell_off(&q->vq);
-	first = q->vq.avail_next;
-	if (virtqueue_fetch(&q->vq))
-		vdev->class->notify(vdev, (unsigned)(q - vdev->queues));
-	virtio_publish(q);
-	if ((uint16_t)(q->vq.avail_next - first) > 1 ||
-	    (!q->quiet && virtqueue_doorbell_on(&q->vq)))
-		loop_defer(q->loop, &q->serve);
-}
-
-static uint64_t doorbell_gpa(const struct virtio_pci *vdev, unsigned queue)
-{
-	return vdev->pci.bars[VIRTIO_BAR].addr + VIRTIO_PAGE_NOTIFY * VIRTIO_BAR_PAGE +
-	       queue * VIRTIO_NOTIFY_MULTIPLIER;
-}
-
-/*
- * Without KVM's help the write is trapped and signals the same eventfd, only slower. KVM waits for
- * all vCPUs with each doorbell that comes or goes, some milliseconds at worst: so it is given none
- * that no driver has asked for, and none when firmware or a kernel moves the BAR of a device that
- * has no driver.
- */
-void virtio_doorbells_add(struct virtio_pci *vdev)
-{
-	struct pci_dev *pci = &vdev->pci;
-
-	if (!bus_has(pci->board->mmio, &vdev->range))
-		return;
-	for (unsigned i = 0; i < vdev->queue_count; i++) {
-		struct virtio_queue *q = &vdev->queues[i];
-
-		if (!q->enabled || q->fast)
-			continue;
-		q->fast =
-			vm_doorbell_add(pci->board->vm, doorbell_gpa(vdev, i), q->doorbell.fd) == 0;
-		if (!q->fast)
-			log_guest("%s: no fast doorbell for queue %u", pci->device.name, i);
-	}
-}
-
-static void doorbells_remove(struct virtio_pci *vdev)
-{
-	for (unsigned i = 0; i < vdev->queue_count; i++) {
-		struct virtio_queue *q = &vdev->queues[i];
-
-		if (q->fast)
-			vm_doorbell_remove(vdev->pci.board->vm, doorbell_gpa(vdev, i),
-					   q->doorbell.fd);
-		q->fast = false;
-	}
-}
-
-int virtio_doorbells_watch(struct virtio_pci *vdev)
-{
-	for (unsigned i = 0; i < vdev->queue_count; i++) {
-		struct virtio_queue *q = &vdev->queues[i];
-		int r;
-
-		if (!q->enabled)
-			continue;
-		if (q->doorbell.fd < 0) {
-			r = sys_eventfd();
-			if (r < 0)
-				return err_sys(ERR_LIMIT, r, "make a doorbell");
-			q->doorbell.fd = r;
-		}
-		if (q->watched || vdev->class->retarget)
-			continue;
-		r = loop_add(q->loop, &q->doorbell);
-		if (r < 0)
-			return r;
-		q->watched = true;
-	}
-	return 0;
-}
+/* --- BAR 0 --- */
 
 static void virtio_bar_map(struct pci_dev *pci, unsigned n)
 {
@@ -268,12 +149,11 @@ static void virtio_bar_unmap(struct pci_dev *pci, unsigned n)
 	struct virtio_pci *vdev = virtio_pci_of(pci);
 
 	(void)n;
-	doorbells_remove(vdev);
+	virtio_doorbells_remove(vdev);
 	bus_remove(pci->board->mmio, &vdev->range);
 }
 
-/* --- BAR 0, with the lock held --- */
-
+/* With the lock held, as the next. */
 uint64_t virtio_bar_read(struct virtio_pci *vdev, uint64_t addr, unsigned len)
 {
 	uint64_t off = addr % VIRTIO_BAR_PAGE;
@@ -385,12 +265,8 @@ int virtio_pci_init(struct virtio_pci *vdev, const struct board *board,
 		vdev->features |=
 			1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX;
 	vdev->range = (struct bus_range){ .size = VIRTIO_BAR_SIZE, .ops = &bar_ops, .dev = vdev };
-	for (unsigned i = 0; i < setup->queues; i++) {
-		vdev->queues[i].vdev = vdev;
-		vdev->queues[i].doorbell =
-			(struct loop_source){ .fd = -1, .edge = true, .ready = doorbell_rang };
-		vdev->queues[i].serve.fn = queue_serve;
-	}
+	for (unsigned i = 0; i < setup->queues; i++)
+		virtio_queue_init(&vdev->queues[i], vdev);
 	virtio_common_reset(vdev);
 
 	pci_bar_init(&vdev->pci, VIRTIO_BAR, PCI_BAR_MEM32, VIRTIO_BAR_SIZE, false);
@@ -401,25 +277,13 @@ int virtio_pci_init(struct virtio_pci *vdev, const struct board *board,
 	return r < 0 ? err_wrap(r, "%s", class->name) : 0;
 }
 
-static void leave_loop(void *arg)
-{
-	struct virtio_queue *q = arg;
-
-	loop_cancel(q->loop, &q->serve);
-	if (q->watched)
-		loop_remove(q->loop, &q->doorbell);
-	q->watched = false;
-}
-
 void virtio_pci_fini(struct virtio_pci *vdev)
 {
 	if (!vdev || !vdev->class)
 		return;
 	virtio_common_stop(vdev);
-	for (unsigned i = 0; i < vdev->queue_count; i++) {
-		if (vdev->queues[i].loop)
-			loop_call(vdev->queues[i].loop, leave_loop, &vdev->queues[i]);
-	}
+	for (unsigned i = 0; i < vdev->queue_count; i++)
+		virtio_queue_leave(&vdev->queues[i]);
 	pci_dev_fini(&vdev->pci);
 	pci_msix_fini(&vdev->msix);
 	for (unsigned i = 0; i < vdev->queue_count; i++)
