@@ -231,8 +231,6 @@ void machine_move_threads(struct machine *machine);
 void machine_move_back(struct machine *machine); /* at the end */
 void machine_place_vcpus(struct machine *machine);
 
-/* machine_ram.c: whether the host has so much, and in which pages; then the memory itself. */
-int MUST_CHECK machine_check_ram(struct machine *machine);
 /*
  * machine_command.c: the command of a guest that runs one, if there is one: its kernel and initial
  * RAM disk, before a device is touched,
@@ -246,6 +244,8 @@ void machine_fini_session(struct machine *machine);
 int MUST_CHECK machine_start_command(struct machine *machine);
 bool machine_signal_command(struct machine *machine, int signal);
 
+/* machine_ram.c: whether the host has so much, and in which pages; then the memory itself. */
+int MUST_CHECK machine_check_ram(struct machine *machine);
 int MUST_CHECK machine_init_ram(struct machine *machine);
 void machine_fini_ram(struct machine *machine);
 
@@ -280,7 +280,8 @@ void machine_power_fini(struct machine *machine);
 int MUST_CHECK machine_plan_window(struct machine *machine);
 /* and the flash, and all that firmware asks of fw_cfg. */
 int MUST_CHECK machine_add_firmware(struct machine *machine);
-/* The tables that describe the machine as it is now. */
+
+/* machine_tables.c: what describes the machine as it is now. */
 int MUST_CHECK machine_build_acpi(struct machine *machine, struct acpi_tables *ret_tables);
 int MUST_CHECK machine_build_smbios(const struct machine *machine,
 				    struct smbios_tables *ret_tables);
