@@ -189,8 +189,6 @@ void machine_fini(struct machine *machine);
 
 /* For the files that build the machine's parts. */
 
-/* Ends machine_wait. */
-void machine_end(struct machine *machine, enum machine_end end);
 /* Nothing runs before the kernel. */
 static inline bool machine_is_direct(const struct machine *machine)
 {
@@ -203,6 +201,10 @@ static inline bool machine_has_command(const struct machine *machine)
 }
 /* Takes over `dev`: reset with the machine, destroyed at its end. */
 void machine_add_device(struct machine *machine, struct device *dev);
+
+/* machine_requests.c: has the main loop hear what the guest, devices and signals ask of the VM. */
+int MUST_CHECK machine_init_requests(struct machine *machine);
+void machine_end(struct machine *machine, enum machine_end end); /* ends machine_wait */
 
 /* machine_preflight.c: what the options name, one function a kind of file. */
 int MUST_CHECK machine_open_disks(struct machine *machine);
