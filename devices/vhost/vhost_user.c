@@ -7,14 +7,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/vhost_types.h>
-#include <poll.h>
-#include <sys/socket.h>
 
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/mem.h"
+#include "devices/vhost/vhost_user_stream.h"
 
 #define VHOST_USER_VERSION         0x1u
 #define VHOST_USER_FLAG_REPLY      (1u << 2)
@@ -22,7 +20,7 @@
 
 /* A bit of the device's features that no driver sees. */
 #define VHOST_USER_F_PROTOCOL_FEATURES 30u
-#define VHOST_USER_MEM_REGIONS_MAX     8u
+#define VHOST_USER_MEM_REGIONS_MAX     VHOST_USER_STREAM_FILES_MAX
 
 enum vhost_user_request {
 	VHOST_USER_GET_FEATURES = 1,
@@ -73,93 +71,6 @@ struct vhost_user_msg {
 static_assert(VHOST_USER_HEAD == 12 && VHOST_USER_CONFIG_HEAD == 12, "as the protocol has them");
 static_assert(GUEST_MEM_BANKS_MAX <= VHOST_USER_MEM_REGIONS_MAX, "RAM fits into one message");
 
-/* --- bytes --- */
-
-/* Until the connection can be read or written, or `end` has come. */
-static int wait_for(const struct vhost_user *vu, short events, uint64_t end)
-{
-	struct pollfd p = { .fd = vu->fd, .events = events };
-
-	for (;;) {
-		const uint64_t now = clock_ms();
-		int n = poll(&p, 1, now < end ? (int)(end - now) : 0);
-
-		if (n > 0)
-			return 0;
-		if (n == 0 && clock_ms() >= end)
-			return -ETIMEDOUT;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-	}
-}
-
-static int send_all(const struct vhost_user *vu, const void *buf, size_t len, const int fds[],
-		    unsigned count, uint64_t end)
-{
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int) * VHOST_USER_MEM_REGIONS_MAX)];
-	} control = { 0 };
-	const uint8_t *p = buf;
-
-	while (len) {
-		struct iovec iov = { (void *)p, len };
-		struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-		ssize_t n;
-
-		/* The files go with the first byte. */
-		if (count && p == buf) {
-			struct cmsghdr *head;
-
-			msg.msg_control = control.buf;
-			msg.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-			head = CMSG_FIRSTHDR(&msg);
-			head->cmsg_level = SOL_SOCKET;
-			head->cmsg_type = SCM_RIGHTS;
-			head->cmsg_len = CMSG_LEN(sizeof(int) * count);
-			memcpy(CMSG_DATA(head), fds, sizeof(int) * count);
-		}
-		n = sendmsg(vu->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n < 0 && errno == EAGAIN) {
-			int r = wait_for(vu, POLLOUT, end);
-
-			if (r < 0)
-				return r;
-		} else if (n < 0 && errno != EINTR) {
-			return -errno;
-		} else if (n > 0) {
-			p += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
-/* There is no room for files: the kernel drops those that come along. */
-static int recv_all(const struct vhost_user *vu, void *buf, size_t len, uint64_t end)
-{
-	uint8_t *p = buf;
-
-	while (len) {
-		ssize_t n = recv(vu->fd, p, len, MSG_DONTWAIT);
-
-		if (n < 0 && errno == EAGAIN) {
-			int r = wait_for(vu, POLLIN, end);
-
-			if (r < 0)
-				return r;
-		} else if (n < 0 && errno != EINTR) {
-			return -errno;
-		} else if (n == 0) {
-			return -ECONNRESET;
-		} else if (n > 0) {
-			p += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
 /* --- messages --- */
 
 static int fail(const struct vhost_user *vu, int code, const struct vhost_user_msg *msg)
@@ -198,14 +109,14 @@ static int exchange(const struct vhost_user *vu, struct vhost_user_msg *msg, con
 	int r;
 
 	msg->flags = VHOST_USER_VERSION | (ack ? VHOST_USER_FLAG_NEED_REPLY : 0);
-	r = send_all(vu, msg, VHOST_USER_HEAD + msg->size, fds, count, end);
+	r = vhost_user_stream_send(vu->fd, msg, VHOST_USER_HEAD + msg->size, fds, count, end);
 	if (r < 0)
 		return fail(vu, r, msg);
 	if (!reply && !ack)
 		return 0;
 	if (ack)
 		reply = sizeof(msg->payload.u64);
-	r = recv_all(vu, &answer, VHOST_USER_HEAD, end);
+	r = vhost_user_stream_recv(vu->fd, &answer, VHOST_USER_HEAD, end);
 	if (r < 0)
 		return fail(vu, r, msg);
 	if (answer.request != request || !(answer.flags & VHOST_USER_FLAG_REPLY))
@@ -215,7 +126,7 @@ static int exchange(const struct vhost_user *vu, struct vhost_user_msg *msg, con
 			       vu->name);
 	if (answer.size != reply)
 		return protocol_error(vu, request, "wrong size of the reply to");
-	r = recv_all(vu, &answer.payload, reply, end);
+	r = vhost_user_stream_recv(vu->fd, &answer.payload, reply, end);
 	if (r < 0)
 		return fail(vu, r, msg);
 	if (ack && answer.payload.u64)
