@@ -3,7 +3,7 @@
  * Pinning: all guest RAM is mapped for the passed-through devices while the guest runs already.
  * A thread of its own maps slice after slice; before it, a thread on each other CPU fetches and
  * zeroes the pages, which is what takes the time. Until all is mapped no device may reach memory:
- * vfio_pci.c keeps its bus mastering off.
+ * vfio_pci_access.c keeps its bus mastering off.
  */
 #ifndef VFIO_PIN_H
 #define VFIO_PIN_H

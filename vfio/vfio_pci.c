@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pci_dev of a passed-through device: what a guest's config access does to the device, and the
- * device's life from open to give-back. Config accesses and BAR changes come on vCPUs with the
- * device's lock held, the rest on main. [PCIe-5.0 5.3 PCI-PM Power Management States, 6.6.2 FLR].
+ * The pci_dev of a passed-through device, its resets, and its life from open to give-back. BAR
+ * changes and resets by the guest come on vCPUs with the device's lock held, the rest on main.
+ * [PCIe-5.0 6.6.2 FLR]. What a config access does to the device: vfio_pci_access.c.
  */
 #include "vfio/vfio_pci.h"
 
@@ -13,42 +13,18 @@
 #include "core/log.h"
 #include "core/timings.h"
 #include "core/vm.h"
-#include "devices/pci/pci.h"
-#include "vfio/bar.h"
-#include "vfio/config.h"
-#include "vfio/device.h"
 #include "vfio/iommu.h"
-#include "vfio/irq.h"
 #include "vfio/msix_move.h"
-#include "vfio/p2p.h"
-#include "vfio/rom.h"
+#include "vfio/vfio_pci_access.h"
 
 /* Files that a device takes besides one for each vector. */
 #define FILES_BESIDES_VECTORS 8u
-
-struct vfio_pci {
-	struct pci_dev pci; /* first */
-	struct vfio_device dev;
-	struct vfio_config config;
-	struct vfio_bars bars;
-	struct vfio_irq irq;
-	struct vfio_rom rom;
-	bool pci_ready;         /* pci_dev_init was called */
-	bool dma_allowed;       /* guest memory is mapped; guarded by pci.lock */
-	bool told[VFIO_EVENTS]; /* main thread */
-	bool *dirty;            /* the caller's; NULL: nobody asks */
-};
-
-static struct vfio_pci *to_vfio_pci(struct pci_dev *pci)
-{
-	return container_of(pci, struct vfio_pci, pci);
-}
 
 /* --- BARs --- */
 
 static void bar_map(struct pci_dev *pci, unsigned n)
 {
-	struct vfio_pci *v = to_vfio_pci(pci);
+	struct vfio_pci *v = vfio_pci_of(pci);
 
 	if (n != PCI_BAR_ROM) {
 		vfio_bar_map(&v->bars, n);
@@ -60,86 +36,12 @@ static void bar_map(struct pci_dev *pci, unsigned n)
 
 static void bar_unmap(struct pci_dev *pci, unsigned n)
 {
-	struct vfio_pci *v = to_vfio_pci(pci);
+	struct vfio_pci *v = vfio_pci_of(pci);
 
 	if (n == PCI_BAR_ROM)
 		vfio_rom_unmap(&v->rom);
 	else
 		vfio_bar_unmap(&v->bars, n);
-}
-
-static void sleep_bars(struct vfio_pci *v)
-{
-	vfio_bars_sleep(&v->bars);
-	if (v->pci.bars[PCI_BAR_ROM].mapped)
-		vfio_rom_unmap(&v->rom);
-}
-
-static void wake_bars(struct vfio_pci *v)
-{
-	if (!v->bars.asleep)
-		return;
-	vfio_bars_wake(&v->bars);
-	if (v->pci.bars[PCI_BAR_ROM].mapped)
-		vfio_rom_map(&v->rom);
-}
-
-/* --- power --- */
-
-static unsigned power_state(const struct vfio_pci *v)
-{
-	return vfio_config_raw_read(&v->dev, v->config.pm + PCI_PM_CTRL, 1) &
-	       PCI_PM_CTRL_STATE_MASK;
-}
-
-/*
- * The guest's power states are the device's: an idle card should save power, and the kernel saves
- * and restores what the way back to D0 may lose. Outside of D0 nothing is decoded; the slots must
- * be gone before, because the kernel takes their pages away. The device decides which states it
- * has, so its answer counts and not what was written.
- */
-static void write_power(struct vfio_pci *v, unsigned off, unsigned len, uint32_t val)
-{
-	const unsigned pmcsr = v->config.pm + PCI_PM_CTRL;
-
-	if (val >> (8 * (pmcsr - off)) & PCI_PM_CTRL_STATE_MASK)
-		sleep_bars(v);
-	vfio_config_forward(&v->config, off, len, val);
-	if (power_state(v) == 0)
-		wake_bars(v);
-}
-
-static void force_d0(struct vfio_pci *v)
-{
-	uint32_t ctrl;
-
-	if (v->config.pm && power_state(v) != 0) {
-		ctrl = vfio_config_raw_read(&v->dev, v->config.pm + PCI_PM_CTRL, 2);
-		vfio_config_raw_write(&v->dev, v->config.pm + PCI_PM_CTRL, 2,
-				      ctrl & ~(uint32_t)PCI_PM_CTRL_STATE_MASK);
-		if (power_state(v) != 0)
-			log_guest("%s: does not leave power state D%u", v->dev.bdf, power_state(v));
-	}
-	wake_bars(v);
-}
-
-/* --- peer to peer --- */
-
-static bool is_set(const struct vfio_pci *v, unsigned reg, unsigned bit)
-{
-	return load_le(v->pci.config + reg, 2) & bit;
-}
-
-/* After every write to config space. */
-static void update_p2p(struct vfio_pci *v)
-{
-	const unsigned msi = v->config.msi, msix = v->config.msix;
-	const bool master = v->dma_allowed && is_set(v, PCI_COMMAND, PCI_COMMAND_MASTER);
-	const bool messages = (!msi && !msix) ||
-			      (msi && is_set(v, msi + PCI_MSI_FLAGS, PCI_MSI_FLAGS_ENABLE)) ||
-			      (msix && is_set(v, msix + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE));
-
-	vfio_p2p_update(v->dev.iommu->p2p, &v->dev, master, messages);
 }
 
 /* --- reset --- */
@@ -152,13 +54,13 @@ static void quiesce(struct vfio_pci *v)
 {
 	vfio_irq_quiesce(&v->irq);
 	pci_config_write(&v->pci, PCI_COMMAND, 2, 0);
-	force_d0(v);
+	vfio_pci_force_d0(v);
 	vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, 0);
-	update_p2p(v);
+	vfio_pci_update_p2p(v);
 }
 
 /* As on real hardware, a function-level reset takes everything that the guest configured along. */
-static void function_level_reset(struct vfio_pci *v)
+void vfio_pci_function_reset(struct vfio_pci *v)
 {
 	quiesce(v);
 	pci_dev_reset_locked(&v->pci);
@@ -169,7 +71,7 @@ static void function_level_reset(struct vfio_pci *v)
 
 static void vfio_pci_reset(struct device *device)
 {
-	struct vfio_pci *v = to_vfio_pci(container_of(device, struct pci_dev, device));
+	struct vfio_pci *v = vfio_pci_of(container_of(device, struct pci_dev, device));
 
 	pthread_mutex_lock(&v->pci.lock);
 	quiesce(v);
@@ -188,98 +90,12 @@ static void vfio_pci_reset(struct device *device)
 static void bus_reset(struct pci_dev *pci)
 {
 	/* The function alone: what else is on the host's bus may be running in this guest. */
-	function_level_reset(to_vfio_pci(pci));
-}
-
-/* --- config space --- */
-
-static uint32_t config_read(struct pci_dev *pci, unsigned off, unsigned len)
-{
-	struct vfio_pci *v = to_vfio_pci(pci);
-
-	vfio_irq_config_read(&v->irq, off, len);
-	return vfio_config_read(&v->config, off, len);
-}
-
-/* COMMAND after a guest's write, in the bits that exist. */
-static uint16_t new_command(const struct pci_dev *pci, unsigned off, unsigned len, uint32_t val)
-{
-	uint8_t bytes[2];
-
-	for (unsigned i = 0; i < 2; i++) {
-		const unsigned reg = PCI_COMMAND + i;
-		const uint8_t mask = pci->wmask[reg], old = pci->config[reg];
-
-		bytes[i] = old;
-		if (reg >= off && reg - off < len)
-			bytes[i] = (uint8_t)((old & ~mask) | (val >> (8 * (reg - off)) & mask));
-	}
-	return (uint16_t)load_le(bytes, 2);
-}
-
-/*
- * The kernel takes the pages of all BARs away while the device's memory decoding is off, so that
- * the slots must go before and come after.
- *
- * While guest memory is not all mapped, the device must not become a bus master. The guest, which
- * may have it work right after this write, is held until vfio_pci_allow_dma has made it one.
- */
-static void write_command(struct vfio_pci *v, unsigned off, unsigned len, uint32_t val)
-{
-	uint16_t command = new_command(&v->pci, off, len, val);
-
-	if (command & PCI_COMMAND_MASTER)
-		timings_mark(TIMINGS_BUS_MASTER);
-	if (command & PCI_COMMAND_MASTER && !v->dma_allowed) {
-		command &= (uint16_t)~PCI_COMMAND_MASTER;
-		vm_hold_vcpu();
-	}
-	if (command & PCI_COMMAND_MEMORY) {
-		vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, command);
-		pci_config_write(&v->pci, off, len, val);
-	} else {
-		pci_config_write(&v->pci, off, len, val);
-		vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, command);
-	}
-}
-
-void vfio_pci_allow_dma(struct pci_dev *pci)
-{
-	struct vfio_pci *v = to_vfio_pci(pci);
-
-	pthread_mutex_lock(&pci->lock);
-	v->dma_allowed = true;
-	if (pci_command(pci) & PCI_COMMAND_MASTER)
-		vfio_config_raw_write(&v->dev, PCI_COMMAND, 2, pci_command(pci));
-	update_p2p(v);
-	pthread_mutex_unlock(&pci->lock);
-}
-
-static void config_write(struct pci_dev *pci, unsigned off, unsigned len, uint32_t val)
-{
-	struct vfio_pci *v = to_vfio_pci(pci);
-	const unsigned pmcsr = v->config.pm + PCI_PM_CTRL;
-
-	v->dev.clean = false;
-	if (vfio_config_starts_flr(&v->config, off, len, val)) {
-		function_level_reset(v);
-		return;
-	}
-	if (pci_access_hits(off, len, PCI_COMMAND, 2))
-		write_command(v, off, len, val);
-	else
-		pci_config_write(pci, off, len, val);
-	if (v->config.pm && pci_access_hits(off, len, pmcsr, 1))
-		write_power(v, off, len, val);
-	else
-		vfio_config_forward(&v->config, off, len, val);
-	vfio_irq_config_written(&v->irq, off, len);
-	update_p2p(v);
+	vfio_pci_function_reset(vfio_pci_of(pci));
 }
 
 static const struct pci_dev_ops pci_ops = {
-	.config_read = config_read,
-	.config_write = config_write,
+	.config_read = vfio_pci_access_read,
+	.config_write = vfio_pci_access_write,
 	.bar_map = bar_map,
 	.bar_unmap = bar_unmap,
 	.bus_reset = bus_reset,
@@ -336,7 +152,7 @@ static void reset_after_use(struct vfio_pci *v)
 
 static void vfio_pci_destroy(struct device *device)
 {
-	struct vfio_pci *v = to_vfio_pci(container_of(device, struct pci_dev, device));
+	struct vfio_pci *v = vfio_pci_of(container_of(device, struct pci_dev, device));
 
 	if (v->pci_ready) {
 		timings_begin("reset %s", v->dev.bdf);
