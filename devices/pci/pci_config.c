@@ -218,17 +218,16 @@ static void bars_update(struct pci_dev *dev)
 
 void pci_config_write(struct pci_dev *dev, unsigned off, unsigned len, uint32_t val)
 {
-	bars_note_sizing(dev, off, len, val);
-	for (unsigned i = 0; i < len; i++, val >>= 8) {
-		uint8_t *byte = &dev->config[off + i];
-		uint8_t mask = dev->wmask[off + i];
+	const bool bars = pci_access_hits(off, len, PCI_BASE_ADDRESS_0, 4 * PCI_BARS) ||
+			  pci_access_hits(off, len, PCI_ROM_ADDRESS, 4);
+	const uint64_t old = load_le(dev->config + off, len);
+	const uint64_t mask = load_le(dev->wmask + off, len);
+	const uint64_t w1c = load_le(dev->w1cmask + off, len);
 
-		*byte = (uint8_t)((*byte & ~mask) | (val & mask));
-		*byte &= (uint8_t) ~(val & dev->w1cmask[off + i]);
-	}
-	if (pci_access_hits(off, len, PCI_COMMAND, 2) ||
-	    pci_access_hits(off, len, PCI_BASE_ADDRESS_0, 4 * PCI_BARS) ||
-	    pci_access_hits(off, len, PCI_ROM_ADDRESS, 4))
+	if (bars)
+		bars_note_sizing(dev, off, len, val);
+	store_le(dev->config + off, len, ((old & ~mask) | (val & mask)) & ~(val & w1c));
+	if (bars || pci_access_hits(off, len, PCI_COMMAND, 2))
 		bars_update(dev);
 }
 

@@ -147,6 +147,8 @@ static uint64_t config_read(struct pci_dev *dev, unsigned off, unsigned len)
 {
 	uint64_t val = 0;
 
+	if (config_piece(off, len) == len)
+		return pci_function_read(dev, off, len);
 	for (unsigned done = 0; done < len;) {
 		unsigned piece = config_piece(off + done, len - done);
 
@@ -158,6 +160,10 @@ static uint64_t config_read(struct pci_dev *dev, unsigned off, unsigned len)
 
 static void config_write(struct pci_dev *dev, unsigned off, unsigned len, uint64_t val)
 {
+	if (config_piece(off, len) == len) {
+		pci_function_write(dev, off, len, (uint32_t)val);
+		return;
+	}
 	for (unsigned done = 0; done < len;) {
 		unsigned piece = config_piece(off + done, len - done);
 

@@ -76,14 +76,21 @@ static inline uint64_t load_le(const void *p, unsigned len)
 {
 	uint64_t v = 0;
 
-	memcpy(&v, p, len);
+	/* What most registers have, without a call. */
+	if (len == 4)
+		memcpy(&v, p, 4);
+	else
+		memcpy(&v, p, len);
 	return le64toh(v);
 }
 
 static inline void store_le(void *p, unsigned len, uint64_t v)
 {
 	v = htole64(v);
-	memcpy(p, &v, len);
+	if (len == 4)
+		memcpy(p, &v, 4);
+	else
+		memcpy(p, &v, len);
 }
 
 static inline void closep(int *fd)
