@@ -7,7 +7,6 @@
 
 #include <linux/kvm.h>
 
-#include "core/sys.h"
 #include "placement/guest_ram.h"
 #include "x86_64/layout.h"
 
@@ -44,13 +43,12 @@ static const uint8_t code[] = {
 
 static void map_far(struct guest *guest, const uint64_t *gpas, unsigned count)
 {
-	struct kvm_sregs sregs;
-	uint64_t *top;
+	/* KVM has not taken it yet. */
+	const uint64_t cr3 = guest->vcpus.vcpus[0].run->s.regs.sregs.cr3;
+	uint64_t *top = mem_ptr(&guest->mem, cr3, 4096);
 	uint64_t *pdpt = mem_ptr(&guest->mem, FAR_PDPT, 4096);
 	uint64_t *pd = mem_ptr(&guest->mem, FAR_PDS, 4096);
 
-	assert_int_equal(sys_ioctl(guest->vcpus.vcpus[0].fd, KVM_GET_SREGS, &sregs), 0);
-	top = mem_ptr(&guest->mem, sregs.cr3, 4096);
 	top[1] = FAR_PDPT | PAGE_TABLE;
 	pdpt[0] = FAR_PDS | PAGE_TABLE;
 	for (unsigned i = 0; i < count; i++)

@@ -24,36 +24,25 @@ void guest_mem_init(struct guest_mem *mem)
 void guest_mem_fini(struct guest_mem *mem)
 {
 	for (unsigned i = 0; i < mem->count; i++) {
-		munmap(mem->banks[i].hva, mem->banks[i].size);
+		munmap(mem->banks[i].area, mem->banks[i].area_size);
 		close_fd(&mem->banks[i].fd);
 	}
 	mem->count = 0;
 }
 
-/* `size` bytes at an address congruent to `gpa` modulo `align`; NULL if there is no room. */
-static uint8_t *map_congruent(uint64_t gpa, uint64_t size, uint64_t align, int prot)
+/*
+ * `size` bytes at an address congruent to `gpa` modulo `align`, within an area that is larger by
+ * that: what is left of it on both sides stays, untouched, since it costs nothing but addresses.
+ */
+static bool reserve(struct mem_bank *bank, uint64_t align, int prot)
 {
-	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-	uint8_t *area = mmap(NULL, size, prot, flags, -1, 0);
-	uint64_t skip, tail;
-	uint8_t *hva;
-
-	/* Newer kernels place it for huge pages of themselves. */
-	if (area != MAP_FAILED && ((gpa - (uint64_t)(uintptr_t)area) & (align - 1)) == 0)
-		return area;
-	if (area != MAP_FAILED)
-		munmap(area, size);
-	area = mmap(NULL, size + align, prot, flags, -1, 0);
-	if (area == MAP_FAILED)
-		return NULL;
-	skip = (gpa - (uint64_t)(uintptr_t)area) & (align - 1);
-	hva = area + skip;
-	tail = align - skip;
-	if (skip)
-		munmap(area, skip);
-	if (tail)
-		munmap(hva + size, tail);
-	return hva;
+	bank->area_size = bank->size + align;
+	bank->area = mmap(NULL, bank->area_size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			  -1, 0);
+	if (bank->area == MAP_FAILED)
+		return false;
+	bank->hva = bank->area + ((bank->gpa - (uint64_t)(uintptr_t)bank->area) & (align - 1));
+	return true;
 }
 
 /*
@@ -125,33 +114,32 @@ int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size)
 {
 	const uint64_t align = MAX(mem->page_size, 2 * MiB);
 	const bool ordinary = !mem->shared && !mem->page_size;
-	uint8_t *hva;
-	int fd = -1;
+	struct mem_bank bank = { .gpa = gpa, .size = size, .fd = -1 };
 
 	assert(mem->count < GUEST_MEM_BANKS_MAX);
 	assert(!mem->page_size || (gpa | size) % mem->page_size == 0);
 	assert(size && size % 4096 == 0 && gpa % 4096 == 0 && range_fits(gpa, size, UINT64_MAX));
 
 	/* Of ordinary memory, what is there is what is wanted. */
-	hva = map_congruent(gpa, size, align, ordinary ? PROT_READ | PROT_WRITE : PROT_NONE);
-	if (hva && !ordinary && !back(mem, hva, size, &fd)) {
-		munmap(hva, size);
-		close_fd(&fd);
-		hva = NULL;
+	if (!reserve(&bank, align, ordinary ? PROT_READ | PROT_WRITE : PROT_NONE))
+		goto fail;
+	if (!ordinary && !back(mem, bank.hva, size, &bank.fd)) {
+		munmap(bank.area, bank.area_size);
+		close_fd(&bank.fd);
+		goto fail;
 	}
-	if (!hva)
-		return err_sys(ERR_LIMIT, -ENOMEM, "reserve %llu MiB of guest memory",
-			       (unsigned long long)(size / MiB));
-	place_bank(mem, gpa, size, hva);
+	place_bank(mem, gpa, size, bank.hva);
 	/* Both are wishes: without them the guest runs as well, only slower or larger in a dump. */
-	(void)madvise(hva, size, mem->small_pages ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
-	(void)madvise(hva, size, MADV_DONTDUMP);
+	(void)madvise(bank.hva, size, mem->small_pages ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+	(void)madvise(bank.hva, size, MADV_DONTDUMP);
 	/* A child (modprobe) must not inherit pinned pages: copy-on-write would part us from DMA.
 	 */
-	(void)madvise(hva, size, MADV_DONTFORK);
-	mem->banks[mem->count++] =
-		(struct mem_bank){ .gpa = gpa, .size = size, .hva = hva, .fd = fd };
+	(void)madvise(bank.hva, size, MADV_DONTFORK);
+	mem->banks[mem->count++] = bank;
 	return 0;
+fail:
+	return err_sys(ERR_LIMIT, -ENOMEM, "reserve %llu MiB of guest memory",
+		       (unsigned long long)(size / MiB));
 }
 
 uint64_t guest_mem_size(const struct guest_mem *mem)

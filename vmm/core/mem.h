@@ -19,6 +19,8 @@ struct mem_bank {
 	uint64_t gpa;  /* first guest-physical address, page aligned */
 	uint64_t size; /* bytes, page multiple */
 	uint8_t *hva;  /* host mapping, read-write */
+	uint8_t *area; /* mem.c's: the mapping that hva is in */
+	uint64_t area_size;
 	int fd;        /* what is mapped there from its start, for another process; -1: nobody's */
 };
 
