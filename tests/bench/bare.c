@@ -5,21 +5,27 @@
  * PVH entry, exits.S or Linux, in a VM with the same memory, interrupt controllers and CPU
  * features, checks nothing but for errors, and has no device: reads find all ones, but for a
  * clock that never changes, since Linux waits seconds for one that is not there. The guest ends it
- * by ACPI's power-off or a reset. [Xen, docs/misc/pvh.pandoc]
- *   bare FILE [MIB [INITRD COMMAND-LINE]]
+ * by ACPI's power-off or a reset. With -d there is the least disk: a write at DOORBELL has a thread
+ * read a block from DISK, and then comes an interrupt (marks.h). [Xen, docs/misc/pvh.pandoc]
+ *   bare [-d DISK] FILE [MIB [INITRD COMMAND-LINE]]
  */
+#define _GNU_SOURCE
 #include <elf.h>
 #include <err.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "marks.h"
 
 #define COM1        0x3f8
 #define CMOS_DATA   0x71
@@ -35,6 +41,9 @@
 #define START_INFO       0x6000
 #define CONVENTIONAL_END 0x9fc00
 #define HIGH_MEMORY      0x100000
+/* The rest is above 4 GiB. */
+#define LOW_MAX   (3ull << 30)
+#define HIGH_BASE (4ull << 30)
 
 struct start_info {
 	uint32_t magic, version, flags, modules;
@@ -44,7 +53,7 @@ struct start_info {
 	struct {
 		uint64_t gpa, size;
 		uint32_t type, reserved;
-	} ram[2];
+	} ram[3];
 	struct {
 		uint64_t gpa, size, cmdline, reserved;
 	} initrd;
@@ -123,7 +132,8 @@ static void describe(uint8_t *ram, uint64_t size, const char *initrd, const char
 {
 	int fd = (int)TRY(initrd, open(initrd, O_RDONLY | O_CLOEXEC));
 	const off_t length = (off_t)TRY(initrd, lseek(fd, 0, SEEK_END));
-	const uint64_t gpa = (size - (uint64_t)length) & ~0xfffull;
+	const uint64_t low = size < LOW_MAX ? size : LOW_MAX;
+	const uint64_t gpa = (low - (uint64_t)length) & ~0xfffull;
 	struct start_info info = {
 		.magic = PVH_MAGIC,
 		.version = 1,
@@ -131,9 +141,10 @@ static void describe(uint8_t *ram, uint64_t size, const char *initrd, const char
 		.module_list = START_INFO + offsetof(struct start_info, initrd),
 		.cmdline = START_INFO + offsetof(struct start_info, text),
 		.memmap = START_INFO + offsetof(struct start_info, ram),
-		.memmap_entries = 2,
+		.memmap_entries = size > low ? 3 : 2,
 		.ram = { { 0, CONVENTIONAL_END, E820_RAM, 0 },
-			 { HIGH_MEMORY, size - HIGH_MEMORY, E820_RAM, 0 } },
+			 { HIGH_MEMORY, low - HIGH_MEMORY, E820_RAM, 0 },
+			 { HIGH_BASE, size - low, E820_RAM, 0 } },
 		.initrd = { gpa, (uint64_t)length, 0, 0 },
 	};
 
@@ -192,19 +203,82 @@ static void run(int vcpu, struct kvm_run *run)
 	}
 }
 
+static void add_memory(int vm, uint8_t *ram, uint64_t size)
+{
+	const uint64_t low = size < LOW_MAX ? size : LOW_MAX;
+	struct kvm_userspace_memory_region region = { .memory_size = low,
+						      .userspace_addr = (uintptr_t)ram };
+
+	TRY("KVM_SET_USER_MEMORY_REGION", ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region));
+	if (size == low)
+		return;
+	region.slot = 1;
+	region.guest_phys_addr = HIGH_BASE;
+	region.memory_size = size - low;
+	region.userspace_addr += low;
+	TRY("KVM_SET_USER_MEMORY_REGION", ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region));
+}
+
+static struct {
+	int file, doorbell, interrupt;
+	uint8_t *block; /* of the guest's memory */
+} disk;
+
+static void *serve(void *arg)
+{
+	uint64_t count;
+
+	for (;;) {
+		TRY("doorbell", read(disk.doorbell, &count, sizeof(count)));
+		TRY("disk", pread(disk.file, disk.block, DISK_BLOCK, 0));
+		count = 1;
+		TRY("interrupt", write(disk.interrupt, &count, sizeof(count)));
+	}
+	return arg;
+}
+
+static void add_disk(int vm, const char *path, uint8_t *block)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry msi;
+	} routes = { { .nr = 1 },
+		     { .type = KVM_IRQ_ROUTING_MSI,
+		       .u.msi = { .address_lo = LOCAL_APIC, .data = DISK_VECTOR } } };
+	struct kvm_ioeventfd bell = { .addr = DOORBELL };
+	struct kvm_irqfd interrupt = { .gsi = 0 };
+	pthread_t thread;
+
+	disk.file = (int)TRY(path, open(path, O_RDONLY | O_DIRECT | O_CLOEXEC));
+	disk.block = block;
+	disk.doorbell = bell.fd = (int)TRY("eventfd", eventfd(0, EFD_CLOEXEC));
+	disk.interrupt = (int)TRY("eventfd", eventfd(0, EFD_CLOEXEC));
+	interrupt.fd = (uint32_t)disk.interrupt;
+	TRY("KVM_SET_GSI_ROUTING", ioctl(vm, KVM_SET_GSI_ROUTING, &routes));
+	TRY("KVM_IOEVENTFD", ioctl(vm, KVM_IOEVENTFD, &bell));
+	TRY("KVM_IRQFD", ioctl(vm, KVM_IRQFD, &interrupt));
+	if (pthread_create(&thread, NULL, serve, NULL))
+		errx(1, "no thread for the disk");
+}
+
 int main(int argc, char *argv[])
 {
-	const uint64_t size = (argc > 2 ? strtoull(argv[2], NULL, 10) : 1024) << 20;
-	struct kvm_userspace_memory_region region = { .memory_size = size };
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-	uint64_t identity_map = KVM_IDENTITY_MAP;
+	uint64_t size, identity_map = KVM_IDENTITY_MAP;
+	const char *disk_path = NULL;
 	int kvm, vm, vcpu;
 	long run_size;
 	void *shared;
 	uint8_t *ram;
 
+	if (argc > 2 && !strcmp(argv[1], "-d")) {
+		disk_path = argv[2];
+		argc -= 2;
+		argv += 2;
+	}
 	if (argc < 2)
-		errx(2, "usage: bare FILE [MIB [INITRD COMMAND-LINE]]");
+		errx(2, "usage: bare [-d DISK] FILE [MIB [INITRD COMMAND-LINE]]");
+	size = (argc > 2 ? strtoull(argv[2], NULL, 10) : 1024) << 20;
 	kvm = (int)TRY("/dev/kvm", open("/dev/kvm", O_RDWR | O_CLOEXEC));
 	vm = (int)TRY("KVM_CREATE_VM", ioctl(kvm, KVM_CREATE_VM, 0));
 	run_size = TRY("KVM_GET_VCPU_MMAP_SIZE", ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
@@ -213,8 +287,7 @@ int main(int argc, char *argv[])
 	if (ram == MAP_FAILED)
 		err(1, "guest memory");
 	(void)madvise(ram, size, MADV_HUGEPAGE);
-	region.userspace_addr = (uintptr_t)ram;
-	TRY("KVM_SET_USER_MEMORY_REGION", ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region));
+	add_memory(vm, ram, size);
 	TRY("KVM_SET_IDENTITY_MAP_ADDR", ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map));
 	TRY("KVM_SET_TSS_ADDR", ioctl(vm, KVM_SET_TSS_ADDR, KVM_TSS));
 	TRY("KVM_CREATE_IRQCHIP", ioctl(vm, KVM_CREATE_IRQCHIP, 0));
@@ -227,6 +300,8 @@ int main(int argc, char *argv[])
 	TRY("KVM_SET_CPUID2", ioctl(vcpu, KVM_SET_CPUID2, &cpuid));
 	if (argc > 4)
 		describe(ram, size, argv[3], argv[4]);
+	if (disk_path)
+		add_disk(vm, disk_path, ram);
 	enter(vcpu, load(argv[1], ram, size));
 	run(vcpu, shared);
 	return 0;

@@ -3,8 +3,11 @@
  * A guest that costs exits: four loops of accesses to cheap registers that the VMM handles, each timed by
  * the TSC, one line on COM1 for each, then ACPI's power-off. An ELF file with a PVH entry, for
  * tinyvmm --kernel and for bare. With BATCHES 0 it is the shortest life a
- * guest can have, and with IDLE it sleeps instead of ending.
+ * guest can have, and with IDLE it sleeps instead of ending. With DISK it is about requests to
+ * the disk of bare.c instead, one at a time: the doorbell, and sleep until the interrupt.
  */
+#include "marks.h"
+
 #ifndef BATCHES
 #define BATCHES 1000
 #endif
@@ -17,6 +20,16 @@
 #define ECAM_LPC     0xe00f8000 /* its vendor ID, where tinyvmm has ECAM */
 #define PM1_CONTROL  0x604
 #define PM1_SLEEP_S5 0x2000
+
+/* [Intel-SDM 3A Table 11-1 Local APIC Register Address Map] */
+#define APIC_EOI      (LOCAL_APIC + 0xb0)
+#define APIC_SPURIOUS (LOCAL_APIC + 0xf0)
+#define APIC_ENABLE   0x1ff
+/* [Linux Documentation/virt/kvm/x86/msr.rst] */
+#define MSR_KVM_PV_EOI_EN 0x4b564d04
+
+#define CODE_SELECTOR  0x10
+#define INTERRUPT_GATE 0x8e00
 
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 
@@ -64,12 +77,35 @@
 	out	%al, $CMOS_INDEX
 .endm
 
+.macro	request
+	movw	%ax, DOORBELL
+	sti
+	hlt
+.endm
+
 	.globl start
 start:
 	mov	$stack_end, %esp
+#ifdef DISK
+	lgdt	gdt_pointer
+	lidt	idt_pointer
+	mov	$interrupt, %eax
+	mov	$idt + DISK_VECTOR * 8, %edi
+	mov	%ax, (%edi)
+	movw	$CODE_SELECTOR, 2(%edi)
+	movw	$INTERRUPT_GATE, 4(%edi)
+	shr	$16, %eax
+	mov	%ax, 6(%edi)
+	movl	$APIC_ENABLE, APIC_SPURIOUS
+	mov	$MSR_KVM_PV_EOI_EN, %ecx
+	mov	$skip_eoi + 1, %eax
+	xor	%edx, %edx
+	wrmsr
+	timed	"request ", request
+#endif
 	mov	$CMOS_MEMORY, %al
 	out	%al, $CMOS_INDEX
-#if BATCHES > 0
+#if BATCHES > 0 && !defined(DISK)
 	mov	$CMOS_MEMORY, %ecx
 	timed	"port-write ", port_write
 	timed	"port-read ", in $CMOS_DATA, %al
@@ -113,6 +149,36 @@ report:
 	mov	$CMOS_MEMORY, %ecx
 	ret
 
+#ifdef DISK
+interrupt:
+	btrl	$0, skip_eoi
+	jc	8f
+	movl	$0, APIC_EOI
+	/* Back behind the hlt with interrupts off, as the gate left them. */
+8:	pop	%eax
+	add	$8, %esp
+	jmp	*%eax
+
+	.section .rodata
+	.balign	8
+gdt:
+	.quad	0, 0
+	.quad	0x00cf9b000000ffff
+	.quad	0x00cf93000000ffff
+gdt_pointer:
+	.word	. - gdt - 1
+	.long	gdt
+idt_pointer:
+	.word	(DISK_VECTOR + 1) * 8 - 1
+	.long	idt
+
+	.bss
+	.balign	8
+idt:
+	.space	(DISK_VECTOR + 1) * 8
+skip_eoi:
+	.space	4
+#endif
 	.bss
 batches:
 	.space	4

@@ -101,7 +101,7 @@ run() {
 	[ "$turn" != warm ] || return 0
 	grep -aE '^(entry|mark|private|ram|end|gone|lost) ?' "$row.$vmm.$turn.err" | sed "s/^/$row $vmm $turn /" >>/results/data
 	# What a guest without a kernel has to say of itself (exits.S).
-	sed -nE "s/^((port|mmio)-(read|write)) ([0-9]+)\r*$/$row $vmm $turn \1 \4/p" "$row.$vmm.$turn.out" >>/results/data
+	sed -nE "s/^(port-read|port-write|mmio-read|mmio-write|request) ([0-9]+)\r*$/$row $vmm $turn \1 \2/p" "$row.$vmm.$turn.out" >>/results/data
 	if ! grep -aq '^gone .* 0$' "$row.$vmm.$turn.err"; then
 		tail -n 15 "$row.$vmm.$turn.err" "$row.$vmm.$turn.out"
 	fi

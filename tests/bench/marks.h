@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What a guest of the bench tells measure.c: 32-bit writes to a port that neither tinyvmm nor QEMU
- * nor kvmtool has a device at.
+ * nor kvmtool has a device at. And what the least program and its guest agree on.
  */
 #ifndef BENCH_MARKS_H
 #define BENCH_MARKS_H
@@ -9,6 +9,12 @@
 #define MARK_PORT       0x5e0
 #define MARK_KIND_SHIFT 24
 #define LOADER_MARK     2
+
+/* The disk of bare.c, as exits.S has it. */
+#define DOORBELL    0xd0000000
+#define DISK_VECTOR 0x40
+#define DISK_BLOCK  4096
+#define LOCAL_APIC  0xfee00000
 
 #ifndef __ASSEMBLER__
 #define MARK_VALUE_MASK 0xffffffu

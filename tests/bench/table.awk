@@ -10,7 +10,7 @@ $1 == "about" { about[$2] = $3; next }
 { event = $4 }
 event == "entry" || event == "end" || event == "private" || event == "binary" || event == "bare" { put(event, $5) }
 event == "entry" && NF > 5 { counts("entry", 6) }
-event ~ /^(port|mmio)-(read|write)$/ { put(event, $5) }
+event ~ /^((port|mmio)-(read|write)|request)$/ { put(event, $5) }
 event == "lost" { print "events were lost: " $0 >"/dev/stderr"; failed = 1 }
 event == "gone" && $6 != 0 { print "a run failed: " $0 >"/dev/stderr" }
 event == "mark" {
@@ -147,6 +147,7 @@ END {
 	beside("write to memory", "exits", "mmio-write", 1e-3, 1.1)
 	beside("read from memory", "exits", "mmio-read", 1e-3, 1.1)
 	line("poweroff to process gone, 4 GiB, ms", "end", "end", 1e-6, "", 0.5, "", "", "poweroff")
+	least("end", "end", 1e-6, "ms")
 	beside("of a guest that has hardly lived, ms", "end", "end", 1e-6)
 	printf "\n%s%s%sGuest and emulated host: Linux %s. tinyvmm at %s, %s.\n", about["qemu"] ? "QEMU " about["qemu"] ". " : "QEMU: not installed. ",
 		about["kvmtool"] ? "kvmtool " about["kvmtool"] ". " : "kvmtool: not installed. ", "", about["kernel"], about["commit"], about["date"]
@@ -171,7 +172,7 @@ function least(row, key, scale, unit, own, bare) {
 		printf "| — the least program: %s %s, of which it is | %s | | | | | | | |\n", number_text(bare * scale), unit, ratio_text(own / bare)
 }
 
-function disk(label, op, key, scale, qmax, kmax, plot, most, i, host) {
+function disk(label, op, key, scale, qmax, kmax, plot, most, i, host, added) {
 	host = mean("io", "host", op)
 	for (i = 1; i <= 4; i++)
 		if (key == "added" && has("io", vmms[i], op)) {
@@ -179,6 +180,11 @@ function disk(label, op, key, scale, qmax, kmax, plot, most, i, host) {
 			number["io", vmms[i], "added"] = 1
 		}
 	line(label, "io", key, scale, "", qmax, kmax, "", plot)
+	if (key == "added" && has("io", "bare", "loop-request")) {
+		added = mean("io", "bare", "loop-request") - host
+		printf "| — the least program with a disk, no kernel in the guest: %s µs, of which it is | %s | | | | | | | |\n",
+			number_text(added * scale), ratio_text(mean("io", "tinyvmm", "added") / added)
+	}
 	line("— exits a request", "io", op "-exits", 1, "", "", "", most)
 	line("— interrupts a request, as the guest counts", "io", op "-seen", 1, "", "", "", most)
 	line("— system calls a request", "io", op "-calls", 1, "", "", "", most == 1 ? "" : most)
