@@ -41,6 +41,15 @@ void vfio_host_fini(struct vfio_host *host)
 	host->count = 0;
 }
 
+bool vfio_host_has(const struct vfio_host *host, struct pci_addr addr)
+{
+	for (unsigned i = 0; i < host->count; i++) {
+		if (pci_addr_compare(host->devices[i].addr, addr) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* The module, if the driver is not there yet. The kernel knows where this host has modprobe. */
 static int load_vfio_pci(const struct vfio_host *host)
 {

@@ -71,6 +71,9 @@ void vfio_host_init(struct vfio_host *host, const char *root);
 /* Gives everything back, then lets the leases go. */
 void vfio_host_fini(struct vfio_host *host);
 
+/* Whether this is one of its devices. */
+bool vfio_host_has(const struct vfio_host *host, struct pci_addr addr);
+
 /*
  * Whether all `count` devices (at most VFIO_HOST_DEVICES_MAX) can be passed to one guest, and
  * leases them, so that no other run of this user can have them or a device of their IOMMU groups.

@@ -1,58 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What must be true before a device is taken, and what to do where it is not: vfio_host_check.
- * Main thread. The group rule is the kernel's own: [linux Documentation/driver-api/vfio.rst,
- * "Groups, Devices, and IOMMUs"].
+ * Main thread. What the IOMMU demands: host_check_iommu.c.
  */
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/pci_regs.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "core/err.h"
 #include "core/log.h"
-#include "core/sys.h"
+#include "core/text.h"
 #include "vfio/host_bind.h"
 #include "vfio/host_check.h"
 #include "vfio/host_disks.h"
 #include "vfio/host_holders.h"
 #include "vfio/host_lease.h"
-#include "vfio/host_reserved.h"
 #include "vfio/host_sysfs.h"
-#include "vfio/host_system.h"
-
-/* A list for a message: "a, b, c", cut when it is full. */
-struct list {
-	char s[400];
-	size_t len;
-};
-
-static void PRINTF_LIKE(3, 4)
-	list_add(struct list *list, const char *separator, const char *fmt, ...)
-{
-	char item[160];
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	vsnprintf(item, sizeof(item), fmt, ap);
-	va_end(ap);
-	if (list->len >= sizeof(list->s))
-		return;
-	n = snprintf(list->s + list->len, sizeof(list->s) - list->len, "%s%s",
-		     list->len ? separator : "", item);
-	list->len += n > 0 ? (size_t)n : 0;
-}
 
 /* Names the devices that were probably meant. */
 static int no_such_device(const char *root, struct pci_addr addr)
 {
-	struct list gpus = { 0 };
+	struct text_list gpus = { 0 };
 	struct dirent **names;
 	int r, n = scandir(host_sysfs_path(root, "sys/bus/pci/devices").s, &names, NULL, alphasort);
 
@@ -61,7 +33,7 @@ static int no_such_device(const char *root, struct pci_addr addr)
 
 		if (pci_addr_scan(names[i]->d_name, &other)) {
 			if (host_sysfs_is_gpu(root, other))
-				list_add(&gpus, ", ", "%s", names[i]->d_name);
+				text_list_add(&gpus, ", ", "%s", names[i]->d_name);
 		}
 		free(names[i]);
 	}
@@ -123,15 +95,6 @@ int host_check_no_vfs(const char *root, struct pci_addr addr)
 	return r;
 }
 
-static bool is_given(const struct vfio_host *host, struct pci_addr addr)
-{
-	for (unsigned i = 0; i < host->count; i++) {
-		if (pci_addr_compare(host->devices[i].addr, addr) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* A reset of a physical function, which a guest can do at any time, takes its virtual ones away. */
 static int check_no_physfn(const struct vfio_host *host, struct pci_addr addr)
 {
@@ -139,164 +102,11 @@ static int check_no_physfn(const struct vfio_host *host, struct pci_addr addr)
 	char name[VFIO_HOST_DRIVER_SIZE];
 
 	if (!host_sysfs_link_name(host_sysfs_device(host->root, addr, "physfn").s, name) ||
-	    !pci_addr_scan(name, &physfn) || !is_given(host, physfn))
+	    !pci_addr_scan(name, &physfn) || !vfio_host_has(host, physfn))
 		return 0;
 	return err_set(ERR_DEVICE, -EINVAL,
 		       "%s is a virtual function of %s: the two cannot be in one guest",
 		       pci_addr_text(addr).s, pci_addr_text(physfn).s);
-}
-
-static void hint_iommu(const char *root)
-{
-	static const char intel[] = "switch on VT-d in the firmware setup (BIOS) and boot the host "
-				    "with the kernel option intel_iommu=on";
-	static const char amd[] =
-		"switch on AMD-Vi (\"IOMMU\") in the firmware setup (BIOS) and boot "
-		"the host without the kernel option amd_iommu=off";
-	CLEANUP(closep) int fd = sys_open(host_sysfs_path(root, "proc/cpuinfo").s, O_RDONLY, 0);
-	char text[512];
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-
-	text[MAX(n, 0)] = '\0';
-	if (strstr(text, "GenuineIntel"))
-		err_hint("%s", intel);
-	else if (strstr(text, "AuthenticAMD"))
-		err_hint("%s", amd);
-	else
-		err_hint("on Intel %s; on AMD %s", intel, amd);
-}
-
-static bool any_iommu_group(const char *root)
-{
-	DIR *dir = opendir(host_sysfs_path(root, "sys/kernel/iommu_groups").s);
-	struct dirent *entry;
-	bool found = false;
-
-	while (dir && !found && (entry = readdir(dir)))
-		found = entry->d_name[0] != '.';
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
-int host_check_has_iommu(const char *root)
-{
-	int r;
-
-	if (any_iommu_group(root))
-		return 0;
-	r = err_set(ERR_HOST, -ENODEV, "the host's IOMMU is off: it has no IOMMU groups");
-	hint_iommu(root);
-	return r;
-}
-
-int host_check_iommu(const char *root, struct pci_addr addr, unsigned *ret_group)
-{
-	char name[32];
-	int r = host_sysfs_group(root, addr, ret_group);
-
-	if (r == 0) {
-		/* What enable_unsafe_noiommu_mode makes is a group without an IOMMU. */
-		if (sys_read_text(host_sysfs_device(root, addr, "iommu_group/name").s, name,
-				  sizeof(name)) < 0 ||
-		    strcmp(name, "vfio-noiommu") != 0)
-			return 0;
-		r = err_set(ERR_HOST, -ENODEV, "%s has no IOMMU, only VFIO's unsafe no-IOMMU mode",
-			    pci_addr_text(addr).s);
-		hint_iommu(root);
-		return r;
-	}
-	if (any_iommu_group(root)) {
-		r = err_set(ERR_DEVICE, -ENODEV, "%s is not behind an IOMMU, other devices are",
-			    pci_addr_text(addr).s);
-		err_hint("put the card in another slot");
-		return r;
-	}
-	r = err_set(ERR_HOST, -ENODEV, "the host's IOMMU is off: %s has no IOMMU group",
-		    pci_addr_text(addr).s);
-	hint_iommu(root);
-	return r;
-}
-
-/*
- * RMRRs of Intel, unity maps of AMD. Type "direct-relaxable", of displays and USB, is no obstacle.
- * Intel's driver refuses such devices in every version [linux drivers/iommu/intel/iommu.c,
- * device_rmrr_is_locked], the core for all since 6.6 [drivers/iommu/iommu.c, require_direct].
- */
-int host_check_reserved(const char *root, struct pci_addr addr)
-{
-	struct host_reserved list[HOST_RESERVED_MAX];
-	const unsigned count = host_reserved_read(root, addr, list);
-	struct host_system system;
-	int r;
-
-	for (unsigned i = 0; i < count; i++) {
-		if (strcmp(list[i].type, "direct") != 0)
-			continue;
-		host_system_read(root, &system);
-		if (!host_system_since(&system, 6, 6) && strcmp(system.iommu, "Intel VT-d") != 0)
-			return 0;
-		r = err_set(ERR_DEVICE, -EPERM,
-			    "the firmware keeps 0x%" PRIx64 "-0x%" PRIx64
-			    " for %s (RMRR), and the kernel gives no such device to a guest",
-			    list[i].first, list[i].last, pci_addr_text(addr).s);
-		err_hint("a firmware (BIOS) update or a setting of the host's vendor may end it");
-		return r;
-	}
-	return 0;
-}
-
-/* True if the guest may have the group while this member stays as it is. */
-static bool member_is_harmless(const struct vfio_host *host, struct pci_addr member,
-			       char driver[VFIO_HOST_DRIVER_SIZE])
-{
-	host_sysfs_driver(host->root, member, driver);
-	return is_given(host, member) || !driver[0] || host_sysfs_is_vfio(driver) ||
-	       strcmp(driver, "pci-stub") == 0 ||
-	       host_sysfs_header_type(host->root, member) > PCI_HEADER_TYPE_NORMAL;
-}
-
-bool host_check_blocks(const struct vfio_host *host, struct pci_addr member)
-{
-	char driver[VFIO_HOST_DRIVER_SIZE];
-
-	return !member_is_harmless(host, member, driver);
-}
-
-/* Names every device that keeps the group from being passed. */
-int host_check_group(const struct vfio_host *host, const struct vfio_host_device *dev)
-{
-	const struct host_sysfs_path path =
-		host_sysfs_device(host->root, dev->addr, "iommu_group/devices");
-	struct list blockers = { 0 }, options = { 0 };
-	bool same_card = true;
-	struct dirent **names;
-	int r, n = scandir(path.s, &names, NULL, alphasort);
-
-	if (n < 0)
-		return err_sys(ERR_HOST, -errno, "%s", path.s);
-	for (int i = 0; i < n; i++) {
-		char driver[VFIO_HOST_DRIVER_SIZE];
-		struct pci_addr member;
-
-		if (pci_addr_scan(names[i]->d_name, &member) &&
-		    !member_is_harmless(host, member, driver)) {
-			list_add(&blockers, ", ", "%s (%s)", names[i]->d_name, driver);
-			list_add(&options, " ", "%s%s", host->plain ? "" : "--gpu ",
-				 names[i]->d_name);
-			same_card &= pci_addr_same_slot(member, dev->addr);
-		}
-		free(names[i]);
-	}
-	free(names);
-	if (!blockers.len)
-		return 0;
-	r = err_set(ERR_DEVICE, -EBUSY,
-		    "%s shares IOMMU group %u with devices that the host's drivers have: %s",
-		    pci_addr_text(dev->addr).s, dev->group, blockers.s);
-	err_hint("a group can only be passed whole: add %s%s", options.s,
-		 same_card ? "" : ", or put the card in another slot");
-	return r;
 }
 
 /* What stands between the device's present driver and vfio-pci. */

@@ -145,11 +145,9 @@ static void put_together(struct doctor *doctor, struct doctor_device *dev)
 	host_ready_add(host, &dev->info);
 	for (unsigned i = 0; i < doctor->config->device_count; i++) {
 		const struct host_info *other = &doctor->devices[i].info;
-		bool there = !host_sysfs_exists(host_sysfs_device(host->root, other->addr, "").s);
 
-		for (unsigned k = 0; k < host->count; k++)
-			there |= pci_addr_compare(host->devices[k].addr, other->addr) == 0;
-		if (!there && host->count < VFIO_HOST_DEVICES_MAX)
+		if (host_sysfs_exists(host_sysfs_device(host->root, other->addr, "").s) &&
+		    !vfio_host_has(host, other->addr) && host->count < VFIO_HOST_DEVICES_MAX)
 			host->devices[host->count++] =
 				(struct vfio_host_device){ .addr = other->addr,
 							   .group = other->group };

@@ -2,6 +2,7 @@
 /* Foreign text for terminals; see text.h. [RFC 3629 UTF-8], [Unicode 9.6 General Category]. */
 #include "core/text.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 #define CODE_POINT_MAX 0x10ffff
@@ -159,4 +160,20 @@ size_t text_nearness(const char *name, const char *known)
 	if (len > 1 && strncmp(name, known, len) == 0)
 		return 0;
 	return d < MIN(len, near + 1) ? d : SIZE_MAX;
+}
+
+void text_list_add(struct text_list *list, const char *separator, const char *fmt, ...)
+{
+	char item[160];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	vsnprintf(item, sizeof(item), fmt, ap);
+	va_end(ap);
+	if (list->len >= sizeof(list->s))
+		return;
+	n = snprintf(list->s + list->len, sizeof(list->s) - list->len, "%s%s",
+		     list->len ? separator : "", item);
+	list->len += n > 0 ? (size_t)n : 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Text that was written by others (names of devices, processes and drivers) for terminals: what
- * would steer one is taken out, and widths are counted in characters. UTF-8. Pure, any thread.
+ * would steer one is taken out, and widths are counted in characters. UTF-8. And the small forms of
+ * lists and sizes in messages. Pure, any thread.
  */
 #ifndef CORE_TEXT_H
 #define CORE_TEXT_H
@@ -31,6 +32,14 @@ int32_t text_decode(const char *text, size_t *ret_len);
  * to be meant.
  */
 size_t text_nearness(const char *name, const char *known);
+
+/* A list for a message: "a, b, c", cut when it is full. Zeroed: empty. */
+struct text_list {
+	char s[400];
+	size_t len;
+};
+void text_list_add(struct text_list *list, const char *separator, const char *fmt, ...)
+	PRINTF_LIKE(3, 4);
 
 /* "16G", "768M", "4K", "512": in the largest unit of which it is a whole number. */
 #define TEXT_SIZE_LEN 24
