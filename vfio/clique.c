@@ -9,7 +9,7 @@
 #include <errno.h>
 
 #include "core/err.h"
-#include "vfio/pci_class.h"
+#include "devices/pci/pci_ids.h"
 #include "vfio/pci_msi.h"
 
 /* The capability: vendor specific, "P2P", version 0 in bits 2:0 of the word behind it. */

@@ -7,8 +7,8 @@
 #define VFIO_HOST_SYSFS_H
 
 #include "core/util.h"
+#include "devices/pci/pci_ids.h"
 #include "vfio/host.h"
-#include "vfio/pci_class.h"
 
 /* A path by value. One that does not fit is cut, and then names nothing. */
 struct host_sysfs_path {

@@ -14,9 +14,9 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "devices/pci/pci.h"
+#include "devices/pci/pci_ids.h"
 #include "vfio/device.h"
 #include "vfio/iommu.h"
-#include "vfio/pci_class.h"
 
 struct vfio_p2p {
 	struct vfio_iommu *iommu;

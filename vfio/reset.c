@@ -14,9 +14,9 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
+#include "devices/pci/pci_ids.h"
 #include "vfio/device.h"
 #include "vfio/iommufd_uapi.h"
-#include "vfio/pci_class.h"
 
 /* A bus has 256 functions, and a hot reset may take those of the buses below along. */
 #define HOT_RESET_DEVICES_MAX 1024u

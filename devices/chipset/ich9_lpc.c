@@ -9,13 +9,14 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "core/bus.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/timings.h"
 #include "core/vm.h"
+#include "devices/pci/pci_ids.h"
 
 /* Configuration space. */
 #define PMBASE          0x40
@@ -48,7 +49,6 @@
 #define PM_TMR_HZ   3579545u
 #define PM_TMR_SIZE 4u
 #define PM_TMR_MASK 0xffffffu
-#define NS_PER_S    1000000000u
 
 /* Port CF9: a write of RST_CPU resets, the other bits say how thoroughly. */
 #define RST_CNT_SYS_RST 0x02u
@@ -307,9 +307,10 @@ static void init_config(struct pci_dev *pci, uint16_t pm_base)
 int ich9_lpc_create(const struct board *board, const struct ich9_lpc_config *config,
 		    struct ich9_lpc **ret_lpc)
 {
-	static const struct pci_ids ids = {
-		.vendor = 0x8086, .device = 0x2918, .class = 0x060100, .revision = 2
-	};
+	static const struct pci_ids ids = { .vendor = PCI_VENDOR_INTEL,
+					    .device = 0x2918,
+					    .class = PCI_CLASS_BRIDGE_ISA,
+					    .revision = 2 };
 	struct ich9_lpc *lpc;
 	int r;
 

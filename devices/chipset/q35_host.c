@@ -11,6 +11,7 @@
 
 #include "core/err.h"
 #include "core/log.h"
+#include "devices/pci/pci_ids.h"
 
 #define PCIEXBAR_SIZE         8u /* bytes: both halves */
 #define PCIEXBAR_LENGTH_SHIFT 1
@@ -101,9 +102,10 @@ int q35_host_create(const struct board *board,
 		    void (*ecam_changed)(void *opaque, bool on, uint64_t base, uint64_t size),
 		    void *opaque, struct pci_dev **ret_dev)
 {
-	static const struct pci_ids ids = {
-		.vendor = 0x8086, .device = 0x29c0, .class = 0x060000, .revision = 2
-	};
+	static const struct pci_ids ids = { .vendor = PCI_VENDOR_INTEL,
+					    .device = 0x29c0,
+					    .class = PCI_CLASS_BRIDGE_HOST,
+					    .revision = 2 };
 	struct q35_host *host = calloc(1, sizeof(*host));
 
 	if (!host)

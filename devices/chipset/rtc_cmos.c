@@ -13,9 +13,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
-#include <time.h>
 
 #include "core/bus.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/irq.h"
 #include "core/log.h"
@@ -46,7 +46,6 @@
 #define TICK_BITS    15 /* of a second */
 #define TICK_HZ      (1 << TICK_BITS)
 #define TICK_MASK    (TICK_HZ - 1)
-#define NS_PER_S     1000000000ll
 #define UPDATE_TICKS 73 /* UIP is set 2228 us before the time changes */
 #define NEVER        INT64_MAX
 

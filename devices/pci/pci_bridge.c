@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/err.h"
+#include "devices/pci/pci_ids.h"
 #include "devices/pci/pci_root.h"
 
 /*
@@ -14,7 +15,6 @@
  */
 #define ROOT_PORT_VENDOR 0x1b36
 #define ROOT_PORT_DEVICE 0x000c
-#define CLASS_PCI_BRIDGE 0x060400
 
 /* A PCI Express capability of version 2 is 0x3c bytes [PCIe-5.0 Figure 7-23]. */
 #define EXP_CAP_SIZE    0x3c
@@ -159,7 +159,7 @@ int pci_bridge_create(const struct board *board, uint8_t port, struct pci_bridge
 	static const struct pci_ids ids = {
 		.vendor = ROOT_PORT_VENDOR,
 		.device = ROOT_PORT_DEVICE,
-		.class = CLASS_PCI_BRIDGE,
+		.class = PCI_CLASS_BRIDGE_PCI,
 	};
 	struct pci_bridge *bridge = calloc(1, sizeof(*bridge));
 

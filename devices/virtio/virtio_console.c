@@ -14,9 +14,6 @@
 #include "devices/virtio/iov.h"
 #include "devices/virtio/virtio_console_control.h"
 
-/* A simple communication controller, of no known kind. */
-#define PCI_CLASS_COMMUNICATION 0x078000u
-
 static struct virtio_console *console_of(struct virtio_pci *vdev)
 {
 	return container_of(vdev, struct virtio_console, vdev);
@@ -180,7 +177,7 @@ static const struct device_ops console_device_ops = {
 static const struct virtio_class console_class = {
 	.name = "virtio-console",
 	.id = VIRTIO_ID_CONSOLE,
-	.pci_class = PCI_CLASS_COMMUNICATION,
+	.pci_class = PCI_CLASS_COMMUNICATION_OTHER,
 	.queue_size = CONSOLE_QUEUE_SIZE,
 	.config_len = offsetof(struct virtio_console_config, emerg_wr),
 	.device_ops = &console_device_ops,

@@ -17,6 +17,7 @@
 #include "core/bus.h"
 #include "core/loop.h"
 #include "devices/pci/pci.h"
+#include "devices/pci/pci_ids.h"
 #include "devices/pci/pci_msix.h"
 #include "devices/virtio/virtqueue.h"
 
@@ -24,15 +25,11 @@
 
 struct virtio_pci;
 
-/* PCI class codes [PCI-CCAS 1.2, 1.3]: mass storage, of no more special kind; Ethernet. */
-#define VIRTIO_PCI_CLASS_STORAGE  0x018000u
-#define VIRTIO_PCI_CLASS_ETHERNET 0x020000u
-
 /* What makes one kind of device; constant. docs/devices.md walks through an example. */
 struct virtio_class {
-	const char *name; /* "virtio-rng" */
-	uint16_t id;      /* VIRTIO_ID_* */
-	uint32_t pci_class;
+	const char *name;    /* "virtio-rng" */
+	uint16_t id;         /* VIRTIO_ID_* */
+	uint32_t pci_class;  /* enum pci_class_code */
 	uint16_t queue_size; /* of each, at most: a power of two up to VIRTQUEUE_SIZE_MAX */
 	uint16_t config_len; /* bytes of device-specific configuration, up to a page; may be 0 */
 	const struct device_ops *device_ops; /* .reset: virtio_pci_reset */

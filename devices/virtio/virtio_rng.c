@@ -21,8 +21,6 @@
  */
 #define RNG_REQUEST_MAX 4096u
 
-#define PCI_CLASS_UNASSIGNED 0xff0000u /* fits none of the defined classes */
-
 struct virtio_rng {
 	struct virtio_pci vdev;
 };

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
@@ -21,14 +21,6 @@
 #define IOAPIC_SELECT 0x00u
 #define IOAPIC_WINDOW 0x10u
 #define IOAPIC_ENTRY0 0x10u
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static void nap(void)
 {
@@ -202,7 +194,7 @@ static void out_of_time(struct guest *guest, const char *what)
 
 uint32_t guest_report(struct guest *guest)
 {
-	const uint64_t end = now_ms() + DEADLINE_MS;
+	const uint64_t end = clock_ms() + DEADLINE_MS;
 	bool have = false;
 	uint32_t val = 0;
 
@@ -212,7 +204,7 @@ uint32_t guest_report(struct guest *guest)
 		if (have)
 			val = guest->reports[guest->reports_read++];
 		pthread_mutex_unlock(&guest->lock);
-		if (!have && now_ms() > end)
+		if (!have && clock_ms() > end)
 			out_of_time(guest, "report");
 		if (!have)
 			nap();
@@ -239,10 +231,10 @@ void guest_wait_request(struct guest *guest, enum vm_request request)
 
 void guest_wait_ram(struct guest *guest, uint64_t gpa, uint32_t val)
 {
-	const uint64_t end = now_ms() + DEADLINE_MS;
+	const uint64_t end = clock_ms() + DEADLINE_MS;
 
 	while ((int32_t)(guest_ram(guest, gpa) - val) < 0) {
-		if (now_ms() > end)
+		if (clock_ms() > end)
 			out_of_time(guest, "change in RAM");
 		nap();
 	}
@@ -269,7 +261,7 @@ void agent_start(struct guest *guest, unsigned cpus)
 
 int agent_try(struct guest *guest, unsigned op, uint32_t addr, uint32_t value, uint32_t count)
 {
-	const uint64_t end = now_ms() + DEADLINE_MS;
+	const uint64_t end = clock_ms() + DEADLINE_MS;
 	uint32_t fault;
 
 	guest_set_ram(guest, GUEST_MAILBOX + MAILBOX_ADDR, addr);
@@ -277,7 +269,7 @@ int agent_try(struct guest *guest, unsigned op, uint32_t addr, uint32_t value, u
 	guest_set_ram(guest, GUEST_MAILBOX + MAILBOX_COUNT, count);
 	guest_set_ram(guest, GUEST_MAILBOX + MAILBOX_OP, op);
 	while (guest_ram(guest, GUEST_MAILBOX + MAILBOX_OP) != 0) {
-		if (now_ms() > end)
+		if (clock_ms() > end)
 			out_of_time(guest, "answer from the agent");
 		nap();
 	}

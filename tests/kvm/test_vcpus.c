@@ -4,7 +4,8 @@
 
 #include <linux/kvm.h>
 #include <signal.h>
-#include <time.h>
+
+#include "core/clock.h"
 
 #define CPUS         4u
 #define SPIN_COUNT   GUEST_MAILBOX
@@ -24,14 +25,6 @@
 #define HV_X64_MSR_CRASH_P0  0x40000100
 #define HV_X64_MSR_CRASH_CTL 0x40000105
 #define HV_CRASH_NOTIFY      (1ull << 63)
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static void pause_stops_a_spinning_vcpu_and_resume_goes_on(void **state)
 {
@@ -160,14 +153,14 @@ static void aps_start_by_init_and_sipi_with_their_own_ids(void **state)
 static void thousand_pauses_and_resumes(void **state)
 {
 	struct guest *guest = *state;
-	const uint64_t end = now_ms() + RACES_MAX_MS;
+	const uint64_t end = clock_ms() + RACES_MAX_MS;
 	unsigned seed = 1, i;
 
 	guest_init(guest, guest_image_smp, CPUS);
 	guest_start(guest);
 	for (unsigned cpu = 0; cpu < CPUS; cpu++)
 		guest_wait_ram(guest, CPU_TICKS(cpu), 1);
-	for (i = 0; i < RACES && now_ms() < end; i++) {
+	for (i = 0; i < RACES && clock_ms() < end; i++) {
 		uint32_t counts[CPUS];
 		unsigned nap = (seed = seed * 1103515245 + 12345) >> 16 & 0x3ff;
 

@@ -30,7 +30,7 @@ allow devices/blk core/ devices/blk/ devices/pci/ devices/virtio/
 allow devices/net core/ devices/net/ devices/pci/ devices/virtio/
 allow boot core/ boot/
 allow firmware-loader core/ boot/ firmware-loader/
-allow vfio core/ vfio/ 'devices/pci/pci.h"' 'devices/pci/pci_msix.h"'
+allow vfio core/ vfio/ 'devices/pci/pci.h"' 'devices/pci/pci_ids.h"' 'devices/pci/pci_msix.h"'
 
 # The machine's side, from the bottom up.
 below='guest/job.h guest/protocol.h core/ x86_64/ boot/ devices/ firmware-loader/ vfio/'

@@ -14,12 +14,10 @@
 #include "devices/chipset/debug_port.h"
 #include "devices/chipset/fw_cfg.h"
 #include "devices/chipset/pflash.h"
+#include "devices/pci/pci_ids.h"
 #include "firmware-loader/fw_files.h"
 #include "machine/machine.h"
 #include "x86_64/layout.h"
-
-/* [PCI Code and ID Assignment 1.1] */
-#define CLASS_STORAGE 0x01u
 
 #define BARS_MAX (OPTIONS_GPUS_MAX * PCI_BARS)
 
@@ -131,7 +129,7 @@ static void add_boot_devices(struct machine *machine, struct fw_machine *fw)
 	for (unsigned i = 0; i < machine->gpu_count; i++) {
 		struct pci_dev *dev = machine->gpus[i];
 
-		if (pci_function_read(dev, PCI_CLASS_DEVICE + 1, 1) != CLASS_STORAGE)
+		if (pci_function_read(dev, PCI_CLASS_DEVICE + 1, 1) != PCI_CLASS_STORAGE)
 			continue;
 		fw->boot[fw->boot_count++] = (struct fw_boot_device){
 			.root = root_of(machine, dev->bus->bridge->bus),
