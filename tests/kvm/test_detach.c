@@ -252,11 +252,13 @@ static void keys_wait_for_a_guest_that_does_not_read(void **state)
 	wait_for_log("ready\n", 1);
 	assert_int_equal(tinyvmm("control %s pause", name), 0);
 	assert_int_equal(tinyvmm_input("the end",
-				       "ps >/dev/null; { sleep 5; " TINYVMM " control %s resume; "
-				       "sleep 1; " TINYVMM " stop %s; } & "
-				       "{ for i in $(seq 600); do printf x; sleep 0.002; done; "
-				       "cat; } | " TINYVMM " console %s",
-				       name, name, name),
+				       "ps >/dev/null; { "
+				       "for i in $(seq 600); do printf x; sleep 0.002; done; "
+				       "sleep 3; " TINYVMM " control %s resume >&2; cat; "
+				       "for i in $(seq 200); do " TINYVMM " logs %s | "
+				       "grep -q \"the end\" && break; sleep 0.1; done; " TINYVMM
+				       " stop %s >&2; } | " TINYVMM " console %s",
+				       name, name, name, name),
 			 0);
 	assert_says("xxthe end");
 }
