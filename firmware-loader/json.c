@@ -6,8 +6,7 @@
 #include <stdlib.h>
 
 #include "core/err.h"
-
-#define UTF8_MAX 4
+#include "firmware-loader/json_char.h"
 
 struct parser {
 	const char *text;
@@ -31,17 +30,6 @@ static int fail(const struct parser *p, const char *what)
 static bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
-}
-
-static int hex_digit(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 /* The next byte, or NUL (which is nowhere legal in a document) at the end. */
@@ -89,90 +77,6 @@ static void end_token(struct parser *p, uint32_t token, uint32_t end)
 	p->tokens[token].next = p->count;
 }
 
-/* Four hexadecimal digits at `s`, or -1. */
-static int32_t utf16_unit(const char *s, size_t len)
-{
-	int32_t unit = 0;
-
-	if (len < 4)
-		return -1;
-	for (unsigned i = 0; i < 4; i++) {
-		int digit = hex_digit(s[i]);
-
-		if (digit < 0)
-			return -1;
-		unit = unit << 4 | digit;
-	}
-	return unit;
-}
-
-static size_t utf8(uint32_t c, char out[UTF8_MAX])
-{
-	if (c < 0x80) {
-		out[0] = (char)c;
-		return 1;
-	}
-	if (c < 0x800) {
-		out[0] = (char)(0xc0 | c >> 6);
-		out[1] = (char)(0x80 | (c & 0x3f));
-		return 2;
-	}
-	if (c < 0x10000) {
-		out[0] = (char)(0xe0 | c >> 12);
-		out[1] = (char)(0x80 | (c >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (c & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | c >> 18);
-	out[1] = (char)(0x80 | (c >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (c >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (c & 0x3f));
-	return 4;
-}
-
-/* A \u escape (two for a surrogate pair); returns how much of `s` it takes, 0 if malformed. */
-static size_t decode_unicode(const char *s, size_t len, char out[UTF8_MAX], size_t *ret_out_len)
-{
-	int32_t high = utf16_unit(s + 2, len - 2), low;
-
-	if (high < 0 || (high >= 0xdc00 && high < 0xe000))
-		return 0;
-	if (high < 0xd800 || high >= 0xe000) {
-		*ret_out_len = utf8((uint32_t)high, out);
-		return 6;
-	}
-	if (len < 12 || s[6] != '\\' || s[7] != 'u')
-		return 0;
-	low = utf16_unit(s + 8, len - 8);
-	if (low < 0xdc00 || low >= 0xe000)
-		return 0;
-	*ret_out_len =
-		utf8(0x10000 + ((uint32_t)(high - 0xd800) << 10 | (uint32_t)(low - 0xdc00)), out);
-	return 12;
-}
-
-/* One character inside a string; returns how much of `s` it takes, 0 if malformed. */
-static size_t decode_char(const char *s, size_t len, char out[UTF8_MAX], size_t *ret_out_len)
-{
-	static const char escapes[] = "\"\\/bfnrt", meaning[] = "\"\\/\b\f\n\r\t";
-	const char *escape;
-
-	*ret_out_len = 1;
-	if (s[0] != '\\') {
-		out[0] = s[0];
-		return (unsigned char)s[0] < ' ' ? 0 : 1;
-	}
-	if (len < 2 || !s[1])
-		return 0;
-	if (s[1] == 'u')
-		return decode_unicode(s, len, out, ret_out_len);
-	escape = strchr(escapes, s[1]);
-	if (!escape)
-		return 0;
-	out[0] = meaning[escape - escapes];
-	return 2;
-}
-
 static int parse_string(struct parser *p)
 {
 	uint32_t token;
@@ -184,9 +88,9 @@ static int parse_string(struct parser *p)
 	if (r)
 		return r;
 	while (p->pos < p->len && p->text[p->pos] != '"') {
-		char out[UTF8_MAX];
+		char out[JSON_CHAR_MAX];
 		size_t out_len;
-		size_t n = decode_char(p->text + p->pos, p->len - p->pos, out, &out_len);
+		size_t n = json_char(p->text + p->pos, p->len - p->pos, out, &out_len);
 
 		if (!n)
 			return fail(p, "malformed string");
@@ -386,8 +290,8 @@ int json_string(const struct json *json, uint32_t token, char *buf, size_t size)
 	s = json->text + json->tokens[token].start;
 	left = json->tokens[token].end - json->tokens[token].start;
 	while (left) {
-		char out[UTF8_MAX];
-		size_t out_len, n = decode_char(s, left, out, &out_len);
+		char out[JSON_CHAR_MAX];
+		size_t out_len, n = json_char(s, left, out, &out_len);
 
 		/* n is never 0: the string was read once. */
 		if (!n || !out[0])
@@ -413,8 +317,8 @@ bool json_equals(const struct json *json, uint32_t token, const char *text)
 	s = json->text + json->tokens[token].start;
 	left = json->tokens[token].end - json->tokens[token].start;
 	while (left) {
-		char out[UTF8_MAX];
-		size_t out_len, n = decode_char(s, left, out, &out_len);
+		char out[JSON_CHAR_MAX];
+		size_t out_len, n = json_char(s, left, out, &out_len);
 
 		if (!n || strnlen(text, out_len) < out_len || memcmp(text, out, out_len))
 			return false;
