@@ -44,6 +44,17 @@ static int allow_pinning(uint64_t bytes)
 	return r;
 }
 
+static int find_agent(void)
+{
+	int r;
+
+	if (!visit.agent_is_missing)
+		return 0;
+	r = err_set(ERR_FILE, -ENOENT, "the agent is nowhere");
+	err_hint("make install");
+	return r;
+}
+
 int visit_setup(void **state)
 {
 	static uint8_t code[FAKE_CODE_SIZE], vars[FAKE_VARS_SIZE];
@@ -57,12 +68,14 @@ int visit_setup(void **state)
 	pairs[0].vars = temp_file(&dir, "VARS.fd", vars, sizeof(vars));
 	visit.arch = (struct arch_host){ .phys_bits = 46, .gib_pages = true };
 	visit.kvm_error = visit.pin_error = NULL;
+	visit.agent_is_missing = false;
 	visit.config = (struct doctor_config){
 		.root = visit.fs.root,
 		.memory = 4 * GiB,
 		.query_kvm = query_kvm,
 		.check_memory = check_memory,
 		.allow_pinning = allow_pinning,
+		.find_agent = find_agent,
 		.firmware = &visit.search,
 		.privileged = true,
 	};

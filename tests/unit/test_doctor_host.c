@@ -20,6 +20,12 @@ static void helpers_are_found_where_a_run_looks(void **state)
 	assert_row("  pass  helpers               passt is installed\n", NULL);
 	assert_row("  pass  helpers               virtiofsd is installed\n", NULL);
 	assert_row("  info  helpers               qemu-storage-daemon is not installed", NULL);
+	visit.agent_is_missing = true;
+	visit_run();
+	assert_int_equal(visit.status, 0);
+	assert_row("  info  helpers               the agent for guests is not installed: run -- "
+		   "COMMAND needs it (make install)\n",
+		   NULL);
 }
 
 static void host_without_anything(void **state)

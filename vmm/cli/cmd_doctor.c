@@ -4,10 +4,12 @@
  * nothing, but for what a killed run left behind, which is given back first. Main thread.
  */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/doctor.h"
 #include "cli/table.h"
+#include "command/agent.h"
 #include "core/vm.h"
 #include "firmware-loader/fw_descriptor.h"
 #include "firmware-loader/fw_image.h"
@@ -40,6 +42,15 @@ static int allow_pinning(uint64_t bytes)
 	return vfio_iommu_allow_pinning(bytes, false);
 }
 
+static int find_agent(void)
+{
+	int fd, r = agent_open(&fd);
+
+	if (r == 0)
+		close(fd);
+	return r;
+}
+
 int cmd_doctor(const struct options *options)
 {
 	struct pci_addr devices[OPTIONS_GPUS_MAX];
@@ -62,6 +73,7 @@ int cmd_doctor(const struct options *options)
 		.query_kvm = query_kvm,
 		.check_memory = guest_ram_check,
 		.allow_pinning = allow_pinning,
+		.find_agent = find_agent,
 		.firmware = &search,
 		.privileged = geteuid() == 0,
 	};

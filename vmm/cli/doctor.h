@@ -56,6 +56,7 @@ struct doctor_config {
 	int (*query_kvm)(struct arch_host *ret_host); /* error chain on failure */
 	int (*check_memory)(uint64_t memory, enum hugepages_mode mode, bool pinned);
 	int (*allow_pinning)(uint64_t bytes); /* error chain on failure */
+	int (*find_agent)(void);              /* of a guest's command; error chain on failure */
 	const struct fw_search *firmware;
 	bool privileged; /* root */
 };

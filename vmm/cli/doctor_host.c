@@ -256,6 +256,14 @@ static void check_helpers(struct doctor *doctor)
 			doctor_info(doctor, "%s is not installed: %s needs it (package %s)",
 				    helpers[i].program, helpers[i].purpose, helpers[i].package);
 	}
+	if (doctor->config->find_agent() == 0)
+		doctor_pass(doctor, "the agent for guests of run -- COMMAND is installed");
+	else
+		doctor_info(doctor,
+			    "the agent for guests is not installed: run -- COMMAND needs "
+			    "it (%s)",
+			    err_hint_text());
+	err_clear();
 }
 
 /* What newer kernels do better [linux 6.12 huge pfnmaps in vfio-pci, 6.15 masks in VFIO_DMA_MAP, */

@@ -69,6 +69,7 @@ int agent_open(int *ret_fd)
 	r = err_set(ERR_FILE, -ENOENT,
 		    "the agent for guests is neither beside the program nor at %s",
 		    AGENT_FOLDER AGENT);
-	err_hint("install tinyvmm with make install");
+	err_hint("make install puts it there, if there was a static libc at the build: libc6-dev, "
+		 "or glibc-static");
 	return r;
 }
