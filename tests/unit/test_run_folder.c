@@ -212,6 +212,25 @@ static void folders_of_another_user_are_not_looked_at(void **state)
 	run_folder_remove(root.path, &folder);
 }
 
+/* As in a session without XDG_RUNTIME_DIR. */
+static void user_without_a_place_is_told(void **state)
+{
+	struct run_folder_place place;
+	struct run_folder folder;
+	char path[128];
+
+	assert_true(run_folder_place(root.path, &place));
+	snprintf(path, sizeof(path), "%s/run", root.path);
+	assert_string_equal(place.s, path);
+	assert_int_equal(run_folder_open(root.path, "build", &folder), -ENOENT);
+	assert_string_equal(err_hint_text(), "tinyvmm ps lists those that do");
+	assert_int_equal(rmdir(path), 0);
+	assert_false(run_folder_place(root.path, &place));
+	assert_int_equal(run_folder_open(root.path, "build", &folder), -ENOENT);
+	assert_non_null(strstr(err_hint_text(), "/run: XDG_RUNTIME_DIR must be"));
+	assert_listed(NULL, 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -225,6 +244,7 @@ int main(void)
 		TEST(folder_that_somebody_else_put_there_is_not_used),
 		TEST(file_among_the_folders_is_left_alone),
 		TEST(folders_of_another_user_are_not_looked_at),
+		TEST(user_without_a_place_is_told),
 	};
 
 	return cmocka_run_group_tests_name("run_folder", tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include "control/run_folder.h"
 #include "core/err.h"
 #include "core/json_out.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "options/options.h"
 
@@ -197,12 +198,18 @@ int cmd_ps(const struct options *options)
 {
 	struct json_out json;
 	struct table table;
+	struct run_folder_place place;
 	char **names;
 	unsigned count;
 	int r = run_folder_list("", &names, &count);
 
 	if (r < 0)
 		return command_failed();
+	/* A service or a job has another one than a login, or none. */
+	if (!run_folder_place("", &place))
+		log_warn("there is no %s, where guests would be; XDG_RUNTIME_DIR must be what it "
+			 "was at their start",
+			 place.s);
 	table_init(&table, columns, ARRAY_SIZE(columns));
 	json_out_init(&json, stdout);
 	if (options->json)

@@ -2,6 +2,7 @@
 /* Folders of runs, see run_folder.h. [flock(2)]: a lock on the folder itself. */
 #include "control/run_folder.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +34,19 @@ bool run_folder_name_fits(const char *name)
 	const size_t len = strlen(name);
 
 	return len && len <= RUN_NAME_MAX && strspn(name, letters) == len && !strchr("-_.", *name);
+}
+
+bool run_folder_place(const char *root, struct run_folder_place *ret_place)
+{
+	char state[VFIO_HOST_PATH_SIZE];
+	struct stat st;
+
+	host_lease_state_dir(root, state);
+	static_assert(sizeof(ret_place->s) >= sizeof(state), "it is cut from that");
+	strcpy(ret_place->s, state);
+	if (strrchr(ret_place->s, '/'))
+		*strrchr(ret_place->s, '/') = '\0';
+	return stat(ret_place->s, &st) == 0;
 }
 
 /* The folder of all folders; `make`: and its parent are made if they are not there. */
@@ -200,6 +214,7 @@ int run_folder_open(const char *root, const char *name, struct run_folder *ret_f
 {
 	CLEANUP(closep) int parent = open_parent(root, false);
 	struct run_folder folder = { .fd = -ENOENT };
+	struct run_folder_place place;
 	int r;
 
 	if (parent < 0 && parent != -ENOENT)
@@ -215,7 +230,11 @@ int run_folder_open(const char *root, const char *name, struct run_folder *ret_f
 	}
 	closep(&folder.fd);
 	r = err_set(ERR_USAGE, -ENOENT, "no guest named '%s' runs", name);
-	err_hint("tinyvmm ps lists those that do");
+	if (run_folder_place(root, &place))
+		err_hint("tinyvmm ps lists those that do");
+	else
+		err_hint("there is no %s: XDG_RUNTIME_DIR must be what it was at the guest's start",
+			 place.s);
 	return r;
 }
 

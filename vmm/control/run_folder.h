@@ -11,7 +11,8 @@
 
 #include "core/util.h"
 
-#define RUN_NAME_MAX 40u /* characters */
+#define RUN_NAME_MAX          40u /* characters */
+#define RUN_FOLDER_PLACE_SIZE 512
 
 /* What is in a folder. */
 #define RUN_FOLDER_SOCKET  "control"
@@ -39,6 +40,15 @@ void run_folder_remove(const char *root, struct run_folder *folder);
 int MUST_CHECK run_folder_open(const char *root, const char *name, struct run_folder *ret_folder);
 void run_folder_close(struct run_folder *folder);
 bool run_folder_is_alive(const struct run_folder *folder); /* one that run_folder_open gave */
+
+/*
+ * The directory that has to be there before a run can have a folder: /run, or a user's
+ * $XDG_RUNTIME_DIR. False: it is not, so no guest of this user can be seen.
+ */
+struct run_folder_place {
+	char s[RUN_FOLDER_PLACE_SIZE];
+};
+bool run_folder_place(const char *root, struct run_folder_place *ret_place);
 
 /*
  * The names of those that run, in order; removes what killed ones have left. free() each and the
