@@ -234,13 +234,17 @@ static void command_is_known_on_a_wrong_command_line(void **state)
 static void wrong_command_line_has_its_record_and_its_command(void **state)
 {
 	char *argv[] = { "tinyvmm", "--json",  "r.json", "--nonsense", "--junit=r.xml",
-			 "--json",  "--junit", "--",     "true",       "--json",
-			 "x",       NULL };
+			 "--json",  "--junit", "--rw",   "out",        "--rw=b",
+			 "--rw",    "--",      "true",   "--json",     "x",
+			 NULL };
 
 	options = (struct options){ 0 };
 	options_salvage(ARRAY_SIZE(argv) - 1, argv, &options);
 	assert_string_equal(options.record, "r.json");
 	assert_string_equal(options.junit, "r.xml");
+	assert_int_equal(options.share_count, 2);
+	assert_string_equal(options.shares[0], "out");
+	assert_string_equal(options.shares[1], "b");
 	assert_int_equal(options.command_argc, 3);
 	assert_string_equal(options.command_argv[0], "true");
 	options = (struct options){ 0 };

@@ -62,7 +62,7 @@ static void file_is_not_there_until_it_is_whole(void **state)
 {
 	struct stat st;
 
-	assert_int_equal(record_file_open(&file, path), 0);
+	assert_int_equal(record_file_open(&file, path, NULL, 0), 0);
 	assert_int_equal(access(path, F_OK), -1);
 	assert_int_equal(record_file_write(&file, "whole\n", 6), 0);
 	assert_contains(path, "whole\n");
@@ -75,7 +75,7 @@ static void file_is_not_there_until_it_is_whole(void **state)
 static void file_of_an_earlier_run_is_gone_at_the_start(void **state)
 {
 	put("old");
-	assert_int_equal(record_file_open(&file, path), 0);
+	assert_int_equal(record_file_open(&file, path, NULL, 0), 0);
 	assert_int_equal(access(path, F_OK), -1);
 }
 
@@ -85,7 +85,7 @@ static void folder_is_that_of_the_start(void **state)
 
 	assert_non_null(getcwd(old, sizeof(old)));
 	assert_int_equal(chdir(dir), 0);
-	assert_int_equal(record_file_open(&file, "record"), 0);
+	assert_int_equal(record_file_open(&file, "record", NULL, 0), 0);
 	assert_int_equal(chdir(old), 0);
 	assert_int_equal(record_file_write(&file, "here", 4), 0);
 	assert_contains(path, "here");
@@ -96,13 +96,13 @@ static void place_that_cannot_be_written_is_an_error_at_the_start(void **state)
 	char text[160];
 
 	snprintf(text, sizeof(text), "%s/none/record", dir);
-	assert_int_equal(record_file_open(&file, text), -ENOENT);
+	assert_int_equal(record_file_open(&file, text, NULL, 0), -ENOENT);
 	assert_int_equal(err_kind(), ERR_FILE);
 	assert_non_null(strstr(err_text(), "/none/record': No such file"));
-	assert_true(record_file_open(&file, dir) < 0);
+	assert_true(record_file_open(&file, dir, NULL, 0) < 0);
 	snprintf(text, sizeof(text), "%s/", path);
-	assert_true(record_file_open(&file, text) < 0);
-	assert_true(record_file_open(&file, "/dev/fd/1000") < 0);
+	assert_true(record_file_open(&file, text, NULL, 0) < 0);
+	assert_true(record_file_open(&file, "/dev/fd/1000", NULL, 0) < 0);
 }
 
 static void descriptor_is_written_where_it_stands(void **state)
@@ -112,7 +112,7 @@ static void descriptor_is_written_where_it_stands(void **state)
 
 	assert_int_equal(write(fd, "before ", 7), 7);
 	snprintf(text, sizeof(text), "/dev/fd/%d", fd);
-	assert_int_equal(record_file_open(&file, text), 0);
+	assert_int_equal(record_file_open(&file, text, NULL, 0), 0);
 	assert_int_equal(record_file_write(&file, "after", 5), 0);
 	assert_contains(path, "before after");
 }
@@ -126,7 +126,7 @@ static void pipe_gets_all_and_a_closed_one_is_an_error(void **state)
 	memset(large, 'x', sizeof(large));
 	assert_int_equal(pipe(fds), 0);
 	snprintf(text, sizeof(text), "/dev/fd/%d", fds[1]);
-	assert_int_equal(record_file_open(&file, text), 0);
+	assert_int_equal(record_file_open(&file, text, NULL, 0), 0);
 	assert_int_equal(record_file_write(&file, large, sizeof(large)), 0);
 	assert_int_equal(read(fds[0], got, sizeof(got)), sizeof(got));
 	close(fds[0]);
@@ -137,7 +137,7 @@ static void pipe_gets_all_and_a_closed_one_is_an_error(void **state)
 static void fifo_without_a_reader_is_an_error_and_no_wait(void **state)
 {
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(record_file_open(&file, path), -ENXIO);
+	assert_int_equal(record_file_open(&file, path, NULL, 0), -ENXIO);
 }
 
 static void link_keeps_what_it_points_at(void **state)
@@ -147,7 +147,7 @@ static void link_keeps_what_it_points_at(void **state)
 
 	snprintf(target, sizeof(target), "%s/target", dir);
 	assert_int_equal(symlink("target", path), 0);
-	assert_int_equal(record_file_open(&file, path), 0);
+	assert_int_equal(record_file_open(&file, path, NULL, 0), 0);
 	assert_int_equal(record_file_write(&file, "text", 4), 0);
 	assert_int_equal(lstat(path, &st), 0);
 	assert_true(S_ISLNK(st.st_mode));
@@ -164,7 +164,7 @@ static void link_of_another_user_is_not_followed(void **state)
 	snprintf(target, sizeof(target), "%s/target", dir);
 	assert_int_equal(symlink("target", path), 0);
 	assert_int_equal(lchown(path, 1, 1), 0);
-	assert_int_equal(record_file_open(&file, path), -ELOOP);
+	assert_int_equal(record_file_open(&file, path, NULL, 0), -ELOOP);
 	assert_int_equal(access(target, F_OK), -1);
 }
 
@@ -198,7 +198,7 @@ static void mask_of_other_threads_stays(void **state)
 	atomic_store(&ends, false);
 	assert_int_equal(pthread_create(&thread, NULL, watch_mask, &least), 0);
 	for (unsigned i = 0; i < 5000; i++) {
-		assert_int_equal(record_file_open(&file, path), 0);
+		assert_int_equal(record_file_open(&file, path, NULL, 0), 0);
 		assert_int_equal(record_file_write(&file, "x", 1), 0);
 	}
 	atomic_store(&ends, true);
@@ -223,7 +223,7 @@ static void signal_does_not_end_the_wait_for_a_reader(void **state)
 	assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
 	assert_int_equal(pipe(fds), 0);
 	snprintf(text, sizeof(text), "/dev/fd/%d", fds[1]);
-	assert_int_equal(record_file_open(&file, text), 0);
+	assert_int_equal(record_file_open(&file, text, NULL, 0), 0);
 	reader = fork();
 	if (reader == 0) {
 		close(fds[1]);
@@ -241,57 +241,192 @@ static void signal_does_not_end_the_wait_for_a_reader(void **state)
 	waitpid(reader, NULL, 0);
 }
 
-/* Whoever can write there may leave a link to another place, for this run or the next one. */
-static void way_through_a_folder_is_known(void **state)
+/* --- a folder of the guest --- */
+
+/* `dir`/shared, with a folder in it, is the guest's; `dir`/mine is not. */
+static char shared[96], mine[96];
+static const char *const folders[] = { shared };
+
+static int setup_shared(void **state)
 {
-	char old[PATH_MAX], shared[128], sub[160], out[160], beside[128], through[192];
+	char sub[128];
 
+	if (setup(state) < 0)
+		return -1;
 	snprintf(shared, sizeof(shared), "%s/shared", dir);
+	snprintf(mine, sizeof(mine), "%s/mine", dir);
 	snprintf(sub, sizeof(sub), "%s/sub", shared);
-	snprintf(out, sizeof(out), "%s/out", shared);
-	snprintf(beside, sizeof(beside), "%s/shared2", dir);
-	assert_int_equal(mkdir(shared, 0700), 0);
-	assert_int_equal(mkdir(sub, 0700), 0);
-	assert_int_equal(mkdir(beside, 0700), 0);
-	assert_int_equal(symlink("..", out), 0);
+	snprintf(path, sizeof(path), "%s/sub/record", shared);
+	return mkdir(shared, 0700) < 0 || mkdir(mine, 0700) < 0 || mkdir(sub, 0700) < 0 ? -1 : 0;
+}
 
-	snprintf(through, sizeof(through), "%s/record", shared);
-	assert_true(record_file_passes(through, shared));
-	snprintf(through, sizeof(through), "%s/record", sub);
-	assert_true(record_file_passes(through, shared));
-	snprintf(through, sizeof(through), "%s/record", out);
-	assert_true(record_file_passes(through, shared));
-	assert_false(record_file_passes(path, shared));
-	snprintf(through, sizeof(through), "%s/record", beside);
-	assert_false(record_file_passes(through, shared));
-	assert_false(record_file_passes(through, "/nonexistent"));
-	assert_true(record_file_passes(path, "/"));
-	assert_false(record_file_passes("/dev/fd/3", "/"));
+static int teardown_shared(void **state)
+{
+	char command[128];
 
-	assert_non_null(getcwd(old, sizeof(old)));
-	assert_int_equal(chdir(shared), 0);
-	assert_true(record_file_passes("record", shared));
-	assert_false(record_file_passes("../record", shared));
-	assert_false(record_file_passes("../shared2/record", "."));
-	assert_true(record_file_passes("sub/../../record", "."));
-	assert_int_equal(chdir(dir), 0);
-	assert_true(record_file_passes("shared/record", "shared"));
-	assert_false(record_file_passes("record", "shared"));
-	assert_int_equal(chdir(old), 0);
+	record_file_close(&file);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+	return 0;
+}
 
-	unlink(out);
-	rmdir(sub);
-	rmdir(shared);
-	rmdir(beside);
+/* What is in `dir` of the name, with the mode's type; 0: nothing. */
+static mode_t type_of(const char *name)
+{
+	char text[192];
+	struct stat st;
+
+	snprintf(text, sizeof(text), "%s/%s", dir, name);
+	return lstat(text, &st) < 0 ? 0 : st.st_mode & S_IFMT;
+}
+
+static void link_at(const char *target, const char *name)
+{
+	char text[192];
+
+	snprintf(text, sizeof(text), "%s/%s", dir, name);
+	assert_int_equal(symlink(target, text), 0);
+}
+
+static int open_in_shared(const char *name)
+{
+	static char text[192];
+
+	snprintf(text, sizeof(text), "%s/%s", dir, name);
+	return record_file_open(&file, text, folders, 1);
+}
+
+static void file_may_be_in_a_folder_of_the_guest(void **state)
+{
+	put("old");
+	assert_int_equal(record_file_open(&file, path, folders, 1), 0);
+	assert_int_equal(access(path, F_OK), -1);
+	put("what the guest says of itself");
+	assert_int_equal(record_file_write(&file, "whole", 5), 0);
+	assert_contains(path, "whole");
+}
+
+/* Left there by an earlier guest, or put there by this one while it runs. */
+static void link_in_the_place_of_the_file_is_replaced(void **state)
+{
+	link_at("../../mine/target", "shared/sub/record");
+	assert_int_equal(record_file_open(&file, path, folders, 1), 0);
+	assert_int_equal(type_of("shared/sub/record"), 0);
+	link_at("../../mine/target", "shared/sub/record");
+	assert_int_equal(record_file_write(&file, "text", 4), 0);
+	assert_int_equal(type_of("shared/sub/record"), S_IFREG);
+	assert_int_equal(type_of("mine/target"), 0);
+}
+
+static void link_on_the_way_is_not_followed(void **state)
+{
+	char text[160];
+
+	link_at("../mine", "shared/out");
+	assert_int_equal(open_in_shared("shared/out/record"), -ELOOP);
+	assert_non_null(strstr(err_hint_text(), "no link is followed"));
+	/* Nor by the way of one of ours. */
+	link_at("shared/out/record", "latest");
+	assert_int_equal(open_in_shared("latest"), -ELOOP);
+	link_at("shared/out", "way");
+	assert_int_equal(open_in_shared("way/record"), -ELOOP);
+
+	assert_int_equal(record_file_open(&file, path, folders, 1), 0);
+	snprintf(text, sizeof(text), "%s/shared/sub", dir);
+	assert_int_equal(rmdir(text), 0);
+	link_at("../mine", "shared/sub");
+	assert_int_equal(record_file_write(&file, "text", 4), -ELOOP);
+	assert_int_equal(type_of("mine/record"), 0);
+}
+
+/* A guest can move the folder in which ".." is asked for. */
+static void way_up_leads_out_of_a_folder_of_the_guest_from_its_top_only(void **state)
+{
+	assert_int_equal(open_in_shared("shared/sub/../record"), -ELOOP);
+	assert_int_equal(open_in_shared("shared/sub/../../record"), -ELOOP);
+	assert_int_equal(open_in_shared("shared/./../mine//record"), 0);
+	assert_int_equal(record_file_write(&file, "text", 4), 0);
+	assert_int_equal(type_of("mine/record"), S_IFREG);
+}
+
+static void pipe_of_the_guest_is_not_opened(void **state)
+{
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(record_file_open(&file, path, folders, 1), 0);
+	assert_int_equal(record_file_write(&file, "text", 4), 0);
+	assert_int_equal(type_of("shared/sub/record"), S_IFREG);
+}
+
+static void folder_in_the_place_of_the_file_is_an_error(void **state)
+{
+	assert_int_equal(open_in_shared("shared/sub"), -EISDIR);
+	assert_int_equal(record_file_open(&file, path, folders, 1), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(record_file_write(&file, "text", 4), -EISDIR);
+	assert_int_equal(rmdir(path), 0);
+	/* And nothing is left beside it. */
+	snprintf(path, sizeof(path), "%s/sub", shared);
+	assert_int_equal(rmdir(path), 0);
+}
+
+static void link_of_ours_may_lead_into_a_folder_of_the_guest(void **state)
+{
+	link_at("shared/sub/record", "latest");
+	assert_int_equal(open_in_shared("latest"), 0);
+	assert_int_equal(record_file_write(&file, "text", 4), 0);
+	assert_int_equal(type_of("latest"), S_IFLNK);
+	assert_contains(path, "text");
+}
+
+/* As in /tmp: whoever can write to the folder could lead us anywhere. */
+static void link_that_anybody_could_put_there_is_not_followed(void **state)
+{
+	char text[160];
+
+	if (geteuid() != 0)
+		skip();
+	link_at("mine", "way");
+	snprintf(text, sizeof(text), "%s/way", dir);
+	assert_int_equal(lchown(text, 1, 1), 0);
+	assert_int_equal(open_in_shared("way/record"), 0);
+	assert_int_equal(chmod(dir, 01777), 0);
+	assert_int_equal(open_in_shared("way/record"), -ELOOP);
+	assert_int_equal(lchown(text, 0, 0), 0);
+	assert_int_equal(open_in_shared("way/record"), 0);
+}
+
+static void links_that_lead_in_circles_end(void **state)
+{
+	link_at("b/x", "a");
+	link_at("a/x", "b");
+	assert_int_equal(open_in_shared("a/record"), -ELOOP);
+	link_at("self", "self");
+	assert_int_equal(open_in_shared("self"), -ELOOP);
+}
+
+/* It says what it is open for, not where that is. */
+static void descriptor_of_another_process_is_opened(void **state)
+{
+	char text[64];
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	snprintf(text, sizeof(text), "/proc/%d/fd/%d", (int)getpid(), fds[1]);
+	assert_int_equal(record_file_open(&file, text, folders, 1), 0);
+	assert_int_equal(record_file_write(&file, "text", 4), 0);
+	assert_int_equal(read(fds[0], text, sizeof(text)), 4);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 static void none_is_none(void **state)
 {
-	assert_int_equal(record_file_open(&file, NULL), 0);
+	assert_int_equal(record_file_open(&file, NULL, NULL, 0), 0);
 	assert_int_equal(record_file_write(&file, "x", 1), 0);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define S(name) cmocka_unit_test_setup_teardown(name, setup_shared, teardown_shared)
 
 int main(void)
 {
@@ -307,7 +442,16 @@ int main(void)
 		T(link_of_another_user_is_not_followed),
 		T(mask_of_other_threads_stays),
 		T(signal_does_not_end_the_wait_for_a_reader),
-		T(way_through_a_folder_is_known),
+		S(file_may_be_in_a_folder_of_the_guest),
+		S(link_in_the_place_of_the_file_is_replaced),
+		S(link_on_the_way_is_not_followed),
+		S(way_up_leads_out_of_a_folder_of_the_guest_from_its_top_only),
+		S(pipe_of_the_guest_is_not_opened),
+		S(folder_in_the_place_of_the_file_is_an_error),
+		S(link_of_ours_may_lead_into_a_folder_of_the_guest),
+		S(link_that_anybody_could_put_there_is_not_followed),
+		S(links_that_lead_in_circles_end),
+		S(descriptor_of_another_process_is_opened),
 		T(none_is_none),
 	};
 

@@ -185,8 +185,8 @@ int MUST_CHECK options_parse(int argc, char *const argv[], struct options *optio
 bool options_have_command(int argc, char *const argv[]);
 
 /*
- * What can be told of a run whose command line is wrong: the command, `record` and `junit`. All
- * else in `options`, which is zeroed, stays so.
+ * What can be told of a run whose command line is wrong: the command, `record`, `junit`, and the
+ * folders that earlier guests could write to. All else in `options`, which is zeroed, stays so.
  */
 void options_salvage(int argc, char *const argv[], struct options *options);
 

@@ -64,8 +64,8 @@ int options_parse_junit(struct options *options, const char *value)
 	return parse_file("junit", value, &options->junit);
 }
 
-/* `next` is the word behind it, or NULL. */
-static const char *salvage_file(const char *name, const char *word, const char *next)
+/* The value of option `name`, if `word` is that; `next` is the word behind it, or NULL. */
+static const char *salvage_value(const char *name, const char *word, const char *next)
 {
 	const size_t len = strlen(name);
 
@@ -82,11 +82,14 @@ void options_salvage(int argc, char *const argv[], struct options *options)
 
 	for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
 		const char *next = i + 1 < argc ? argv[i + 1] : NULL;
-		const char *record = salvage_file("--json", argv[i], next);
-		const char *junit = salvage_file("--junit", argv[i], next);
+		const char *record = salvage_value("--json", argv[i], next);
+		const char *junit = salvage_value("--junit", argv[i], next);
+		const char *share = salvage_value("--rw", argv[i], next);
 
 		options->record = record && strcmp(record, "-") ? record : options->record;
 		options->junit = junit && strcmp(junit, "-") ? junit : options->junit;
+		if (share && options->share_count < OPTIONS_SHARES_MAX)
+			options->shares[options->share_count++] = share;
 	}
 	if (i < argc) {
 		options->command_argv = argv + i + 1;

@@ -2,6 +2,7 @@
 /* Writes a file at once; see record_file.h. Main thread. */
 #include "run/record_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -48,7 +49,7 @@ static int descriptor(const char *path)
  * A new file next to the target, and its name. Not of mkostemp: with what the umask allows, which
  * can only be asked for by changing it, for all threads.
  */
-static int make_temporary(const struct record_file *file, char name[PATH_MAX])
+static int make_temporary(const struct record_place *place, char name[NAME_MAX + 1])
 {
 	int fd = -EEXIST;
 
@@ -56,117 +57,118 @@ static int make_temporary(const struct record_file *file, char name[PATH_MAX])
 		uint32_t random = i;
 
 		(void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);
-		if (snprintf(name, PATH_MAX, "%s.%08x", file->target, random) >= PATH_MAX)
+		if (snprintf(name, NAME_MAX + 1, "%s.%08x", place->name, random) > NAME_MAX)
 			return -ENAMETOOLONG;
-		fd = sys_open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
+		fd = openat(place->dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			    0666);
+		fd = fd < 0 ? -errno : fd;
 	}
 	return fd;
 }
 
-/* The folder's real path and the file's name in it. */
-static int place(struct record_file *file)
+/* Of a path that is still the same when the working directory is another. */
+static int make_absolute(const char *path, char ret_way[PATH_MAX])
 {
-	const char *slash = strrchr(file->path, '/');
-	const char *name = slash ? slash + 1 : file->path;
-	char folder[PATH_MAX], real[PATH_MAX];
-	int n;
+	char cwd[PATH_MAX] = "";
 
-	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash + 1 - file->path) : 1,
-		 slash ? file->path : ".");
-	if (!*name)
-		return -EISDIR;
-	if (!realpath(folder, real))
+	if (path[0] != '/' && !getcwd(cwd, sizeof(cwd)))
 		return -errno;
-	n = snprintf(file->target, sizeof(file->target), "%s/%s", strcmp(real, "/") ? real : "",
-		     name);
-	return n >= (int)sizeof(file->target) ? -ENAMETOOLONG : 0;
+	return snprintf(ret_way, PATH_MAX, "%s%s%s", cwd, cwd[0] ? "/" : "", path) >= PATH_MAX
+		       ? -ENAMETOOLONG
+		       : 0;
+}
+
+static int find_place(const struct record_file *file, struct record_place *ret_place)
+{
+	return record_place_find(file->way, file->shares, file->share_count, ret_place);
 }
 
 /* Only a try tells what a file system, its rights and its space allow. */
-static int try_to_replace(struct record_file *file)
+static int try_to_replace(const struct record_place *place)
 {
-	char name[PATH_MAX];
-	int r = place(file), fd;
+	char name[NAME_MAX + 1];
+	const int fd = make_temporary(place, name);
 
-	if (r < 0)
-		return r;
-	fd = make_temporary(file, name);
 	if (fd < 0)
 		return fd;
 	close(fd);
-	unlink(name);
+	unlinkat(place->dir, name, 0);
 	/* What is there from before is no record of this run. */
-	return unlink(file->target) < 0 && errno != ENOENT ? -errno : 0;
+	return unlinkat(place->dir, place->name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/*
- * What is no regular file. Links of ours are followed; who can write to the folder, and put one
- * there, has no say in what is written over.
- */
-static int open_stream(const char *path, const struct stat *st)
+/* A pipe or a device, which it must still be. A link is none of the user's: it is in /proc. */
+static int open_stream(const struct record_place *place, bool is_link)
 {
-	const bool is_link = S_ISLNK(st->st_mode);
-
-	if (is_link && st->st_uid != geteuid())
-		return -ELOOP;
 	/* O_NONBLOCK: a pipe that nobody reads is an error and no wait. */
-	return sys_open(path,
-			O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CREAT | O_TRUNC |
-				(is_link ? 0 : O_NOFOLLOW),
-			0666);
+	const int fd = openat(place->dir, place->name,
+			      O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC |
+				      (is_link ? O_TRUNC : O_NOFOLLOW));
+
+	return fd < 0 ? -errno : fd;
 }
 
-static bool is_below(const char *path, const char *folder)
+/* What a guest can change is replaced, whatever it is; it is not opened. */
+static int open_place(struct record_file *file)
 {
-	const size_t len = strlen(folder);
+	struct record_place place;
+	struct stat st = { 0 };
+	int r = find_place(file, &place);
 
-	return strcmp(folder, "/") == 0 ||
-	       (strncmp(path, folder, len) == 0 && (!path[len] || path[len] == '/'));
+	if (r < 0)
+		return r;
+	if (fstatat(place.dir, place.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		r = errno == ENOENT ? try_to_replace(&place) : -errno;
+	else if (S_ISDIR(st.st_mode))
+		r = -EISDIR;
+	else if (place.shared || S_ISREG(st.st_mode))
+		r = try_to_replace(&place);
+	else
+		r = file->fd = open_stream(&place, S_ISLNK(st.st_mode));
+	record_place_fini(&place);
+	return MIN(r, 0);
 }
 
-bool record_file_passes(const char *path, const char *folder)
+static void note_shares(struct record_file *file, const char *const *folders, unsigned count)
 {
-	char real_folder[PATH_MAX], real[PATH_MAX], way[2 * PATH_MAX] = "";
+	struct stat st;
 
-	if (descriptor(path) >= 0 || !realpath(folder, real_folder))
-		return false;
-	if (path[0] != '/' && !getcwd(way, PATH_MAX))
-		return false;
-	snprintf(way + strlen(way), sizeof(way) - strlen(way), "/%s", path);
-	for (char *end = way; (end = strchr(end + 1, '/'));) {
-		*end = '\0';
-		/* The way out of the folder itself cannot be changed from within. */
-		if (realpath(way, real) && is_below(real, real_folder) &&
-		    (strcmp(real, real_folder) != 0 || strncmp(end + 1, "../", 3) != 0))
-			return true;
-		*end = '/';
+	assert(count <= ARRAY_SIZE(file->shares));
+	for (unsigned i = 0; i < count; i++) {
+		/* One that is not there is an error of its own. */
+		if (stat(folders[i], &st) == 0)
+			file->shares[file->share_count++] =
+				(struct record_share){ st.st_dev, st.st_ino };
 	}
-	return false;
 }
 
-int record_file_open(struct record_file *file, const char *path)
+int record_file_open(struct record_file *file, const char *path, const char *const *folders,
+		     unsigned count)
 {
 	const int fd = path ? descriptor(path) : -1;
-	struct stat st = { 0 };
-	int r = 0;
+	int r;
 
 	*file = (struct record_file){ .path = path, .fd = -1 };
 	if (!path)
 		return 0;
+	note_shares(file, folders, count);
 	if (fd >= 0) {
 		file->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 		r = file->fd < 0 ? -errno : 0;
-	} else if (lstat(path, &st) < 0 ? errno == ENOENT : S_ISREG(st.st_mode)) {
-		r = try_to_replace(file);
 	} else {
-		file->fd = open_stream(path, &st);
-		r = MIN(file->fd, 0);
+		r = make_absolute(path, file->way);
+		if (r == 0)
+			r = open_place(file);
 	}
 	if (r == 0)
 		return 0;
 	file->path = NULL;
 	file->fd = -1;
-	return err_sys(ERR_FILE, r, "the record '%s'", path);
+	err_sys(ERR_FILE, r, "the record '%s'", path);
+	if (r == -ELOOP)
+		err_hint("no link is followed in a folder that the command can write to, "
+			 "nor one of another user; give it another place");
+	return r;
 }
 
 /* Signals of a program that has more to do interrupt the wait, and end nothing. */
@@ -204,18 +206,23 @@ static int write_stream(int fd, const char *data, size_t len)
 
 static int write_file(const struct record_file *file, const char *data, size_t len)
 {
-	char name[PATH_MAX];
-	int r, fd = make_temporary(file, name);
+	char name[NAME_MAX + 1];
+	struct record_place place;
+	int fd, r = find_place(file, &place);
 
-	if (fd < 0)
-		return fd;
-	r = sys_pwrite_full(fd, data, len, 0);
-	if (close(fd) < 0 && r == 0)
-		r = -errno;
-	if (r == 0 && rename(name, file->target) < 0)
-		r = -errno;
 	if (r < 0)
-		unlink(name);
+		return r;
+	r = fd = make_temporary(&place, name);
+	if (fd >= 0) {
+		r = sys_pwrite_full(fd, data, len, 0);
+		if (close(fd) < 0 && r == 0)
+			r = -errno;
+		if (r == 0 && renameat(place.dir, name, place.dir, place.name) < 0)
+			r = -errno;
+		if (r < 0)
+			unlinkat(place.dir, name, 0);
+	}
+	record_place_fini(&place);
 	return r;
 }
 

@@ -9,25 +9,27 @@
 #include <limits.h>
 
 #include "core/util.h"
+#include "options/options.h"
+#include "run/record_place.h"
 
 struct record_file {
-	const char *path;      /* as the user wrote it, borrowed; NULL: none is wanted */
-	char target[PATH_MAX]; /* a regular file, whatever folder we are in by then; "": `fd` */
-	int fd;                /* what is no regular file: a pipe, a terminal; -1: none */
+	const char *path;   /* as the user wrote it, borrowed; NULL: none is wanted */
+	char way[PATH_MAX]; /* absolute, of a regular file; "": `fd` */
+	int fd;             /* what is no regular file: a pipe, a terminal; -1: none */
+	/* What the way has to be careful in. */
+	struct record_share shares[OPTIONS_SHARES_MAX];
+	unsigned share_count;
 };
 
 /*
  * Whether it can be written, while there is still somebody to tell, and removes what an earlier run
- * left there. `path` is NULL for none; /dev/fd/N is descriptor N, as it is now. A symbolic link of
- * this user is followed, one of another is -ELOOP. ERR_FILE.
+ * left there. `path` is NULL for none; /dev/fd/N is descriptor N, as it is now. `folders` are those
+ * that a guest can write to, during this run and before it: the file may be in one of them, and
+ * then no link there is followed, now or at the end. Elsewhere a link of this user is followed, one
+ * of another is -ELOOP. ERR_FILE.
  */
-int MUST_CHECK record_file_open(struct record_file *file, const char *path);
-
-/*
- * Whether the way to a file, from the root on, leads through this folder or one below it: then who
- * can write there decides where it ends.
- */
-bool record_file_passes(const char *path, const char *folder);
+int MUST_CHECK record_file_open(struct record_file *file, const char *path,
+				const char *const *folders, unsigned count);
 
 /* All of it, in one go. ERR_FILE; a reader that does not read is waited for some seconds. */
 int MUST_CHECK record_file_write(struct record_file *file, const char *data, size_t len);

@@ -30,21 +30,9 @@ static struct timespec start_time(void)
 	return (struct timespec){ (time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S) };
 }
 
-/* What the guest can write, it can replace by a link: a run by root would write anywhere. */
 static int open_file(struct record_file *file, const char *path, const struct options *options)
 {
-	for (unsigned i = 0; path && i < options->share_count; i++) {
-		int r;
-
-		if (!record_file_passes(path, options->shares[i]))
-			continue;
-		r = err_set(ERR_USAGE, -EINVAL,
-			    "the record '%s' is in the folder '%s' of --rw, which is the command's",
-			    path, options->shares[i]);
-		err_hint("give it another folder, or a descriptor: /dev/fd/3 3>FILE");
-		return r;
-	}
-	return record_file_open(file, path);
+	return record_file_open(file, path, options->shares, options->share_count);
 }
 
 int run_record_open(struct run_record *rec, const struct options *options)
