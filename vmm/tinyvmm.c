@@ -148,6 +148,7 @@ int tinyvmm_open(int count, const char *const words[], struct tinyvmm **ret_vm)
 	if (atomic_exchange(&is_open, true))
 		return err_set(ERR_LIMIT, -EBUSY, "this process has a machine already");
 	vm->null_fd = -1;
+	log_begin_machine();
 	timings_start();
 	r = parse_words(vm, count, words);
 	if (r < 0) {

@@ -57,16 +57,29 @@ void log_msg(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* Counts begin at this, which each machine has moved by more than any can come to. */
+static atomic_uint first_count;
+#define COUNT_STEP (2 * LOG_LIMIT)
+
+void log_begin_machine(void)
+{
+	atomic_fetch_add(&first_count, COUNT_STEP);
+}
+
 void log_msg_limited(atomic_uint *count, enum log_level level, const char *fmt, ...)
 {
+	const unsigned first = atomic_load(&first_count);
+	unsigned old = atomic_load(count), n;
 	va_list ap;
-	unsigned n;
 
-	if (atomic_load(count) >= LOG_LIMIT || (int)level > atomic_load(&max_level))
+	if ((int)level > atomic_load(&max_level))
 		return;
-	n = atomic_fetch_add(count, 1);
-	if (n >= LOG_LIMIT)
-		return;
+	do {
+		/* What an earlier machine has left is below. */
+		n = old - first < COUNT_STEP ? old - first : 0;
+		if (n >= LOG_LIMIT)
+			return;
+	} while (!atomic_compare_exchange_weak(count, &old, first + n + 1));
 	va_start(ap, fmt);
 	log_line(level, fmt, ap);
 	va_end(ap);

@@ -36,8 +36,8 @@ void log_msg(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 #define log_debug(...) log_msg(LOG_DEBUG, __VA_ARGS__)
 
 /*
- * What a guest can cause: at most LOG_LIMIT lines a call site for the life of the process, the last
- * of which says that more are dropped. A guest's fault is a warning.
+ * What a guest can cause: at most LOG_LIMIT lines a call site for each machine of the process, the
+ * last of which says that more are dropped. A guest's fault is a warning.
  */
 #define LOG_LIMIT 8u
 #define log_limited(level, ...)                                   \
@@ -48,5 +48,8 @@ void log_msg(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 #define log_guest(...) log_limited(LOG_WARN, __VA_ARGS__)
 void log_msg_limited(atomic_uint *count, enum log_level level, const char *fmt, ...)
 	PRINTF_LIKE(3, 4);
+
+/* Another machine begins: what the one before it used up is there again. */
+void log_begin_machine(void);
 
 #endif
