@@ -8,176 +8,26 @@
 #include <errno.h>
 #include <linux/vhost.h>
 #include <linux/virtio_ids.h>
-#include <linux/virtio_net.h>
 #include <stdlib.h>
 
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
 #include "devices/net/virtio_net_control.h"
-#include "devices/vhost/vhost_call.h"
 #include "devices/vhost/vhost_net_features.h"
+#include "devices/vhost/vhost_net_ring.h"
 
 /* Room for what arrives while the guest's CPUs do something else: with less, a burst is lost. */
 #define VHOST_NET_QUEUE_SIZE 1024u
-
-/* Of a pair; vhost numbers them so, too [virtio-1.2 5.1.2 Virtqueues]. */
-#define QUEUE_RX    0u
-#define QUEUE_TX    1u
-#define PAIR_QUEUES 2u
 
 #define BIT(n) (1ull << (n))
 
 /* Up to what Linux 4.9 knows: the rest is for features that are not offered. */
 #define NET_CONFIG_LEN (offsetof(struct virtio_net_config, mtu) + sizeof(uint16_t))
 
-struct net_ring {
-	struct vhost_call call;
-	bool known; /* vhost has its addresses: the driver uses it */
-};
-
-struct vhost_net {
-	struct virtio_pci vdev; /* first */
-	struct virtio_net_config config;
-	struct loop *loop;
-	/* The loop's, once there is a guest. */
-	struct vhost_net_files files;
-	struct loop_source errors; /* an eventfd: vhost cannot go on with a ring */
-	unsigned pairs_running;    /* the first ones: vhost carries their packets */
-	struct net_ring rings[PAIR_QUEUES * NET_TAP_QUEUES_MAX];
-};
-
 static struct vhost_net *net_of(const struct virtio_pci *vdev)
 {
 	return container_of(vdev, struct vhost_net, vdev);
-}
-
-static unsigned pairs_of(const struct vhost_net *net)
-{
-	return net->files.tap.queues;
-}
-
-/* --- the kernel's side --- */
-
-static int tell(const struct vhost_net *net, unsigned queue, unsigned long request, void *arg)
-{
-	return sys_ioctl(net->files.vhost[queue / PAIR_QUEUES], request, arg);
-}
-
-static int tell_file(const struct vhost_net *net, unsigned queue, unsigned long request, int fd)
-{
-	struct vhost_vring_file file = { queue % PAIR_QUEUES, fd };
-
-	return tell(net, queue, request, &file);
-}
-
-static int tell_state(const struct vhost_net *net, unsigned queue, unsigned long request,
-		      unsigned num)
-{
-	struct vhost_vring_state state = { queue % PAIR_QUEUES, num };
-
-	return tell(net, queue, request, &state);
-}
-
-/* The rings lie in RAM: the transport has enabled no others. */
-static int set_ring(struct vhost_net *net, unsigned queue)
-{
-	const struct virtio_queue *q = &net->vdev.queues[queue];
-	struct vhost_vring_addr addr = {
-		.index = queue % PAIR_QUEUES,
-		.desc_user_addr = (uintptr_t)q->vq.desc,
-		.avail_user_addr = (uintptr_t)q->vq.avail,
-		.used_user_addr = (uintptr_t)q->vq.used,
-	};
-	int r = tell_state(net, queue, VHOST_SET_VRING_NUM, q->size);
-
-	if (r == 0)
-		r = tell_state(net, queue, VHOST_SET_VRING_BASE, 0);
-	if (r == 0)
-		r = tell(net, queue, VHOST_SET_VRING_ADDR, &addr);
-	if (r == 0)
-		r = tell_file(net, queue, VHOST_SET_VRING_KICK, q->doorbell.fd);
-	if (r == 0)
-		r = tell_file(net, queue, VHOST_SET_VRING_CALL,
-			      vhost_call_take(&net->rings[queue].call));
-	if (r == 0)
-		r = tell_file(net, queue, VHOST_SET_VRING_ERR, net->errors.fd);
-	net->rings[queue].known = r == 0;
-	return r;
-}
-
-/* Its packets go to the interface; what was added before the kernel listened counts, too. */
-static int run_ring(struct vhost_net *net, unsigned queue)
-{
-	const int tap = net->files.tap.fds[queue / PAIR_QUEUES];
-	int r = 0;
-
-	if (net->rings[queue].known)
-		r = tell_file(net, queue, VHOST_NET_SET_BACKEND, tap);
-	if (r == 0)
-		sys_eventfd_signal(net->vdev.queues[queue].doorbell.fd);
-	return r;
-}
-
-/*
- * When it returns the kernel has nothing of the ring in its hands. It should refuse no ring that it
- * knows; if it does, closing its file makes sure.
- */
-static void halt_ring(struct vhost_net *net, unsigned queue)
-{
-	int r;
-
-	if (!net->rings[queue].known || net->files.vhost[queue / PAIR_QUEUES] < 0)
-		return;
-	r = tell_file(net, queue, VHOST_NET_SET_BACKEND, VHOST_FILE_UNBIND);
-	if (r == 0)
-		return;
-	close_fd(&net->files.vhost[queue / PAIR_QUEUES]);
-	log_error("vhost-net with %s: %s; the guest's device is gone for this run",
-		  net->files.tap.name, strerror(-r));
-	atomic_store(&net->vdev.gone, true);
-	virtio_pci_fail(&net->vdev);
-}
-
-/* --- pairs --- */
-
-static void halt_pairs(struct vhost_net *net, unsigned left)
-{
-	while (net->pairs_running > left) {
-		const unsigned pair = --net->pairs_running;
-
-		halt_ring(net, PAIR_QUEUES * pair + QUEUE_TX);
-		halt_ring(net, PAIR_QUEUES * pair + QUEUE_RX);
-	}
-}
-
-/* Packets come for pairs that run only: one that is not attached gets none, and vhost cannot wait
- * for it. */
-static int run_pairs(struct vhost_net *net, unsigned count)
-{
-	int r;
-
-	halt_pairs(net, count);
-	r = net_tap_attach(&net->files.tap, count);
-	while (net->pairs_running < count && r == 0) {
-		const unsigned first = PAIR_QUEUES * net->pairs_running++;
-
-		r = run_ring(net, first + QUEUE_RX);
-		if (r == 0)
-			r = run_ring(net, first + QUEUE_TX);
-	}
-	return r;
-}
-
-/* The host's side failed, for a reason that the guest has no part in, though it may ask again. */
-static void lose(struct vhost_net *net, int error)
-{
-	if (atomic_load(&net->vdev.needs_reset))
-		return;
-	log_limited(LOG_ERROR,
-		    "vhost-net with %s: %s; the guest's network works again after a reset",
-		    net->files.tap.name, strerror(-error));
-	virtio_pci_fail(&net->vdev);
 }
 
 /* --- operations --- */
@@ -188,7 +38,7 @@ static void start_on_loop(void *arg)
 	struct virtio_pci *vdev = &net->vdev;
 	uint64_t features = vhost_net_features_rings(vdev->driver_features);
 	const bool several = vdev->driver_features & BIT(VIRTIO_NET_F_MQ);
-	const unsigned pairs = several ? pairs_of(net) : 1;
+	const unsigned pairs = several ? vhost_net_pairs(net) : 1;
 	int r = 0;
 
 	for (unsigned i = 0; i < pairs && r == 0; i++)
@@ -198,13 +48,13 @@ static void start_on_loop(void *arg)
 					 vhost_net_features_tap(vdev->driver_features));
 	for (unsigned i = 0; i < PAIR_QUEUES * pairs && r == 0; i++) {
 		if (vdev->queues[i].enabled)
-			r = set_ring(net, i);
+			r = vhost_net_set_ring(net, i);
 	}
 	/* More of them when the driver says so [virtio-1.2 5.1.6.5.6.1]. */
 	if (r == 0)
-		r = run_pairs(net, 1);
+		r = vhost_net_run_pairs(net, 1);
 	if (r < 0)
-		lose(net, r);
+		vhost_net_lose(net, r);
 }
 
 static void net_start(struct virtio_pci *vdev)
@@ -217,8 +67,8 @@ static void net_stop(struct virtio_pci *vdev, unsigned queue)
 {
 	struct vhost_net *net = net_of(vdev);
 
-	halt_pairs(net, 0);
-	if (queue >= PAIR_QUEUES * pairs_of(net))
+	vhost_net_halt_pairs(net, 0);
+	if (queue >= PAIR_QUEUES * vhost_net_pairs(net))
 		return;
 	net->rings[queue].known = false;
 	vhost_call_drain(&net->rings[queue].call);
@@ -229,15 +79,15 @@ static void retarget_on_loop(void *arg)
 {
 	struct vhost_net *net = arg;
 
-	for (unsigned i = 0; i < PAIR_QUEUES * pairs_of(net); i++) {
+	for (unsigned i = 0; i < PAIR_QUEUES * vhost_net_pairs(net); i++) {
 		struct net_ring *ring = &net->rings[i];
 		int r;
 
 		if (!ring->known || !vhost_call_moved(&ring->call))
 			continue;
-		r = tell_file(net, i, VHOST_SET_VRING_CALL, vhost_call_take(&ring->call));
+		r = vhost_net_move_call(net, i);
 		if (r < 0)
-			lose(net, r);
+			vhost_net_lose(net, r);
 	}
 }
 
@@ -261,7 +111,7 @@ static void errors_ready(struct loop_source *source)
 
 static bool net_own(const struct virtio_pci *vdev, unsigned queue)
 {
-	return (int)queue == virtio_net_control_queue(vdev, pairs_of(net_of(vdev)));
+	return (int)queue == virtio_net_control_queue(vdev, vhost_net_pairs(net_of(vdev)));
 }
 
 static bool ready(const struct vhost_net *net, unsigned pairs)
@@ -280,11 +130,11 @@ static bool set_pairs(struct vhost_net *net, const struct virtio_net_command *co
 
 	if (command->code != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET || command->len != sizeof(uint16_t) ||
 	    !(net->vdev.driver_features & BIT(VIRTIO_NET_F_MQ)) || pairs == 0 ||
-	    pairs > pairs_of(net) || !ready(net, (unsigned)pairs))
+	    pairs > vhost_net_pairs(net) || !ready(net, (unsigned)pairs))
 		return false;
-	r = run_pairs(net, (unsigned)pairs);
+	r = vhost_net_run_pairs(net, (unsigned)pairs);
 	if (r < 0)
-		lose(net, r);
+		vhost_net_lose(net, r);
 	return r == 0;
 }
 
@@ -300,7 +150,7 @@ static bool set_offloads(struct vhost_net *net, const struct virtio_net_command 
 		return false;
 	r = net_tap_set_offloads(&net->files.tap, vhost_net_features_tap(features));
 	if (r < 0)
-		lose(net, r);
+		vhost_net_lose(net, r);
 	return r == 0;
 }
 
@@ -367,7 +217,7 @@ static const struct virtio_class net_class = {
 
 static int net_init(struct vhost_net *net, const struct board *board, const uint8_t *mac)
 {
-	const unsigned pairs = pairs_of(net);
+	const unsigned pairs = vhost_net_pairs(net);
 	const struct virtio_setup setup = {
 		.features = vhost_net_features(&net->files),
 		.config = &net->config,
