@@ -228,17 +228,27 @@ bool cpuid_feature_known(const char *name)
 	return false;
 }
 
+/* The register `r` of the table, with the bit of this name; NULL if it has none, or is not there.
+ */
+static uint32_t *find_feature(struct kvm_cpuid2 *cpuid, const struct reg_names *r, const char *name,
+			      uint32_t *ret_mask)
+{
+	const unsigned bit = bit_of(r, name);
+	struct kvm_cpuid_entry2 *e = bit < BITS ? cpuid_find(cpuid, r->function, r->index) : NULL;
+
+	if (!e)
+		return NULL;
+	*ret_mask = 1u << bit;
+	return reg_of(e, r->reg);
+}
+
 bool cpuid_has_feature(struct kvm_cpuid2 *cpuid, const char *name)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(registers); i++) {
-		const struct reg_names *r = &registers[i];
-		const unsigned bit = bit_of(r, name);
-		struct kvm_cpuid_entry2 *e;
+		uint32_t mask;
+		const uint32_t *reg = find_feature(cpuid, &registers[i], name, &mask);
 
-		if (bit == BITS)
-			continue;
-		e = cpuid_find(cpuid, r->function, r->index);
-		if (e && (*reg_of(e, r->reg) >> bit & 1))
+		if (reg && *reg & mask)
 			return true;
 	}
 	return false;
@@ -248,19 +258,17 @@ static void clear_feature(struct kvm_cpuid2 *cpuid, const char *name)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(registers); i++) {
 		const struct reg_names *r = &registers[i];
-		const unsigned bit = bit_of(r, name);
+		uint32_t mask, *reg = find_feature(cpuid, r, name, &mask);
 		struct kvm_cpuid_entry2 *e;
 
-		if (bit == BITS)
+		if (!reg)
 			continue;
-		e = cpuid_find(cpuid, r->function, r->index);
-		if (e)
-			*reg_of(e, r->reg) &= ~(1u << bit);
+		*reg &= ~mask;
 		if (r->function != LEAF_FEATURES || r->reg != EDX || !cpuid_is_amd(cpuid))
 			continue;
 		e = cpuid_find(cpuid, LEAF_EXT_FEATURES, 0);
 		if (e)
-			e->edx &= ~(1u << bit & AMD_ALIASES);
+			e->edx &= ~(mask & AMD_ALIASES);
 	}
 }
 
