@@ -5,68 +5,14 @@
 
 #include "cmocka_all.h"
 #include "core/err.h"
-#include "fake_vfio.h"
+#include "fake_config.h"
 #include "vfio/clique.h"
 
-struct fixture {
-	struct fake_machine m;
-	struct vfio_device dev;
-	struct pci_dev pci;
-	struct vfio_config cfg;
-	bool ready;
-};
-
-static const struct pci_dev_ops no_ops;
-
-/* A GPU of NVIDIA without capabilities. */
-static int setup(void **state)
+static int add(struct fake_config *f, unsigned id)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-	uint8_t zeroes[4096] = { 0 };
-
-	fake_vfio_init(&f->m);
-	fake_fill(VFIO_PCI_CONFIG_REGION_INDEX, 0, zeroes, sizeof(zeroes));
-	fake_set_config(PCI_VENDOR_ID, 4, 0x233010de);
-	fake_set_config(PCI_CLASS_REVISION, 4, 0x030200a1);
-	f->dev.fd = fake.device_fd;
-	f->dev.regions[VFIO_PCI_CONFIG_REGION_INDEX] = (struct vfio_region){
-		.size = 4096,
-		.offset = FAKE_OFFSET(VFIO_PCI_CONFIG_REGION_INDEX),
-	};
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	pci_dev_fini(&f->pci);
-	fake_vfio_fini(&f->m);
-	free(f);
-	return 0;
-}
-
-static int add(struct fixture *f, unsigned id)
-{
-	struct pci_ids ids;
-
-	vfio_config_ids(&f->dev, &ids);
-	pci_dev_init(&f->pci, &f->m.board, &no_ops, &ids);
-	vfio_config_init(&f->cfg, &f->pci, &f->dev);
+	fake_config_init(f);
 	err_clear();
 	return vfio_clique_add(&f->cfg, id);
-}
-
-static void write_config(struct fixture *f, unsigned off, unsigned len, uint32_t val)
-{
-	pci_config_write(&f->pci, off, len, val);
-	vfio_config_forward(&f->cfg, off, len, val);
-}
-
-static uint32_t read_config(struct fixture *f, unsigned off, unsigned len)
-{
-	return vfio_config_read(&f->cfg, off, len);
 }
 
 static void add_cap(unsigned link, unsigned cap, unsigned id, unsigned third)
@@ -88,45 +34,45 @@ static void turing(void)
 
 static void capability_says_clique_at_the_end_of_the_chain(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_config *f = *state;
 
 	turing();
 	fake_set_config(0xb5, 1, 0);
 	assert_int_equal(add(f, 5), 0);
-	assert_int_equal(read_config(f, 0xb5, 1), 0xc8);
+	assert_int_equal(fake_config_read(f, 0xb5, 1), 0xc8);
 	/* ID 9, the end, 8 bytes, "P2P", clique 5 in bits 6:3. */
-	assert_int_equal(read_config(f, 0xc8, 4), 0x50080009);
-	assert_int_equal(read_config(f, 0xcc, 4), 0x00285032);
+	assert_int_equal(fake_config_read(f, 0xc8, 4), 0x50080009);
+	assert_int_equal(fake_config_read(f, 0xcc, 4), 0x00285032);
 }
 
 static void place_moves_behind_msix_since_turing(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_config *f = *state;
 
 	turing();
 	assert_int_equal(add(f, 15), 0);
-	assert_int_equal(read_config(f, 0xc8, 2), PCI_CAP_ID_MSIX | 0xd4 << 8);
-	assert_int_equal(read_config(f, 0xd4, 4), 0x50080009);
-	assert_int_equal(read_config(f, 0xd8, 4), 0x00785032);
+	assert_int_equal(fake_config_read(f, 0xc8, 2), PCI_CAP_ID_MSIX | 0xd4 << 8);
+	assert_int_equal(fake_config_read(f, 0xd4, 4), 0x50080009);
+	assert_int_equal(fake_config_read(f, 0xd8, 4), 0x00785032);
 }
 
 static void place_does_not_reach_into_a_capability(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_config *f = *state;
 
 	add_cap(PCI_CAPABILITY_LIST, 0xb4, PCI_CAP_ID_VNDR, 0x15); /* one byte more */
 	assert_int_equal(add(f, 0), 0);
-	assert_int_equal(read_config(f, 0xb5, 1), 0xd4);
-	assert_int_equal(read_config(f, 0xd4, 1), PCI_CAP_ID_VNDR);
+	assert_int_equal(fake_config_read(f, 0xb5, 1), 0xd4);
+	assert_int_equal(fake_config_read(f, 0xd4, 1), PCI_CAP_ID_VNDR);
 }
 
 static void place_is_not_where_a_hidden_capability_is(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_config *f = *state;
 
 	add_cap(PCI_CAPABILITY_LIST, 0xcc, PCI_CAP_ID_VPD, 0);
 	assert_int_equal(add(f, 0), 0);
-	assert_int_equal(read_config(f, 0xcd, 1), 0xd4);
+	assert_int_equal(fake_config_read(f, 0xcd, 1), 0xd4);
 }
 
 /* Each reaches just as far as the first place, and not into the second. */
@@ -141,14 +87,14 @@ static void place_does_not_reach_into_any_standard_capability(void **state)
 		{ 0xbc, PCI_CAP_ID_SATA, 0 },  { 0xc4, PCI_CAP_ID_AF, 6 },
 		{ 0xbc, PCI_CAP_ID_EA, 1 }, /* with one entry, of 1 + 2 words */
 	};
-	struct fixture *f = *state;
+	struct fake_config *f = *state;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(caps); i++) {
 		add_cap(PCI_CAPABILITY_LIST, caps[i].cap, caps[i].id, caps[i].third);
 		if (caps[i].id == PCI_CAP_ID_EA)
 			fake_set_config(caps[i].cap + PCI_EA_FIRST_ENT, 4, 2);
 		assert_int_equal(add(f, 0), 0);
-		if (read_config(f, 0xd4, 1) != PCI_CAP_ID_VNDR)
+		if (fake_config_read(f, 0xd4, 1) != PCI_CAP_ID_VNDR)
 			fail_msg("capability %02xh at %02xh", caps[i].id, caps[i].cap);
 		pci_dev_fini(&f->pci);
 		fake_set_config(caps[i].cap, 4, 0);
@@ -157,7 +103,7 @@ static void place_does_not_reach_into_any_standard_capability(void **state)
 
 static void endless_enhanced_allocation_leaves_no_room(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_config *f = *state;
 
 	add_cap(PCI_CAPABILITY_LIST, 0x40, PCI_CAP_ID_EA, 0xffff);
 	for (unsigned off = 0x44; off < 0x100; off += 4)
@@ -167,38 +113,38 @@ static void endless_enhanced_allocation_leaves_no_room(void **state)
 
 static void no_room_is_an_error(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_config *f = *state;
 
 	add_cap(PCI_CAPABILITY_LIST, 0xc8, PCI_CAP_ID_VPD, 0);
 	add_cap(0xc9, 0xd8, PCI_CAP_ID_VNDR, 8);
 	assert_int_equal(add(f, 0), -ENOSPC);
-	assert_int_equal(read_config(f, 0xd9, 1), 0);
+	assert_int_equal(fake_config_read(f, 0xd9, 1), 0);
 }
 
 static void device_without_capabilities_gets_a_list(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_config *f = *state;
 
 	assert_int_equal(add(f, 0), 0);
-	assert_true(read_config(f, PCI_STATUS, 2) & PCI_STATUS_CAP_LIST);
-	assert_int_equal(read_config(f, PCI_CAPABILITY_LIST, 1), 0xc8);
+	assert_true(fake_config_read(f, PCI_STATUS, 2) & PCI_STATUS_CAP_LIST);
+	assert_int_equal(fake_config_read(f, PCI_CAPABILITY_LIST, 1), 0xc8);
 }
 
 static void writes_reach_neither_capability_nor_device(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_config *f = *state;
 
 	assert_int_equal(add(f, 1), 0);
-	write_config(f, 0xc8, 4, 0xffffffff);
-	write_config(f, 0xcc, 4, 0xffffffff);
-	assert_int_equal(read_config(f, 0xc8, 4), 0x50080009);
+	fake_config_write(f, 0xc8, 4, 0xffffffff);
+	fake_config_write(f, 0xcc, 4, 0xffffffff);
+	assert_int_equal(fake_config_read(f, 0xc8, 4), 0x50080009);
 	assert_int_equal(fake_config(0xc8, 4), 0);
 	assert_int_equal(fake_config(0xcc, 4), 0);
 }
 
 static void other_devices_are_refused(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_config *f = *state;
 
 	fake_set_config(PCI_VENDOR_ID, 2, 0x1002);
 	assert_int_equal(add(f, 0), -EINVAL);
@@ -209,7 +155,7 @@ static void other_devices_are_refused(void **state)
 	assert_string_equal(err_text(), "clique is for GPUs of NVIDIA");
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, fake_config_setup, fake_config_teardown)
 
 int main(void)
 {
