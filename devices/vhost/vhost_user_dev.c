@@ -17,6 +17,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
+#include "core/vm.h"
 #include "devices/vhost/vhost_user_server.h"
 
 #define STEP_FIRST_NS (20 * 1000l)
@@ -125,6 +126,8 @@ static void lose(struct vhost_user_dev *dev)
 		log_error("%s; the guest's device works again after a reset", err_text());
 		virtio_pci_fail(&dev->vdev);
 	}
+	if (dev->vital)
+		vm_request(dev->vdev.pci.board->vm, VM_REQUEST_SERVER_LOST);
 }
 
 /* It is never the back end that begins: it has come to an end, or lost its way. */

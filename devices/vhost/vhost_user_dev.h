@@ -9,7 +9,8 @@
  *
  * A back end that is lost leaves the device in need of a reset. By then, a process that lives is
  * connected to anew, which it answers when it has let go of all that the old connection gave it;
- * without one the device is gone: it refuses every driver from there on.
+ * without one the device is gone: it refuses every driver from there on. Where the guest's driver
+ * would wait for it for good, its class says that the run is to end (VM_REQUEST_SERVER_LOST).
  */
 #ifndef DEVICES_VHOST_USER_DEV_H
 #define DEVICES_VHOST_USER_DEV_H
@@ -43,6 +44,7 @@ struct vhost_user_dev {
 	/* The loop's, once there is a guest. */
 	struct vhost_user_backend backend;
 	uint64_t needed; /* protocol features */
+	bool vital;      /* the class's, set before the init: without it the run ends */
 	unsigned timeout_ms, stop_limit_ms;
 	struct loop_source link, complaints;
 	bool closing;

@@ -67,6 +67,8 @@ int vhost_user_fs_create(const struct board *board, struct loop *loop,
 		close_fd(&backend->server);
 		return err_sys(ERR_LIMIT, -ENOMEM, "%s", fs_class.name);
 	}
+	/* Linux's driver resets nothing: who waits for an answer then waits for good. */
+	fs->dev.vital = true;
 	setup.config = &fs->config;
 	memcpy(fs->config.tag, tag, strnlen(tag, sizeof(fs->config.tag)));
 	fs->config.num_request_queues = htole32(FS_REQUEST_QUEUES);

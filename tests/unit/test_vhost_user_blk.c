@@ -328,6 +328,8 @@ static void death_asks_for_a_reset_and_then_refuses_drivers(void **state)
 	virtio_guest_set(&f->guest, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	assert_int_equal(status(f), 0);
 	assert_false(virtio_guest_negotiate(&f->guest, F_FLUSH));
+	/* A guest can do without a disk. */
+	assert_int_equal(atomic_load(&f->guest.vm.request), VM_REQUEST_NONE);
 }
 
 static void death_at_the_start_is_the_same(void **state)
@@ -353,6 +355,20 @@ static void death_before_any_driver(void **state)
 	/* Nobody is there who could make a line low again. */
 	assert_false(virtio_guest_wait_line(&f->guest, true, 20));
 	assert_false(virtio_guest_negotiate(&f->guest, F_FLUSH));
+}
+
+static void death_ends_the_run_where_the_guest_cannot_do_without(void **state)
+{
+	struct fixture *f = *state;
+
+	plug(f, 1);
+	f->dev->vital = true;
+	drive(f, F_FLUSH, true);
+	assert_int_equal(atomic_load(&f->guest.vm.request), VM_REQUEST_NONE);
+	vhost_backend_die(&f->backend);
+	for (unsigned i = 0; i < TIMEOUT && !atomic_load(&f->guest.vm.request); i++)
+		usleep(1000);
+	assert_int_equal(atomic_load(&f->guest.vm.request), VM_REQUEST_SERVER_LOST);
 }
 
 static void unasked_message_ends_the_connection(void **state)
@@ -554,6 +570,7 @@ int main(void)
 		TEST(death_asks_for_a_reset_and_then_refuses_drivers),
 		TEST(death_at_the_start_is_the_same),
 		TEST(death_before_any_driver),
+		TEST(death_ends_the_run_where_the_guest_cannot_do_without),
 		TEST(unasked_message_ends_the_connection),
 		TEST(back_end_that_never_finishes_is_given_up),
 		TEST(lost_connection_is_made_again_by_a_reset),

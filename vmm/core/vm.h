@@ -20,6 +20,7 @@ enum vm_request {
 	VM_REQUEST_NONE,
 	VM_REQUEST_RESET,
 	VM_REQUEST_POWEROFF,
+	VM_REQUEST_SERVER_LOST,   /* what the guest cannot do without; who served it was logged */
 	VM_REQUEST_COMMAND_ENDED, /* the command that the guest was made for */
 	/* A passed-through device; all three are logged by who asks. */
 	VM_REQUEST_DEVICE_WANTED, /* the host wants it back */

@@ -3,6 +3,7 @@
  * What a machine is asked for while it runs, by its guest and its devices (vm_request) and by
  * signals: a reset, or its end. Main thread.
  */
+#include <errno.h>
 #include <signal.h>
 
 #include "core/arch.h"
@@ -79,6 +80,11 @@ static void do_request(struct loop_event *event)
 			return;
 		}
 		break;
+	case VM_REQUEST_SERVER_LOST:
+		(void)err_set(ERR_HOST, -EIO, "the guest cannot go on without its files");
+		err_save(&machine->failure);
+		machine_end(machine, MACHINE_FAILED);
+		return;
 	case VM_REQUEST_POWEROFF:
 		machine_end(machine, MACHINE_POWERED_OFF);
 		return;
