@@ -27,8 +27,8 @@ void mounts_end(const struct job *job);
 /* network.c: the loopback interface; then those of the job. */
 void network_loopback(void);
 void network_set_up(const struct job *job);
-/* In the root file system at `root`, who knows names: it replaces what lies there. */
-void network_resolver(const struct job *job, const char *root);
+/* In the root file system, who knows names: it replaces what lies there. */
+void network_resolver(const struct job *job);
 
 /*
  * command.c: runs it, while `control` is the port's; the status that wait(2) gave. All that it

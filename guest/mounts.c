@@ -122,23 +122,21 @@ void mounts_root(const struct job *job)
 	move("/dev", ROOT "/dev");
 	move("/proc", ROOT "/proc");
 	move("/sys", ROOT "/sys");
-	put_memory(ROOT "/run", "mode=0755");
-	put_memory(ROOT "/dev/shm", "mode=1777");
-	make(ROOT "/dev/pts");
-	put("pts", ROOT "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
-	    "gid=5,mode=0620,ptmxmode=0666");
-	/* What is replaced here is in memory: in a folder of the host it would be the host's own. */
-	network_resolver(job, ROOT);
-	/* Last, so that one of these does not cover them. */
-	for (unsigned i = 0; i < job->share_count; i++) {
-		char path[PATH_MAX];
-
-		snprintf(path, sizeof(path), ROOT "%s", job->shares[i].path);
-		make_all(path);
-		put(job->shares[i].tag, path, "virtiofs", MS_NOSUID | MS_NODEV, NULL);
-	}
 	if (chdir(ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
 		fail_errno("go to the root file system");
+	/* From within: on the way there may be links that begin with a slash. */
+	put_memory("/run", "mode=0755");
+	put_memory("/dev/shm", "mode=1777");
+	make("/dev/pts");
+	put("pts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=0620,ptmxmode=0666");
+	/* What is replaced here is in memory: in a shared folder it would be the host's own. */
+	network_resolver(job);
+	/* Last, so that one of these does not cover them. */
+	for (unsigned i = 0; i < job->share_count; i++) {
+		make_all(job->shares[i].path);
+		put(job->shares[i].tag, job->shares[i].path, "virtiofs", MS_NOSUID | MS_NODEV,
+		    NULL);
+	}
 }
 
 void mounts_end(const struct job *job)

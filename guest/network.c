@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "guest/agent.h"
@@ -202,17 +203,17 @@ void network_set_up(const struct job *job)
  * The host's own file may be a link into /run, which is empty here, or name a server that only the
  * host reaches: it goes, in the layer of memory, and a file takes its place.
  */
-void network_resolver(const struct job *job, const char *root)
+void network_resolver(const struct job *job)
 {
-	char path[PATH_MAX];
 	FILE *f;
 
 	if (!job->dns_count)
 		return;
-	snprintf(path, sizeof(path), "%s" RESOLVER, root);
-	if (unlink(path) < 0 && errno != ENOENT)
+	if (mkdir("/etc", 0755) < 0 && errno != EEXIST)
+		fail_errno("make the folder /etc");
+	if (unlink(RESOLVER) < 0 && errno != ENOENT)
 		fail_errno("replace %s", RESOLVER);
-	f = fopen(path, "we");
+	f = fopen(RESOLVER, "we");
 	if (!f)
 		fail_errno("write %s", RESOLVER);
 	for (unsigned i = 0; i < job->dns_count; i++)
