@@ -246,6 +246,9 @@ void machine_fini_session(struct machine *machine);
 int MUST_CHECK machine_start_command(struct machine *machine);
 bool machine_signal_command(struct machine *machine, int signal);
 
+/* machine_initrd.c: the initial RAM disk for it, with modules of the kernel of this `release`. */
+int MUST_CHECK machine_make_initrd(struct machine *machine, const char *release);
+
 /* machine_ram.c: whether the host has so much, and in which pages; then the memory itself. */
 int MUST_CHECK machine_check_ram(struct machine *machine);
 int MUST_CHECK machine_init_ram(struct machine *machine);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A machine that runs one command: its kernel, and the initial RAM disk with the agent, the modules
- * that reach the root file system, and the job. Main thread.
+ * A machine that runs one command: its kernel, the folders that it sees, its streams and its time.
+ * Its initial RAM disk: machine_initrd.c. Main thread.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,36 +12,14 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "boot/buf.h"
-#include "boot/modules.h"
-#include "command/agent.h"
 #include "command/job.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
 #include "daemons/file_daemon.h"
-#include "daemons/net_daemon.h"
 #include "devices/vhost/vhost_user_fs.h"
-#include "guest/job.h"
 #include "machine/machine.h"
 #include "x86_64/layout.h"
-
-/* What finds the agent's ports and the root file system; what they need is found by depmod's lists.
- */
-static const struct {
-	const char *name;
-	bool optional;
-} wanted_modules[] = {
-	{ .name = "virtio_pci" },
-	{ .name = "virtio_console" },
-	{ .name = "virtiofs" },
-	{ .name = "overlay" },
-	/* With it no device of every guest is left for modprobe, which reads long lists. */
-	{ .name = "virtio_rng", .optional = true },
-};
-
-/* Of a guest that has a network, too. */
-#define NET_MODULE "virtio_net"
 
 /* Where distributions put the kernel that runs; %s is its release. */
 static const char *const kernel_places[] = {
@@ -80,117 +57,6 @@ static int find_kernel(struct machine *machine, const char *release)
 	else
 		err_hint("give one with --kernel");
 	return -error;
-}
-
-static int add_modules(struct initrd *initrd, const struct modules *modules)
-{
-	struct buf list;
-	char path[32];
-	int r = 0;
-
-	buf_init(&list);
-	for (unsigned i = 0; i < modules->count && r == 0; i++) {
-		int fd;
-
-		snprintf(path, sizeof(path), "module%u", i);
-		r = modules_open(modules, i, &fd);
-		if (r < 0)
-			break;
-		r = initrd_add_from(initrd, path, 0600, fd);
-		close(fd);
-		buf_put(&list, "/", 1);
-		buf_put(&list, path, strlen(path));
-		buf_put(&list, "\n", 1);
-	}
-	if (r == 0)
-		r = initrd_add_file(initrd, "modules", 0600, list.data, list.len);
-	buf_fini(&list);
-	return r;
-}
-
-static int find_modules(struct initrd *initrd, const struct machine *machine, const char *release)
-{
-	char dir[PATH_MAX];
-	struct modules modules;
-	int r;
-
-	snprintf(dir, sizeof(dir), "/lib/modules/%s", release);
-	r = modules_init(&modules, dir);
-	for (unsigned i = 0; i < ARRAY_SIZE(wanted_modules) && r == 0; i++) {
-		r = modules_add(&modules, wanted_modules[i].name);
-		if (r == -ENOENT && wanted_modules[i].optional) {
-			err_clear();
-			r = 0;
-		}
-	}
-	if (r == 0 && machine->options->net_count)
-		r = modules_add(&modules, NET_MODULE);
-	if (r == 0)
-		r = add_modules(initrd, &modules);
-	modules_fini(&modules);
-	return r;
-}
-
-static int add_agent(struct initrd *initrd)
-{
-	int fd, r = agent_open(&fd);
-
-	if (r < 0)
-		return r;
-	r = initrd_add_from(initrd, "init", 0755, fd);
-	close(fd);
-	return r;
-}
-
-/* What the guest is to have on its network devices: nobody there asks for it. */
-static void find_links(const struct machine *machine, struct job_link *ret_links)
-{
-	for (unsigned i = 0; i < machine->options->net_count; i++) {
-		const struct options_net *net = &machine->options->nets[i];
-		struct job_link *link = &ret_links[i];
-
-		*link = net->kind == OPTIONS_NET_USER
-				? (struct job_link){ .address = NET_DAEMON_ADDRESS
-						     "/" NET_DAEMON_PREFIX,
-						     .gateway = NET_DAEMON_GATEWAY,
-						     .dns = NET_DAEMON_DNS,
-						     .sole = true }
-				: (struct job_link){ .address = net->address,
-						     .gateway = net->gateway,
-						     .dns = net->dns };
-		memcpy(link->mac, machine->nets[i].mac, sizeof(link->mac));
-	}
-}
-
-static int add_job(struct initrd *initrd, const struct machine *machine)
-{
-	const struct session_files *files = &machine->files;
-	struct job_link links[OPTIONS_NETS_MAX];
-	const struct job_place place = {
-		.shares = (const char(*)[PATH_MAX])machine->command->share_paths,
-		.alone = geteuid() != 0,
-		.terminal = session_has_terminal(files) ? files->input : -1,
-		.links = links,
-		.link_count = machine->options->net_count,
-	};
-	struct buf job;
-	int r;
-
-	find_links(machine, links);
-	r = job_write(machine->options, &place, &job);
-	if (r < 0)
-		return r;
-	r = initrd_add_file(initrd, JOB_FILE + 1, 0600, job.data, job.len);
-	buf_fini(&job);
-	return r;
-}
-
-/* The kernel's first console, before the agent has mounted anything. */
-static int add_console(struct initrd *initrd)
-{
-	int r = initrd_add_folder(initrd, "dev");
-
-	return r == 0 ? initrd_add_device(initrd, "dev/console", 5, 1) : r;
 }
 
 static int find_shares(struct machine *machine)
@@ -236,7 +102,6 @@ static void stop_daemons(struct machine_command *command)
 int machine_prepare_command(struct machine *machine)
 {
 	struct machine_command *command;
-	struct initrd *initrd;
 	struct utsname host;
 	int r;
 
@@ -246,33 +111,22 @@ int machine_prepare_command(struct machine *machine)
 	if (!command)
 		return err_sys(ERR_LIMIT, -ENOMEM, "the command");
 	command->machine = machine;
-	initrd = &command->initrd;
 	uname(&host);
 	r = find_kernel(machine, host.release);
 	if (r == 0)
 		r = find_shares(machine);
 	if (r == 0)
-		r = initrd_init(initrd);
-	if (r == 0)
-		r = add_console(initrd);
-	if (r == 0)
-		r = add_agent(initrd);
-	if (r == 0)
-		r = find_modules(initrd, machine, host.release);
-	if (r == 0)
-		r = add_job(initrd, machine);
-	if (r == 0)
-		r = initrd_end(initrd);
+		r = machine_make_initrd(machine, host.release);
 	if (r == 0)
 		r = start_daemons(machine);
 	if (r < 0)
 		return r;
 	snprintf(command->initrd_path, sizeof(command->initrd_path), "/proc/self/fd/%d",
-		 initrd->fd);
+		 command->initrd.fd);
 	snprintf(command->cmdline, sizeof(command->cmdline), CMDLINE "%s%.*s",
 		 machine->options->cmdline[0] ? " " : "", PATH_MAX - (int)sizeof(CMDLINE) - 2,
 		 machine->options->cmdline);
-	log_debug("initial RAM disk: %llu KiB", (unsigned long long)(initrd->size / KiB));
+	log_debug("initial RAM disk: %llu KiB", (unsigned long long)(command->initrd.size / KiB));
 	return 0;
 }
 
