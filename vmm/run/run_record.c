@@ -280,7 +280,7 @@ void run_record_end(struct run_record *rec, struct run *run)
 	record->verdict = run->verdict;
 	copy_timings(record);
 	for (unsigned i = 0; i < record->gpu_count; i++) {
-		record->gpus[i].was_used = run->in_use;
+		record->gpus[i].was_used = run->machine.ended;
 		record->gpus[i].clean = !run->machine.gpu_dirty[i];
 	}
 	if (run->verdict.kind != VERDICT_PASSED && run->machine.ended)
