@@ -6,6 +6,8 @@
 #ifndef GUEST_AGENT_H
 #define GUEST_AGENT_H
 
+#include <stdbool.h>
+
 struct job;
 
 /* Tells the host why the command cannot be run, and ends the guest. */
@@ -35,6 +37,15 @@ void network_resolver(const struct job *job);
  * wrote is on its way to the host.
  */
 int command_run(const struct job *job, int control);
+
+/*
+ * pressure.c: a file that has POLLPRI when all of the guest waits for memory and gets nowhere, for
+ * pressure_felt, which has the kernel kill what has most of it; -1: the kernel cannot tell.
+ */
+int pressure_open(void);
+void pressure_felt(void);
+/* By the text of /proc/meminfo, whether what is in memory cannot be had again. */
+bool pressure_is_want(const char *text);
 
 /* report.c: words for the host's records. */
 void report_kernel(void);

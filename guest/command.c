@@ -35,6 +35,7 @@ struct run {
 	pid_t pid;
 	int signals; /* a signalfd of SIGCHLD */
 	int control;
+	int pressure; /* of memory; or -1 */
 	int terminal; /* the agent's side of it, or -1 */
 	bool ended;
 	int status;
@@ -170,14 +171,15 @@ static void reap(struct run *run)
 
 static void step(struct run *run, int timeout)
 {
-	struct pollfd p[8];
+	struct pollfd p[9];
 
 	watch(&run->in, &p[0]);
 	watch(&run->out, &p[2]);
 	watch(&run->err, &p[4]);
 	p[6] = (struct pollfd){ .fd = run->signals, .events = POLLIN };
 	p[7] = (struct pollfd){ .fd = run->control, .events = POLLIN };
-	if (poll(p, 8, timeout) < 0)
+	p[8] = (struct pollfd){ .fd = run->pressure, .events = POLLPRI };
+	if (poll(p, 9, timeout) < 0)
 		return;
 	move_some(&run->in, p[0].revents, p[1].revents);
 	move_some(&run->out, p[2].revents, p[3].revents);
@@ -186,6 +188,10 @@ static void step(struct run *run, int timeout)
 		reap(run);
 	if (p[7].revents & POLLIN)
 		listen_to_host(run);
+	if (p[8].revents & POLLPRI)
+		pressure_felt();
+	else if (p[8].revents)
+		close_fd(&run->pressure);
 }
 
 static void nonblocking(int fd)
@@ -282,6 +288,7 @@ int command_run(const struct job *job, int control)
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
+	run.pressure = pressure_open();
 	run.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	run.in.from = ports_open(GUEST_STDIN);
 	run.out.to = ports_open(GUEST_STDOUT);
