@@ -16,9 +16,9 @@
 #include <sys/wait.h>
 
 /* Beside those of a program that does nothing (its loader), which depend on the C library. */
-#define CALLS_MAX      50u
-#define CALLS_VCPU_MAX 7u  /* of each further vCPU */
-#define CALLS_DISK_MAX 30u
+#define CALLS_MAX      55u
+#define CALLS_VCPU_MAX 8u  /* of each further vCPU */
+#define CALLS_DISK_MAX 40u
 #define PRIVATE_MAX    MiB
 #define GUEST_RAM_MIN  (256 * MiB) /* mappings as large as this are the guest's */
 #define SETTLE_US      200000u
