@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 
 #include "core/sys.h"
+#include "other_run.h"
 #include "run/gpu_any.h"
 
 #define SECOND       "0000:02:00.0"
@@ -52,39 +52,13 @@ static void assert_gpus(const char *expected)
 		assert_int_equal(pci_addr_compare(host.devices[i].addr, options.gpus[i].addr), 0);
 }
 
-/* Another run that has this device until it is killed, or for `ms`. */
 static pid_t start_other_run(const char *bdf, unsigned ms)
 {
-	int ready[2];
-	char byte;
-	pid_t pid;
+	struct vfio_host other;
 
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		struct vfio_host other;
-		struct pci_addr addr;
-
-		init_host(&other);
-		if (pci_addr_scan(bdf, &addr) && vfio_host_check(&other, &addr, 1) == 0 &&
-		    write(ready[1], "x", 1) == 1)
-			usleep(ms * 1000);
-		_exit(0);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	return pid;
+	init_host(&other);
+	return other_run_start(&other, bdf, ms);
 }
-
-static void end_other_run(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
-}
-
-#define FOREVER 60000u
 
 static void first_that_is_ready_is_taken(void **state)
 {
@@ -142,18 +116,18 @@ static void boot_display_is_left_to_the_host(void **state)
 
 static void second_run_gets_the_second(void **state)
 {
-	const pid_t pid = start_other_run(GPU, FOREVER);
+	const pid_t pid = start_other_run(GPU, OTHER_RUN_FOREVER);
 
 	want(NULL);
 	assert_int_equal(gpu_any_check(&host, &options), 0);
 	assert_gpus(SECOND);
-	end_other_run(pid);
+	other_run_end(pid);
 }
 
 static void each_that_is_refused_is_named(void **state)
 {
-	const pid_t first = start_other_run(GPU, FOREVER);
-	const pid_t second = start_other_run(SECOND, FOREVER);
+	const pid_t first = start_other_run(GPU, OTHER_RUN_FOREVER);
+	const pid_t second = start_other_run(SECOND, OTHER_RUN_FOREVER);
 
 	want(NULL);
 	assert_int_equal(gpu_any_check(&host, &options), -EBUSY);
@@ -164,31 +138,31 @@ static void each_that_is_refused_is_named(void **state)
 	assert_gpus("any");
 	assert_int_equal(host.count, 0);
 	assert_int_equal(host.lease_count, 0);
-	end_other_run(first);
-	end_other_run(second);
+	other_run_end(first);
+	other_run_end(second);
 }
 
 static void wait_gets_the_first_that_is_given_back(void **state)
 {
-	const pid_t first = start_other_run(GPU, FOREVER);
+	const pid_t first = start_other_run(GPU, OTHER_RUN_FOREVER);
 	const pid_t second = start_other_run(SECOND, 1000);
 
 	want(NULL);
-	host.wait_ms = FOREVER;
+	host.wait_ms = OTHER_RUN_FOREVER;
 	assert_int_equal(gpu_any_check(&host, &options), 0);
 	assert_gpus(SECOND);
 	assert_messages("waiting for a GPU: --gpu any: no GPU can be had: " GPU
 			": in use by tinyvmm, " SECOND ": in use by tinyvmm\n"
 			"--gpu any: " SECOND "\n");
-	end_other_run(first);
-	end_other_run(second);
+	other_run_end(first);
+	other_run_end(second);
 }
 
 static void what_never_can_be_had_is_not_waited_for(void **state)
 {
 	fake_sysfs_unlink(&fs, "dev/kvm");
 	want(NULL);
-	host.wait_ms = FOREVER;
+	host.wait_ms = OTHER_RUN_FOREVER;
 	assert_int_equal(gpu_any_check(&host, &options), -EBUSY);
 	assert_string_equal(err_text(), "--gpu any: no GPU can be had: " GPU ": no /dev/kvm, " SECOND
 					": no /dev/kvm");
@@ -204,7 +178,7 @@ static void what_never_can_be_had_is_not_waited_for(void **state)
 
 static void signal_ends_the_wait(void **state)
 {
-	const pid_t pid = start_other_run(GPU, FOREVER);
+	const pid_t pid = start_other_run(GPU, OTHER_RUN_FOREVER);
 	sigset_t set, old;
 	CLEANUP(closep) int fd = -1;
 
@@ -215,12 +189,12 @@ static void signal_ends_the_wait(void **state)
 	raise(SIGTERM);
 	want(NULL);
 	want(NULL);
-	host.wait_ms = FOREVER;
+	host.wait_ms = OTHER_RUN_FOREVER;
 	host.signal_fd = fd;
 	assert_int_equal(gpu_any_check(&host, &options), -EINTR);
 	assert_int_equal(sys_signal_read(fd), SIGTERM);
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	end_other_run(pid);
+	other_run_end(pid);
 }
 
 static void named_one_in_use_is_waited_for_with_the_rest(void **state)
@@ -229,10 +203,10 @@ static void named_one_in_use_is_waited_for_with_the_rest(void **state)
 
 	want(GPU);
 	want(NULL);
-	host.wait_ms = FOREVER;
+	host.wait_ms = OTHER_RUN_FOREVER;
 	assert_int_equal(gpu_any_check(&host, &options), 0);
 	assert_gpus(GPU " " SECOND);
-	end_other_run(pid);
+	other_run_end(pid);
 }
 
 static void host_without_a_gpu_says_so(void **state)
@@ -267,7 +241,7 @@ static void runs_at_once_get_different_ones(void **state)
 			if (read(gate[0], &byte, 1) == 0 && gpu_any_check(&mine, &options) == 0)
 				byte = options_gpu_name(&options.gpus[0]).s[6];
 			if (write(result[1], &byte, 1) == 1)
-				usleep(FOREVER * 1000);
+				usleep(OTHER_RUN_FOREVER * 1000);
 			_exit(0);
 		}
 	}
@@ -276,7 +250,7 @@ static void runs_at_once_get_different_ones(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(read(result[0], got + i, 1), 1);
 	for (unsigned i = 0; i < 3; i++)
-		end_other_run(pids[i]);
+		other_run_end(pids[i]);
 	/* Who gets none says so last: it looks again for a moment. */
 	assert_true(memcmp(got, "12", 2) == 0 || memcmp(got, "21", 2) == 0);
 	assert_true(got[2] == '-' || got[2] == '\0');

@@ -3,15 +3,14 @@
 #include "cmocka_all.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 
 #include "core/err.h"
 #include "core/log.h"
 #include "fake_sysfs.h"
+#include "other_run.h"
 #include "vfio/host_check.h"
 #include "vfio/host_lease.h"
 
@@ -313,36 +312,12 @@ static void other_gpu_in_use_is_a_warning(void **state)
 	assert_string_equal(warning, OTHER " is taken away from Xorg (pid 77)");
 }
 
-/* A run of its own that has `bdf` leased until it is killed. */
 static pid_t start_other_run(const char *bdf)
 {
-	int ready[2];
-	char byte;
-	pid_t pid;
+	struct vfio_host other;
 
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		struct vfio_host other;
-
-		vfio_host_init(&other, fs.root);
-		if (check(&other, bdf, NULL) == 0 && write(ready[1], "x", 1) == 1)
-			pause();
-		_exit(1);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	return pid;
-}
-
-static void kill_run(pid_t pid)
-{
-	int status;
-
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	vfio_host_init(&other, fs.root);
+	return other_run_start(&other, bdf, OTHER_RUN_FOREVER);
 }
 
 static void device_of_another_run_names_its_pid_until_it_is_killed(void **state)
@@ -354,7 +329,7 @@ static void device_of_another_run_names_its_pid_until_it_is_killed(void **state)
 	assert_refused(OTHER, NULL, -EBUSY, ERR_DEVICE, text, "");
 	assert_int_equal(check(&host, GPU, AUDIO), 0);
 	vfio_host_fini(&host);
-	kill_run(pid);
+	other_run_end(pid);
 	assert_int_equal(check(&host, OTHER, NULL), 0);
 }
 
@@ -368,7 +343,7 @@ static void group_of_another_run_is_in_use_too(void **state)
 	pid = start_other_run(OTHER);
 	snprintf(text, sizeof(text), "IOMMU group 8 is in use by another tinyvmm (pid %d)", pid);
 	assert_refused("0000:41:00.1", NULL, -EBUSY, ERR_DEVICE, text, "");
-	kill_run(pid);
+	other_run_end(pid);
 }
 
 static void state_directory_of_somebody_else_is_not_used(void **state)

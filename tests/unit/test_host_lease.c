@@ -3,10 +3,10 @@
 #include "host_fixture.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/wait.h>
 
 #include "core/sys.h"
+#include "other_run.h"
 #include "vfio/host_lease.h"
 
 static int lease(struct vfio_host *h)
@@ -17,35 +17,13 @@ static int lease(struct vfio_host *h)
 	return vfio_host_check(h, &gpu, 1);
 }
 
-/* Another run that has the GPU for `ms`, and until it is killed if that is 0. */
 static pid_t start_other_run(unsigned ms, bool brief)
 {
-	int ready[2];
-	char byte;
-	pid_t pid;
+	struct vfio_host other;
 
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		struct vfio_host other;
-
-		init_host(&other);
-		other.brief = brief;
-		if (lease(&other) == 0 && write(ready[1], "x", 1) == 1)
-			usleep(ms ? ms * 1000 : 60 * 1000000);
-		_exit(0);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	return pid;
-}
-
-static void end_other_run(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	init_host(&other);
+	other.brief = brief;
+	return other_run_start(&other, GPU, ms);
 }
 
 static void wait_ends_when_the_other_run_does(void **state)
@@ -58,12 +36,12 @@ static void wait_ends_when_the_other_run_does(void **state)
 	/* Told once. */
 	snprintf(text, sizeof(text), "waiting for " GPU ", in use by tinyvmm (pid %d)\n", pid);
 	assert_messages(text);
-	end_other_run(pid);
+	other_run_end(pid);
 }
 
 static void wait_that_was_in_vain_is_refused(void **state)
 {
-	const pid_t pid = start_other_run(0, false);
+	const pid_t pid = start_other_run(OTHER_RUN_FOREVER, false);
 	char text[128];
 
 	host.wait_ms = 600;
@@ -72,12 +50,12 @@ static void wait_that_was_in_vain_is_refused(void **state)
 	assert_string_equal(err_text(), text);
 	assert_int_equal(host.lease_count, 0);
 	assert_int_equal(host.count, 0);
-	end_other_run(pid);
+	other_run_end(pid);
 }
 
 static void signal_ends_the_wait(void **state)
 {
-	const pid_t pid = start_other_run(0, false);
+	const pid_t pid = start_other_run(OTHER_RUN_FOREVER, false);
 
 	host.wait_ms = 60000;
 	host.signal_fd = sys_eventfd();
@@ -85,7 +63,7 @@ static void signal_ends_the_wait(void **state)
 	assert_int_equal(lease(&host), -EINTR);
 	assert_int_equal(host.lease_count, 0);
 	close(host.signal_fd);
-	end_other_run(pid);
+	other_run_end(pid);
 }
 
 static void who_has_it_only_briefly_is_waited_for_by_everybody(void **state)
@@ -93,7 +71,7 @@ static void who_has_it_only_briefly_is_waited_for_by_everybody(void **state)
 	const pid_t pid = start_other_run(1000, true);
 
 	assert_int_equal(lease(&host), 0);
-	end_other_run(pid);
+	other_run_end(pid);
 }
 
 static void who_tries_for_a_moment_keeps_nobody_from_it(void **state)
@@ -103,7 +81,7 @@ static void who_tries_for_a_moment_keeps_nobody_from_it(void **state)
 
 	assert_int_equal(lease(&host), 0);
 	assert_messages("");
-	end_other_run(pid);
+	other_run_end(pid);
 }
 
 static void many_takers_and_recoveries_get_their_turn(void **state)
