@@ -6,7 +6,6 @@
 #ifndef DEVICES_BLK_URING_H
 #define DEVICES_BLK_URING_H
 
-#include "core/loop_uring.h"
 #include "devices/blk/blk_bounce.h"
 #include "devices/blk/blk_file.h"
 #include "devices/blk/blk_request.h"

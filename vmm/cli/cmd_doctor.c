@@ -13,6 +13,7 @@
 #include "core/vm.h"
 #include "firmware-loader/fw_descriptor.h"
 #include "firmware-loader/fw_image.h"
+#include "options/options.h"
 #include "placement/guest_ram.h"
 #include "vfio/iommu.h"
 

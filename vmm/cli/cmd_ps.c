@@ -12,6 +12,7 @@
 #include "core/json_out.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "firmware-loader/json.h"
 #include "options/options.h"
 
 /* What a cell may hold of a list. */

@@ -14,7 +14,7 @@
 #include "core/arch.h"
 #include "core/err.h"
 #include "core/util.h"
-#include "options/options.h"
+#include "core/hugepages.h"
 #include "vfio/host.h"
 #include "vfio/host_info.h"
 #include "vfio/host_system.h"

@@ -12,6 +12,7 @@
 #include "control/run_folder.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "firmware-loader/json.h"
 
 int control_client_open(const char *root, const char *name, struct control_client *ret_client)
 {

@@ -7,7 +7,6 @@
 
 #include "control/control.h"
 #include "core/util.h"
-#include "firmware-loader/json.h"
 
 /* A run that does not answer for so long is starting or ending, and will do neither soon. */
 #define CONTROL_ANSWER_MS 2000u

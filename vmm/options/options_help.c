@@ -7,6 +7,8 @@
 
 #include <assert.h>
 
+#include "options/options.h"
+
 /* clang-format off */
 static const char overview[] =
 "Usage: tinyvmm [COMMAND] [OPTION]... [-- PROGRAM [ARGUMENT]...]\n"

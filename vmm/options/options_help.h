@@ -5,7 +5,7 @@
 #ifndef OPTIONS_HELP_H
 #define OPTIONS_HELP_H
 
-#include "options/options.h"
+#include "core/util.h"
 
 /* The pages' names, ended by NULL; the first is "", the page of "--help" alone. */
 extern const char *const options_help_pages[];

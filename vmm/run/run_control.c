@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "control/control.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"

@@ -6,7 +6,6 @@
 #ifndef RUN_CONTROL_H
 #define RUN_CONTROL_H
 
-#include "control/control.h"
 #include "control/run_folder.h"
 #include "control/run_log.h"
 #include "machine/console.h"
