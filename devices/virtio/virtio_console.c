@@ -20,7 +20,7 @@ static struct virtio_console *console_of(struct virtio_pci *vdev)
 }
 
 /* A queue that can be used now, or NULL. */
-struct virtqueue *console_live_queue(struct virtio_console *console, unsigned queue)
+struct virtqueue *virtio_console_live_queue(struct virtio_console *console, unsigned queue)
 {
 	struct virtio_queue *q = &console->vdev.queues[queue];
 
@@ -31,7 +31,7 @@ struct virtqueue *console_live_queue(struct virtio_console *console, unsigned qu
  * For what was pushed, and nothing else: the queue is served for it, which comes here again while
  * the driver has buffers there that nobody needs yet.
  */
-void console_pushed(struct virtio_console *console, unsigned queue)
+void virtio_console_pushed(struct virtio_console *console, unsigned queue)
 {
 	const struct virtqueue *vq = &console->vdev.queues[queue].vq;
 
@@ -61,10 +61,10 @@ static bool give_held(struct virtio_console *console, unsigned id, struct virtqu
 	return true;
 }
 
-void console_run_output(struct virtio_console *console, unsigned id)
+void virtio_console_run_output(struct virtio_console *console, unsigned id)
 {
 	struct console_port *port = &console->ports[id];
-	struct virtqueue *vq = console_live_queue(console, console_queue_out(id));
+	struct virtqueue *vq = virtio_console_live_queue(console, virtio_console_queue_out(id));
 	bool taken = true;
 
 	if (vq) {
@@ -79,7 +79,7 @@ void console_run_output(struct virtio_console *console, unsigned id)
 			port->rest_count = chain.readable;
 			taken = give_held(console, id, vq);
 		}
-		console_pushed(console, console_queue_out(id));
+		virtio_console_pushed(console, virtio_console_queue_out(id));
 	}
 	if (taken && port->closing) {
 		port->closing = false;
@@ -89,7 +89,7 @@ void console_run_output(struct virtio_console *console, unsigned id)
 
 void virtio_console_resume(struct virtio_console *console, unsigned port)
 {
-	console_run_output(console, port);
+	virtio_console_run_output(console, port);
 }
 
 /* --- input --- */
@@ -97,7 +97,7 @@ void virtio_console_resume(struct virtio_console *console, unsigned port)
 size_t virtio_console_input(struct virtio_console *console, unsigned port, const void *data,
 			    size_t len)
 {
-	struct virtqueue *vq = console_live_queue(console, console_queue_in(port));
+	struct virtqueue *vq = virtio_console_live_queue(console, virtio_console_queue_in(port));
 	struct iovec iov[CONSOLE_QUEUE_SIZE];
 	struct virtqueue_chain chain;
 	size_t done = 0;
@@ -113,7 +113,7 @@ size_t virtio_console_input(struct virtio_console *console, unsigned port, const
 		virtqueue_push(vq, chain.head, (uint32_t)n);
 		done += n;
 	}
-	console_pushed(console, console_queue_in(port));
+	virtio_console_pushed(console, virtio_console_queue_in(port));
 	return done;
 }
 
@@ -122,7 +122,7 @@ void virtio_console_end_input(struct virtio_console *console, unsigned port)
 	console->ports[port].open = false;
 	if (console->ports[port].guest_ready)
 		console->ports[port].tell |= TELL_OPEN;
-	console_control_tell(console);
+	virtio_console_control_tell(console);
 }
 
 /* --- the class --- */
@@ -130,16 +130,16 @@ void virtio_console_end_input(struct virtio_console *console, unsigned port)
 static void console_notify(struct virtio_pci *vdev, unsigned queue)
 {
 	struct virtio_console *console = console_of(vdev);
-	const unsigned port = console_queue_port(queue);
+	const unsigned port = virtio_console_queue_port(queue);
 
 	if (queue == QUEUE_CONTROL_OUT)
-		console_control_serve(console);
+		virtio_console_control_serve(console);
 	else if (queue == QUEUE_CONTROL_IN)
-		console_control_tell(console);
+		virtio_console_control_tell(console);
 	else if (port >= console->count)
 		return; /* a port that is not there */
-	else if (queue == console_queue_out(port))
-		console_run_output(console, port);
+	else if (queue == virtio_console_queue_out(port))
+		virtio_console_run_output(console, port);
 	else
 		console->ops->room(console->opaque, port);
 }

@@ -55,9 +55,9 @@ static bool tell_one(struct virtio_console *console, struct virtqueue *vq, unsig
 }
 
 /* Tells the driver as much as it has buffers for; it rings when there are more. */
-void console_control_tell(struct virtio_console *console)
+void virtio_console_control_tell(struct virtio_console *console)
 {
-	struct virtqueue *vq = console_live_queue(console, QUEUE_CONTROL_IN);
+	struct virtqueue *vq = virtio_console_live_queue(console, QUEUE_CONTROL_IN);
 	bool room = true;
 
 	if (!vq)
@@ -67,7 +67,7 @@ void console_control_tell(struct virtio_console *console)
 		while (console->ports[id].tell && room)
 			room = tell_one(console, vq, id);
 	}
-	console_pushed(console, QUEUE_CONTROL_IN);
+	virtio_console_pushed(console, QUEUE_CONTROL_IN);
 }
 
 /* --- control messages of the driver --- */
@@ -86,10 +86,10 @@ static void guest_opened(struct virtio_console *console, unsigned id, bool open)
 	}
 	/* What it wrote before it closed the port lies in the ring, rung for or not. */
 	port->closing = true;
-	vq = console_live_queue(console, console_queue_out(id));
+	vq = virtio_console_live_queue(console, virtio_console_queue_out(id));
 	if (vq)
 		(void)virtqueue_fetch(vq);
-	console_run_output(console, id);
+	virtio_console_run_output(console, id);
 }
 
 static void control(struct virtio_console *console, const struct virtio_console_control *msg)
@@ -123,7 +123,7 @@ static void control(struct virtio_console *console, const struct virtio_console_
 	}
 }
 
-void console_control_serve(struct virtio_console *console)
+void virtio_console_control_serve(struct virtio_console *console)
 {
 	struct virtqueue *vq = &console->vdev.queues[QUEUE_CONTROL_OUT].vq;
 	struct iovec iov[CONSOLE_QUEUE_SIZE];
@@ -140,5 +140,5 @@ void console_control_serve(struct virtio_console *console)
 			log_guest("%s: a control message of %zu bytes",
 				  console->vdev.pci.device.name, len);
 	}
-	console_control_tell(console);
+	virtio_console_control_tell(console);
 }

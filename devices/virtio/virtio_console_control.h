@@ -15,17 +15,17 @@
 #define QUEUE_CONTROL_OUT 3u
 #define QUEUES            (2 * (VIRTIO_CONSOLE_PORTS_MAX + 1))
 
-static inline unsigned console_queue_in(unsigned port)
+static inline unsigned virtio_console_queue_in(unsigned port)
 {
 	return port ? 2 * port + 2 : 0;
 }
 
-static inline unsigned console_queue_out(unsigned port)
+static inline unsigned virtio_console_queue_out(unsigned port)
 {
-	return console_queue_in(port) + 1;
+	return virtio_console_queue_in(port) + 1;
 }
 
-static inline unsigned console_queue_port(unsigned queue)
+static inline unsigned virtio_console_queue_port(unsigned queue)
 {
 	return queue < QUEUE_CONTROL_IN ? 0 : queue / 2 - 1;
 }
@@ -63,20 +63,20 @@ struct virtio_console {
 
 /* Tells the driver what is to be told, as much as it has buffers for; it rings when there are more.
  */
-void console_control_tell(struct virtio_console *console);
+void virtio_console_control_tell(struct virtio_console *console);
 
 /* Hears the driver's messages. */
-void console_control_serve(struct virtio_console *console);
+void virtio_console_control_serve(struct virtio_console *console);
 
 /* In virtio_console.c. */
 
 /* A queue that can be used now, or NULL. */
-struct virtqueue *console_live_queue(struct virtio_console *console, unsigned queue);
+struct virtqueue *virtio_console_live_queue(struct virtio_console *console, unsigned queue);
 
 /* After pushes: has them published, if there are any. */
-void console_pushed(struct virtio_console *console, unsigned queue);
+void virtio_console_pushed(struct virtio_console *console, unsigned queue);
 
 /* Gives what is in the port's ring to whom it is for. */
-void console_run_output(struct virtio_console *console, unsigned id);
+void virtio_console_run_output(struct virtio_console *console, unsigned id);
 
 #endif
