@@ -65,6 +65,8 @@ struct start_info {
 
 #define CPUID_MAX 256
 
+#define HUGE_PAGE (2ul << 20)
+
 #define TRY(name, call)                     \
 	({                                  \
 		long result = (call);       \
@@ -282,10 +284,11 @@ int main(int argc, char *argv[])
 	kvm = (int)TRY("/dev/kvm", open("/dev/kvm", O_RDWR | O_CLOEXEC));
 	vm = (int)TRY("KVM_CREATE_VM", ioctl(kvm, KVM_CREATE_VM, 0));
 	run_size = TRY("KVM_GET_VCPU_MMAP_SIZE", ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
-	ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		   -1, 0);
+	ram = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (ram == MAP_FAILED)
 		err(1, "guest memory");
+	ram += -(uintptr_t)ram % HUGE_PAGE;
 	(void)madvise(ram, size, MADV_HUGEPAGE);
 	add_memory(vm, ram, size);
 	TRY("KVM_SET_IDENTITY_MAP_ADDR", ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map));
