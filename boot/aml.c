@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#include "core/text.h"
+
 /* [ACPI-6.5 20.3 AML Byte Stream Byte Values] */
 #define OP_ZERO        0x00
 #define OP_ONE         0x01
@@ -125,17 +127,6 @@ void aml_string(struct buf *b, const char *text)
 	buf_put(b, text, strlen(text) + 1);
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /*
  * Three letters of 5 bits and four hexadecimal digits, the most significant byte first.
  * [ACPI-6.5 19.6.37 EISAID]
@@ -146,7 +137,7 @@ void aml_eisa_id(struct buf *b, const char *id)
 	bool ok = strlen(id) == 7;
 
 	for (unsigned i = 0; ok && i < 7; i++) {
-		int digit = hex_digit(id[i]);
+		int digit = text_hex_digit(id[i]);
 
 		if (i < 3) {
 			ok = id[i] >= 'A' && id[i] <= 'Z';
@@ -182,8 +173,8 @@ void aml_uuid(struct buf *b, const char *uuid)
 	size_t mark = aml_buffer_open(b);
 
 	for (unsigned i = 0; i < sizeof(digits); i++) {
-		int high = hex_digit(uuid[digits[i]]);
-		int low = hex_digit(uuid[digits[i] + 1]);
+		int high = text_hex_digit(uuid[digits[i]]);
+		int low = text_hex_digit(uuid[digits[i] + 1]);
 
 		if (high < 0 || low < 0)
 			buf_fail(b, -EINVAL);

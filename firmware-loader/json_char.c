@@ -4,16 +4,7 @@
 
 #include <string.h>
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+#include "core/text.h"
 
 /* Four hexadecimal digits at `s`, or -1. */
 static int32_t utf16_unit(const char *s, size_t len)
@@ -23,7 +14,7 @@ static int32_t utf16_unit(const char *s, size_t len)
 	if (len < 4)
 		return -1;
 	for (unsigned i = 0; i < 4; i++) {
-		int digit = hex_digit(s[i]);
+		int digit = text_hex_digit(s[i]);
 
 		if (digit < 0)
 			return -1;

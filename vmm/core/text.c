@@ -162,6 +162,17 @@ size_t text_nearness(const char *name, const char *known)
 	return d < MIN(len, near + 1) ? d : SIZE_MAX;
 }
 
+int text_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
 void text_list_add(struct text_list *list, const char *separator, const char *fmt, ...)
 {
 	char item[160];

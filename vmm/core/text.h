@@ -33,6 +33,9 @@ int32_t text_decode(const char *text, size_t *ret_len);
  */
 size_t text_nearness(const char *name, const char *known);
 
+/* The value of a hexadecimal digit, or -1. */
+int text_hex_digit(char c);
+
 /* A list for a message: "a, b, c", cut when it is full. Zeroed: empty. */
 struct text_list {
 	char s[400];
