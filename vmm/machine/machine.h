@@ -73,6 +73,7 @@ struct machine_command {
 	struct initrd initrd;
 	char initrd_path[32], kernel_path[PATH_MAX], cmdline[PATH_MAX];
 	struct file_daemon *root, *shares[OPTIONS_SHARES_MAX];
+	char root_path[PATH_MAX]; /* real, as virtiofsd wants it */
 	char share_paths[OPTIONS_SHARES_MAX][PATH_MAX];
 	struct session session;
 	struct loop_source timeout; /* a timer; fd 0: none */

@@ -75,7 +75,11 @@ static int start_daemons(struct machine *machine)
 {
 	const struct options *options = machine->options;
 	struct machine_command *command = machine->command;
-	int r = file_daemon_start(options->root ? options->root : "/", true, &command->root);
+	int r;
+
+	if (!realpath(options->root ? options->root : "/", command->root_path))
+		return err_sys(ERR_FILE, -errno, "--root: folder '%s'", options->root);
+	r = file_daemon_start(command->root_path, true, &command->root);
 
 	for (unsigned i = 0; i < options->share_count && r == 0; i++)
 		r = file_daemon_start(command->share_paths[i], false, &command->shares[i]);
