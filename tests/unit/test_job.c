@@ -160,6 +160,24 @@ static void user_may_have_a_large_entry(void **state)
 	needed_room = 0;
 }
 
+/* As `rm *` has them in a large folder. */
+static void command_of_too_many_words_is_told_before_there_is_a_job(void **state)
+{
+	static char *words[JOB_ARGS_MAX + 1];
+	struct buf job;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
+		words[i] = (char *)"x";
+	options.command_argv = words;
+	options.command_argc = JOB_ARGS_MAX;
+	assert_int_equal(job_check(&options), 0);
+	options.command_argc++;
+	assert_int_equal(job_check(&options), -EINVAL);
+	assert_int_equal(err_kind(), ERR_USAGE);
+	assert_string_equal(err_text(), "the command has more than 4096 words");
+	assert_int_equal(job_write(&options, &place, &job), -EINVAL);
+}
+
 /* What job_write would tell, and what is opened later still. */
 static void mistakes_are_told_before_there_is_a_job(void **state)
 {
@@ -301,6 +319,7 @@ int main(void)
 		TEST(user_that_is_not_there_is_told),
 		TEST(user_may_be_a_number),
 		TEST(user_may_have_a_large_entry),
+		TEST(command_of_too_many_words_is_told_before_there_is_a_job),
 		TEST(mistakes_are_told_before_there_is_a_job),
 		TEST(user_may_be_in_many_groups),
 		TEST(network_devices_have_addresses),

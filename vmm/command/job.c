@@ -175,13 +175,23 @@ static int check_share(const char *path)
 	return -EINVAL;
 }
 
+/* What the job itself depends on. */
+static int check_words(const struct options *options, struct user *user)
+{
+	int r;
+
+	if (options->command_argc > JOB_ARGS_MAX)
+		return err_set(ERR_USAGE, -EINVAL, "the command has more than %u words",
+			       JOB_ARGS_MAX);
+	r = find_user(options, user);
+	return r < 0 ? r : check_environment(options);
+}
+
 int job_check(const struct options *options)
 {
 	struct user user = { .text = NULL };
-	int r = find_user(options, &user);
+	int r = check_words(options, &user);
 
-	if (r == 0)
-		r = check_environment(options);
 	if (r == 0 && options->root)
 		r = check_folder("--root", options->root);
 	for (unsigned i = 0; i < options->share_count && r == 0; i++)
@@ -268,14 +278,8 @@ int job_write(const struct options *options, const struct job_place *place, stru
 	const struct passwd *user = &found.entry;
 	struct buf *job = ret_job;
 	char host[256] = "";
-	int r;
+	int r = check_words(options, &found);
 
-	if (options->command_argc > JOB_ARGS_MAX)
-		return err_set(ERR_USAGE, -EINVAL, "the command has more than %u words",
-			       JOB_ARGS_MAX);
-	r = find_user(options, &found);
-	if (r == 0)
-		r = check_environment(options);
 	if (r < 0) {
 		free(found.text);
 		return r;

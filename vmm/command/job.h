@@ -46,8 +46,9 @@ struct job_place {
 };
 
 /*
- * Whether what the options of a command name is there: the user, variables, folders. For who has to
- * wait for a device before the job can be written. ERR_USAGE, or ERR_FILE for a folder.
+ * Whether what the options of a command name is there: the user, variables, folders; and whether
+ * the guest takes so many words. For who has to wait for a device before the job can be written.
+ * ERR_USAGE, or ERR_FILE for a folder.
  */
 int MUST_CHECK job_check(const struct options *options);
 
