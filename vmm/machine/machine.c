@@ -264,6 +264,7 @@ int machine_build(struct machine *machine, enum vfio_iommu_kind iommu)
 static void machine_stop(struct machine *machine)
 {
 	vcpus_stop(&machine->vcpus);
+	machine->ended = true;
 	if (machine->command)
 		session_stop(&machine->command->session);
 	timings_end();
@@ -294,7 +295,6 @@ void machine_wait(struct machine *machine)
 {
 	loop_run(&machine->loop);
 	machine_stop(machine);
-	machine->ended = true;
 }
 
 void machine_fini(struct machine *machine)
