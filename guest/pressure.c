@@ -21,9 +21,10 @@
 /*
  * With so much of all memory left, free or in pages of files, the wait is of another kind: a
  * program that reads a mapped file larger than memory waits as long, but memory is full of that
- * file.
+ * file. What programs cannot do without does not grow with the machine, so there is a bound.
  */
 #define LEFT_DIVISOR 32
+#define LEFT_MAX_KIB (256 * 1024ul)
 
 static int meminfo = -1, sysrq = -1;
 
@@ -52,9 +53,11 @@ static unsigned long field(const char *text, const char *name)
 
 bool pressure_is_want(const char *text)
 {
-	return field(text, "MemFree:") + field(text, "Active(file):") +
-		       field(text, "Inactive(file):") <
-	       field(text, "MemTotal:") / LEFT_DIVISOR;
+	const unsigned long left = field(text, "MemFree:") + field(text, "Active(file):") +
+				   field(text, "Inactive(file):");
+	const unsigned long enough = field(text, "MemTotal:") / LEFT_DIVISOR;
+
+	return left < (enough < LEFT_MAX_KIB ? enough : LEFT_MAX_KIB);
 }
 
 void pressure_felt(void)

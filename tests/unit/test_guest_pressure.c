@@ -6,13 +6,13 @@
 
 #include "cmocka_all.h"
 
-/* /proc/meminfo of a guest of 256 MiB; KiB. */
-static bool is_want(unsigned free, unsigned active, unsigned inactive)
+/* /proc/meminfo; KiB. */
+static bool is_want_of(unsigned total, unsigned free, unsigned active, unsigned inactive)
 {
 	char text[512];
 
 	snprintf(text, sizeof(text),
-		 "MemTotal:         204800 kB\n"
+		 "MemTotal:      %9u kB\n"
 		 "MemFree:        %8u kB\n"
 		 "MemAvailable:          0 kB\n"
 		 "Active:           150000 kB\n"
@@ -21,8 +21,14 @@ static bool is_want(unsigned free, unsigned active, unsigned inactive)
 		 "Inactive(anon):    30000 kB\n"
 		 "Active(file):   %8u kB\n"
 		 "Inactive(file): %8u kB\n",
-		 free, active, inactive);
+		 total, free, active, inactive);
 	return pressure_is_want(text);
+}
+
+/* Of a guest of 256 MiB. */
+static bool is_want(unsigned free, unsigned active, unsigned inactive)
+{
+	return is_want_of(204800, free, active, inactive);
 }
 
 static void memory_full_of_what_cannot_be_dropped_is_want(void **state)
@@ -39,6 +45,16 @@ static void memory_full_of_files_is_no_want(void **state)
 	assert_false(is_want(90000, 0, 0));
 }
 
+/* 256 GiB of which 4 are left: who still finds that does not want. */
+static void much_is_no_want_however_large_the_guest(void **state)
+{
+	const unsigned gib = 1024 * 1024;
+
+	assert_false(is_want_of(256 * gib, 4 * gib, 0, 0));
+	assert_false(is_want_of(256 * gib, gib / 8, gib / 16, gib / 16));
+	assert_true(is_want_of(256 * gib, gib / 8, gib / 16, gib / 16 - 1));
+}
+
 /* A kernel that says something else is left alone. */
 static void nonsense_is_no_want(void **state)
 {
@@ -52,6 +68,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_full_of_what_cannot_be_dropped_is_want),
 		cmocka_unit_test(memory_full_of_files_is_no_want),
+		cmocka_unit_test(much_is_no_want_however_large_the_guest),
 		cmocka_unit_test(nonsense_is_no_want),
 	};
 
