@@ -18,6 +18,9 @@
 /* What a cell may hold of a list. */
 #define CELL_SIZE 256
 
+/* There may be many runs, and one that is busy is told as that. */
+#define ANSWER_MS 500u
+
 #define MS_PER_S   1000u
 #define S_PER_MIN  60u
 #define S_PER_HOUR 3600u
@@ -180,7 +183,7 @@ static void show(const char *name, struct table *table, struct json_out *out)
 
 	if (control_client_open("", name, &client) < 0)
 		return; /* it has just ended */
-	if (control_client_ask(&client, "\"do\":\"status\"", CONTROL_ANSWER_MS / 4, &answer) < 0 ||
+	if (control_client_ask(&client, "\"do\":\"status\"", ANSWER_MS, &answer) < 0 ||
 	    json_parse(answer, strlen(answer), &json) < 0) {
 		if (out)
 			copy_busy(out, name, client.pid);

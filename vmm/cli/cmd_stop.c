@@ -26,6 +26,9 @@
 /* How long a run's end may go unseen, where its process goes on: a program with a guest inside. */
 #define LOOK_MS 50u
 
+/* Not longer: there is a signal for one that cannot answer. */
+#define ANSWER_MS 2000u
+
 /* Both watched by files, so that its name and number can be somebody else's later. */
 struct stopped {
 	struct run_folder folder;
@@ -92,7 +95,7 @@ static int ask(struct stopped *stopped, const char *request)
 	stopped->pid_fd = pidfd_open(client.pid, 0);
 	if (stopped->pid_fd < 0 && errno != ESRCH)
 		r = err_sys(ERR_HOST, -errno, "watch the guest '%s'", stopped->folder.name);
-	else if (control_client_ask(&client, request, CONTROL_ANSWER_MS, NULL) < 0)
+	else if (control_client_ask(&client, request, ANSWER_MS, NULL) < 0)
 		r = ask_by_signal(stopped, client.pid);
 	control_client_close(&client);
 	return r;

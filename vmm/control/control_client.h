@@ -8,8 +8,11 @@
 #include "control/control.h"
 #include "core/util.h"
 
-/* A run that does not answer for so long is starting or ending, and will do neither soon. */
-#define CONTROL_ANSWER_MS 2000u
+/*
+ * A run that does not answer for so long is starting or ending, and will do neither soon. One that
+ * runs may be as slow as its host: the first file that it needs may have to come from a disk.
+ */
+#define CONTROL_ANSWER_MS 10000u
 
 struct control_client {
 	int fd;    /* -1: none */
