@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "command/job.h"
+#include "command/own_kernel.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sys.h"
@@ -21,42 +22,15 @@
 #include "machine/machine.h"
 #include "x86_64/layout.h"
 
-/* Where distributions put the kernel that runs; %s is its release. */
-static const char *const kernel_places[] = {
-	"/boot/vmlinuz-%s",
-	"/lib/modules/%s/vmlinuz",
-	"/usr/lib/modules/%s/vmlinuz",
-	"/boot/vmlinuz",
-};
-
 static int find_kernel(struct machine *machine, const char *release)
 {
-	const struct options *options = machine->options;
 	struct machine_command *command = machine->command;
-	unsigned best = 0;
-	int error = ENOENT;
 
-	if (options->kernel[0]) {
-		snprintf(command->kernel_path, sizeof(command->kernel_path), "%s", options->kernel);
-		return 0;
-	}
-	for (unsigned i = 0; i < ARRAY_SIZE(kernel_places); i++) {
-		snprintf(command->kernel_path, sizeof(command->kernel_path), kernel_places[i],
-			 release);
-		if (access(command->kernel_path, R_OK) == 0)
-			return 0;
-		if (errno != ENOENT && error == ENOENT) {
-			error = errno;
-			best = i;
-		}
-	}
-	snprintf(command->kernel_path, sizeof(command->kernel_path), kernel_places[best], release);
-	err_sys(ERR_FILE, -error, "the host's kernel '%s'", command->kernel_path);
-	if (error == EACCES)
-		err_hint("sudo chmod a+r '%s', or give a copy with --kernel", command->kernel_path);
-	else
-		err_hint("give one with --kernel");
-	return -error;
+	if (!machine->options->kernel[0])
+		return own_kernel_find("", release, command->kernel_path);
+	snprintf(command->kernel_path, sizeof(command->kernel_path), "%s",
+		 machine->options->kernel);
+	return 0;
 }
 
 static int find_shares(struct machine *machine)

@@ -8,30 +8,13 @@
 #include <unistd.h>
 
 #include "boot/buf.h"
-#include "boot/modules.h"
 #include "command/agent.h"
 #include "command/job.h"
+#include "command/own_kernel.h"
 #include "core/err.h"
 #include "daemons/net_daemon.h"
 #include "guest/job.h"
 #include "machine/machine.h"
-
-/* What finds the agent's ports and the root file system; what they need is found by depmod's lists.
- */
-static const struct {
-	const char *name;
-	bool optional;
-} wanted_modules[] = {
-	{ .name = "virtio_pci" },
-	{ .name = "virtio_console" },
-	{ .name = "virtiofs" },
-	{ .name = "overlay" },
-	/* With it no device of every guest is left for modprobe, which reads long lists. */
-	{ .name = "virtio_rng", .optional = true },
-};
-
-/* Of a guest that has a network, too. */
-#define NET_MODULE "virtio_net"
 
 static int add_modules(struct initrd *initrd, const struct modules *modules)
 {
@@ -61,21 +44,9 @@ static int add_modules(struct initrd *initrd, const struct modules *modules)
 
 static int find_modules(struct initrd *initrd, const struct machine *machine, const char *release)
 {
-	char dir[PATH_MAX];
 	struct modules modules;
-	int r;
+	int r = own_kernel_modules("", release, machine->options->net_count, &modules);
 
-	snprintf(dir, sizeof(dir), "/lib/modules/%s", release);
-	r = modules_init(&modules, dir);
-	for (unsigned i = 0; i < ARRAY_SIZE(wanted_modules) && r == 0; i++) {
-		r = modules_add(&modules, wanted_modules[i].name);
-		if (r == -ENOENT && wanted_modules[i].optional) {
-			err_clear();
-			r = 0;
-		}
-	}
-	if (r == 0 && machine->options->net_count)
-		r = modules_add(&modules, NET_MODULE);
 	if (r == 0)
 		r = add_modules(initrd, &modules);
 	modules_fini(&modules);
