@@ -36,15 +36,26 @@ static struct host_sysfs_path node_path(const struct vfio_host *host,
 	return host_sysfs_path(host->root, "dev/vfio/%u", dev->group);
 }
 
+static int no_node(const struct host_sysfs_path *node, int r)
+{
+	r = err_sys(ERR_HOST, r, "%s", node->s);
+	if (r == -ENOENT)
+		err_hint("this kernel has no files of groups (CONFIG_VFIO_GROUP): bind without "
+			 "--user, and give the user /dev/iommu and the device's "
+			 "/dev/vfio/devices/vfioN by a udev rule or chown");
+	return r;
+}
+
 /* The node's owner as it is now, into the record of how the device was before. */
 static int note_node(const struct vfio_host *host, struct vfio_host_device *dev)
 {
+	const struct host_sysfs_path node = node_path(host, dev);
 	struct stat st;
 
 	if (dev->before.node_given)
 		return 0; /* by an earlier bind: that one saw the owner of before */
-	if (stat(node_path(host, dev).s, &st) < 0)
-		return err_sys(ERR_HOST, -errno, "%s", node_path(host, dev).s);
+	if (stat(node.s, &st) < 0)
+		return no_node(&node, -errno);
 	dev->before.node_given = true;
 	dev->before.node_uid = st.st_uid;
 	dev->before.node_gid = st.st_gid;
@@ -63,7 +74,7 @@ static int give_node(const struct vfio_host *host, const struct vfio_host_device
 	for (unsigned waited = 0; waited < NODE_LIMIT_MS && steady < NODE_STEADY_MS;
 	     waited += NODE_STEP_MS) {
 		if (stat(node.s, &st) < 0)
-			return err_sys(ERR_HOST, -errno, "%s", node.s);
+			return no_node(&node, -errno);
 		if (st.st_uid == uid && !host_sysfs_exists(queue.s))
 			steady += NODE_STEP_MS;
 		else
@@ -73,7 +84,7 @@ static int give_node(const struct vfio_host *host, const struct vfio_host_device
 		nanosleep(&step, NULL);
 	}
 	if (stat(node.s, &st) < 0)
-		return err_sys(ERR_HOST, -errno, "%s", node.s);
+		return no_node(&node, -errno);
 	if (st.st_uid == uid)
 		return 0;
 	r = err_set(ERR_HOST, -EBUSY, "%s does not stay with user %u: user %u has it again", node.s,

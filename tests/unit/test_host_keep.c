@@ -292,6 +292,20 @@ static void owner_who_does_not_stay_is_an_error(void **state)
 	assert_false(fake_sysfs_exists(&fs, RECORD GPU));
 }
 
+static void kernel_without_groups_has_no_file_to_give(void **state)
+{
+	const uid_t owner = getuid();
+
+	fake_sysfs_add_iommufd(&fs);
+	fake_sysfs_without(&fs, "groups");
+	check(&host, GPU, NULL);
+	assert_int_equal(vfio_host_bind(&host, &owner), -ENOENT);
+	assert_non_null(strstr(err_hint_text(), "/dev/vfio/devices/vfioN"));
+	end_command();
+	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
+	assert_false(fake_sysfs_exists(&fs, RECORD GPU));
+}
+
 static void absent_device_cannot_be_released(void **state)
 {
 	assert_int_equal(lease("0000:09:00.0", NULL), -ENODEV);
@@ -316,6 +330,7 @@ int main(void)
 		TEST(release_that_was_killed_is_finished),
 		TEST(owner_of_the_group_is_kept_for_the_release),
 		TEST(owner_who_does_not_stay_is_an_error),
+		TEST(kernel_without_groups_has_no_file_to_give),
 		TEST(absent_device_cannot_be_released),
 	};
 
