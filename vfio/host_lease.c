@@ -18,6 +18,9 @@
 #include "core/sys.h"
 #include "vfio/host_sysfs.h"
 
+/* In /run, or in the user's own folder of that kind. */
+#define STATE_FOLDER "/tinyvmm"
+
 #define LEASES_MAX (2 * VFIO_HOST_DEVICES_MAX)
 
 /*
@@ -68,26 +71,29 @@ void host_lease_state_dir(const char *root, char buf[VFIO_HOST_PATH_SIZE])
 
 	/* What geteuid() says without asking the kernel: a run begins with this. */
 	if (root[0] || getauxval(AT_EUID) == 0)
-		n = snprintf(buf, VFIO_HOST_PATH_SIZE, "%s/run/tinyvmm", root);
+		n = snprintf(buf, VFIO_HOST_PATH_SIZE, "%s/run" STATE_FOLDER, root);
 	else if (runtime && runtime[0] == '/')
-		n = snprintf(buf, VFIO_HOST_PATH_SIZE, "%s/tinyvmm", runtime);
+		n = snprintf(buf, VFIO_HOST_PATH_SIZE, "%s" STATE_FOLDER, runtime);
 	else
-		n = snprintf(buf, VFIO_HOST_PATH_SIZE, "/run/user/%u/tinyvmm", geteuid());
+		n = snprintf(buf, VFIO_HOST_PATH_SIZE, "/run/user/%u" STATE_FOLDER, geteuid());
 	if (n < 0 || n >= VFIO_HOST_PATH_SIZE)
 		buf[0] = '\0';
+}
+
+static int not_made(const char *path, int r)
+{
+	r = err_sys(ERR_HOST, r, "create the directory %s", path);
+	if (geteuid() != 0)
+		err_hint("XDG_RUNTIME_DIR must name a directory of yours");
+	return r;
 }
 
 int host_lease_make_dir(const char *path)
 {
 	struct stat st;
-	int r;
 
-	if (mkdir(path, 0700) < 0 && errno != EEXIST) {
-		r = err_sys(ERR_HOST, -errno, "create the directory %s", path);
-		if (geteuid() != 0)
-			err_hint("XDG_RUNTIME_DIR must name a directory of yours");
-		return r;
-	}
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return not_made(path, -errno);
 	/* Nobody else may have put it there: files of ours are made and believed in it. */
 	if (lstat(path, &st) < 0)
 		return err_sys(ERR_HOST, -errno, "%s", path);
@@ -186,23 +192,48 @@ static int take_all(struct vfio_host *host, const struct lease *leases, unsigned
 	return 0;
 }
 
-static int make_state_dir(const struct vfio_host *host)
+static int no_place(const char *state_dir, int r)
 {
-	const int parent_len = (int)(strlen(host->state_dir) - strlen("/tinyvmm"));
+	const int parent_len = (int)(strlen(state_dir) - strlen(STATE_FOLDER));
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	int r;
 
-	if (!host->state_dir[0])
-		return err_set(ERR_HOST, -ENAMETOOLONG, "the path in XDG_RUNTIME_DIR is too long");
-	r = host_lease_make_dir(host->state_dir);
-	if (r != -ENOENT || geteuid() == 0)
-		return r;
 	r = err_set(ERR_HOST, r,
 		    "this user has no place for the leases of devices: %.*s does not exist%s",
-		    parent_len, host->state_dir, runtime ? "" : ", and XDG_RUNTIME_DIR is not set");
+		    parent_len, state_dir, runtime ? "" : ", and XDG_RUNTIME_DIR is not set");
 	err_hint("a login session has one (loginctl enable-linger keeps it); or set "
 		 "XDG_RUNTIME_DIR to a directory of yours, the same one for all runs");
 	return r;
+}
+
+static int too_long(void)
+{
+	return err_set(ERR_HOST, -ENAMETOOLONG, "the path in XDG_RUNTIME_DIR is too long");
+}
+
+static int make_state_dir(const struct vfio_host *host)
+{
+	int r;
+
+	if (!host->state_dir[0])
+		return too_long();
+	r = host_lease_make_dir(host->state_dir);
+	return r != -ENOENT || geteuid() == 0 ? r : no_place(host->state_dir, r);
+}
+
+int host_lease_check_place(const char *state_dir)
+{
+	char parent[VFIO_HOST_PATH_SIZE];
+	struct stat st;
+
+	if (!state_dir[0])
+		return too_long();
+	if (lstat(state_dir, &st) == 0)
+		return host_lease_make_dir(state_dir);
+	snprintf(parent, sizeof(parent), "%.*s", (int)(strlen(state_dir) - strlen(STATE_FOLDER)),
+		 state_dir);
+	if (faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) == 0)
+		return 0;
+	return errno == ENOENT ? no_place(state_dir, -errno) : not_made(state_dir, -errno);
 }
 
 int host_lease_try(struct vfio_host *host)

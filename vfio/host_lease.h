@@ -18,6 +18,11 @@ void host_lease_state_dir(const char *root, char buf[VFIO_HOST_PATH_SIZE]);
 int MUST_CHECK host_lease_make_dir(const char *path);
 
 /*
+ * Whether the directory is there, or can be made, for who only looks. ERR_HOST, with what to do.
+ */
+int MUST_CHECK host_lease_check_place(const char *state_dir);
+
+/*
  * All devices of `host`, and their groups, or none. Waits for one that another tinyvmm has: at most
  * host->wait_ms, and in any case for one that it has only briefly. -EBUSY (kind ERR_DEVICE) then,
  * with the pid of who has it; -EINTR when host->signal_fd ended the wait.

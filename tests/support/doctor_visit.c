@@ -46,14 +46,25 @@ static int allow_pinning(uint64_t bytes)
 
 static int find_agent(void)
 {
+	return 0;
+}
+
+static int find_kernel(void)
+{
 	int r;
 
-	if (!visit.agent_is_missing)
+	if (!visit.command_lacks)
 		return 0;
-	r = err_set(ERR_FILE, -ENOENT, "the agent is nowhere");
-	err_hint("make install");
+	r = err_set(ERR_FILE, -EACCES, "it is locked away");
+	err_hint("unlock it");
 	return r;
 }
+
+static const struct doctor_need command_needs[] = {
+	{ find_agent, "the agent is there" },
+	{ find_kernel, "the kernel can be read" },
+	{ NULL, NULL },
+};
 
 int visit_setup(void **state)
 {
@@ -68,14 +79,14 @@ int visit_setup(void **state)
 	pairs[0].vars = temp_file(&dir, "VARS.fd", vars, sizeof(vars));
 	visit.arch = (struct arch_host){ .phys_bits = 46, .gib_pages = true };
 	visit.kvm_error = visit.pin_error = NULL;
-	visit.agent_is_missing = false;
+	visit.command_lacks = false;
 	visit.config = (struct doctor_config){
 		.root = visit.fs.root,
 		.memory = 4 * GiB,
 		.query_kvm = query_kvm,
 		.check_memory = check_memory,
 		.allow_pinning = allow_pinning,
-		.find_agent = find_agent,
+		.command_needs = command_needs,
 		.firmware = &visit.search,
 		.privileged = true,
 	};

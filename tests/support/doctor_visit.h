@@ -14,7 +14,7 @@ struct doctor_visit {
 	struct fw_search search;
 	struct arch_host arch;
 	const char *kvm_error, *pin_error; /* NULL: it works */
-	bool agent_is_missing;
+	bool command_lacks;                /* something that a guest's command needs */
 	/* What visit_run has got; where the firmware lies is cut out. */
 	char *text;
 	int status;

@@ -7,6 +7,7 @@
 #include "core/err.h"
 #include "doctor_visit.h"
 #include "fake_hosts.h"
+#include "vfio/host_sysfs.h"
 
 static void helpers_are_found_where_a_run_looks(void **state)
 {
@@ -20,12 +21,44 @@ static void helpers_are_found_where_a_run_looks(void **state)
 	assert_row("  pass  helpers               passt is installed\n", NULL);
 	assert_row("  pass  helpers               virtiofsd is installed\n", NULL);
 	assert_row("  info  helpers               qemu-storage-daemon is not installed", NULL);
-	visit.agent_is_missing = true;
+}
+
+static void what_a_command_needs_is_told_by_name(void **state)
+{
+	fake_host_desktop(&visit.fs);
+	visit_add_modules("6.12.9-arch1-1");
 	visit_run();
+	assert_row("  pass  command               the agent is there\n", NULL);
+	assert_row("  pass  command               the kernel can be read\n", NULL);
+	visit.command_lacks = true;
+	visit_run();
+	assert_row("  pass  command               the agent is there\n", NULL);
+	assert_row("  info  command               run -- COMMAND would fail: it is locked away",
+		   "unlock it");
+	/* A guest with a disk needs none of it. */
 	assert_int_equal(visit.status, 0);
-	assert_row("  info  helpers               the agent for guests is not installed: run -- "
-		   "COMMAND needs it (make install)\n",
+}
+
+static void user_without_a_place_for_leases(void **state)
+{
+	fake_host_desktop(&visit.fs);
+	visit_add_modules("6.12.9-arch1-1");
+	visit_run();
+	assert_no_row(" leases ");
+	visit.config.privileged = false;
+	fake_sysfs_file(&visit.fs, "run/user/0/bus", "%s", "");
+	visit_run();
+	assert_row("  pass  leases                this user's are in ", NULL);
+	assert_int_equal(visit.status, 0);
+	fake_sysfs_unlink(&visit.fs, "run/user/0/bus");
+	assert_int_equal(rmdir(host_sysfs_path(visit.fs.root, "run/user/0").s), 0);
+	assert_int_equal(rmdir(host_sysfs_path(visit.fs.root, "run/user").s), 0);
+	assert_int_equal(rmdir(host_sysfs_path(visit.fs.root, "run").s), 0);
+	visit_run();
+	assert_row("  fail  leases                this user has no place for the leases of "
+		   "devices: ",
 		   NULL);
+	assert_int_equal(visit.status, ERR_HOST);
 }
 
 static void host_without_anything(void **state)
@@ -131,6 +164,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(helpers_are_found_where_a_run_looks),
+		TEST(what_a_command_needs_is_told_by_name),
+		TEST(user_without_a_place_for_leases),
 		TEST(host_without_anything),
 		TEST(device_that_is_bound_for_good),
 		TEST(interrupts_that_are_not_remapped),

@@ -4,13 +4,16 @@
  * nothing, but for what a killed run left behind, which is given back first. Main thread.
  */
 #include <stdlib.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/doctor.h"
 #include "cli/table.h"
 #include "command/agent.h"
+#include "command/own_kernel.h"
 #include "core/vm.h"
+#include "daemons/file_daemon.h"
 #include "firmware-loader/fw_descriptor.h"
 #include "firmware-loader/fw_image.h"
 #include "options/options.h"
@@ -52,6 +55,42 @@ static int find_agent(void)
 	return r;
 }
 
+static int find_kernel(void)
+{
+	char path[PATH_MAX];
+	struct utsname host;
+
+	uname(&host);
+	return own_kernel_find("", host.release, path);
+}
+
+static int find_modules(void)
+{
+	struct modules modules;
+	struct utsname host;
+	int r;
+
+	uname(&host);
+	r = own_kernel_modules("", host.release, true, &modules);
+	for (unsigned i = 0; i < modules.count && r == 0; i++) {
+		int fd;
+
+		r = modules_open(&modules, i, &fd);
+		if (r == 0)
+			close(fd);
+	}
+	modules_fini(&modules);
+	return r;
+}
+
+static const struct doctor_need command_needs[] = {
+	{ find_agent, "the agent for guests of run -- COMMAND is installed" },
+	{ find_kernel, "the image of the host's kernel can be read by this user" },
+	{ find_modules, "its modules for such guests can be read" },
+	{ file_daemon_allowed, "this user may start virtiofsd" },
+	{ NULL, NULL },
+};
+
 int cmd_doctor(const struct options *options)
 {
 	struct pci_addr devices[OPTIONS_GPUS_MAX];
@@ -74,7 +113,7 @@ int cmd_doctor(const struct options *options)
 		.query_kvm = query_kvm,
 		.check_memory = guest_ram_check,
 		.allow_pinning = allow_pinning,
-		.find_agent = find_agent,
+		.command_needs = command_needs,
 		.firmware = &search,
 		.privileged = geteuid() == 0,
 	};

@@ -13,8 +13,8 @@
 
 #include "core/arch.h"
 #include "core/err.h"
-#include "core/util.h"
 #include "core/hugepages.h"
+#include "core/util.h"
 #include "vfio/host.h"
 #include "vfio/host_info.h"
 #include "vfio/host_system.h"
@@ -42,6 +42,11 @@ struct doctor_rows {
 	unsigned count;
 };
 
+struct doctor_need {
+	int (*check)(void); /* error chain on failure */
+	const char *met;    /* what the report says where it is so */
+};
+
 struct doctor_config {
 	const char *root; /* in front of /sys, /proc, /dev, /lib, /run and /usr: "" but in tests */
 	const struct pci_addr *devices; /* to be passed together */
@@ -56,7 +61,8 @@ struct doctor_config {
 	int (*query_kvm)(struct arch_host *ret_host); /* error chain on failure */
 	int (*check_memory)(uint64_t memory, enum hugepages_mode mode, bool pinned);
 	int (*allow_pinning)(uint64_t bytes); /* error chain on failure */
-	int (*find_agent)(void);              /* of a guest's command; error chain on failure */
+	/* What a guest's command needs, ended by an entry without a check. */
+	const struct doctor_need *command_needs;
 	const struct fw_search *firmware;
 	bool privileged; /* root */
 };

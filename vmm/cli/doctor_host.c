@@ -7,6 +7,7 @@
 #include "firmware-loader/fw_image.h"
 #include "vfio/host_check.h"
 #include "vfio/host_journal.h"
+#include "vfio/host_lease.h"
 #include "vfio/host_sysfs.h"
 
 static void check_kernel(struct doctor *doctor)
@@ -181,6 +182,20 @@ static void check_memlock(struct doctor *doctor)
 		doctor_pass(doctor, "this user may lock the %s of a guest", text_size(memory).s);
 }
 
+/* Root makes its own. */
+static void check_leases(struct doctor *doctor)
+{
+	struct vfio_host host;
+
+	if (doctor->config->privileged)
+		return;
+	vfio_host_init(&host, doctor->config->root);
+	if (host_lease_check_place(host.state_dir) < 0)
+		doctor_from_error(doctor, DOCTOR_FAIL);
+	else
+		doctor_pass(doctor, "this user's are in %s", host.state_dir);
+}
+
 static void check_huge_pages(struct doctor *doctor)
 {
 	const struct host_system *system = &doctor->system;
@@ -256,14 +271,21 @@ static void check_helpers(struct doctor *doctor)
 			doctor_info(doctor, "%s is not installed: %s needs it (package %s)",
 				    helpers[i].program, helpers[i].purpose, helpers[i].package);
 	}
-	if (doctor->config->find_agent() == 0)
-		doctor_pass(doctor, "the agent for guests of run -- COMMAND is installed");
-	else
-		doctor_info(doctor,
-			    "the agent for guests is not installed: run -- COMMAND needs "
-			    "it (%s)",
-			    err_hint_text());
-	err_clear();
+}
+
+/* Guests with disks do without all of it. */
+static void check_command(struct doctor *doctor)
+{
+	for (const struct doctor_need *need = doctor->config->command_needs; need->check; need++) {
+		int r = need->check();
+
+		if (r == 0) {
+			doctor_pass(doctor, "%s", need->met);
+			continue;
+		}
+		(void)err_wrap(r, "run -- COMMAND would fail");
+		doctor_from_error(doctor, DOCTOR_INFO);
+	}
 }
 
 /* What newer kernels do better [linux 6.12 huge pfnmaps in vfio-pci, 6.15 masks in VFIO_DMA_MAP, */
@@ -345,9 +367,11 @@ const struct doctor_host_check doctor_host_checks[] = {
 	{ "iommufd", check_iommufd },
 	{ "memory", check_memory },
 	{ "memlock", check_memlock },
+	{ "leases", check_leases },
 	{ "huge-pages", check_huge_pages },
 	{ "firmware", check_firmware },
 	{ "helpers", check_helpers },
+	{ "command", check_command },
 	{ "bar-pages", check_bar_pages },
 	{ "bar-dma", check_bar_dma },
 	{ "bar-iommufd", check_dma_buf },

@@ -87,7 +87,7 @@ static bool is_root(void)
 }
 
 /* What keeps users from it, and how to allow it. */
-static int refuse_user(const struct file_daemon *daemon)
+static int refuse_user(void)
 {
 	static const struct {
 		const char *file, *value, *setting;
@@ -102,9 +102,8 @@ static int refuse_user(const struct file_daemon *daemon)
 	};
 	char value[16];
 	int r = err_set(ERR_HOST, -EUSERS,
-			"%s: without root, " DAEMON " needs a user namespace, "
-			"and this host lets users make none",
-			daemon->vhost.subject);
+			"without root, " DAEMON " needs a user namespace, "
+			"and this host lets users make none");
 
 	for (unsigned i = 0; i < ARRAY_SIZE(locks); i++) {
 		if (sys_read_text(locks[i].file, value, sizeof(value)) == 0 &&
@@ -116,6 +115,28 @@ static int refuse_user(const struct file_daemon *daemon)
 	}
 	err_hint("run it as root; a container has to allow it with its seccomp profile");
 	return r;
+}
+
+/* A profile of AppArmor lets one be made, and nothing be done in it. */
+static bool is_refusal(int r)
+{
+	return !is_root() && (r == -EUSERS || r == -EPERM || r == -EACCES);
+}
+
+static unsigned start_flags(bool read_only)
+{
+	return (read_only ? CHILD_READ_ONLY : 0) | (is_root() ? 0 : CHILD_FAKE_ROOT);
+}
+
+int file_daemon_allowed(void)
+{
+	const char *const argv[] = { "true", NULL };
+	struct child child;
+	int r = is_root() ? -ENOENT : child_start(&child, argv, NULL, 0, start_flags(true));
+
+	if (r == 0)
+		child_fini(&child);
+	return is_refusal(r) ? refuse_user() : 0;
 }
 
 static int launch(struct file_daemon *daemon, bool read_only)
@@ -152,7 +173,7 @@ static int launch(struct file_daemon *daemon, bool read_only)
 	};
 	const struct vhost_daemon_command command = {
 		.argv = argv,
-		.flags = (read_only ? CHILD_READ_ONLY : 0) | (is_root() ? 0 : CHILD_FAKE_ROOT),
+		.flags = start_flags(read_only),
 		.more_fd = -1,
 		.to_do = "Debian, Ubuntu: apt-get install virtiofsd, or qemu-system-common before "
 			 "Debian 13",
@@ -162,10 +183,7 @@ static int launch(struct file_daemon *daemon, bool read_only)
 	snprintf(source, sizeof(source), "source=%s", daemon->path);
 	snprintf(fd, sizeof(fd), "--fd=%d", VHOST_DAEMON_LISTEN_FD);
 	r = vhost_daemon_launch(&daemon->vhost, &command);
-	/* A profile of AppArmor lets one be made, and nothing be done in it. */
-	if (!is_root() && (r == -EUSERS || r == -EPERM || r == -EACCES))
-		return refuse_user(daemon);
-	return r;
+	return is_refusal(r) ? err_wrap(refuse_user(), "%s", daemon->vhost.subject) : r;
 }
 
 /* Why it does not answer: in its own words if it ended, of which the last say why. */

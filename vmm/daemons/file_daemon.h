@@ -19,6 +19,12 @@ struct vhost_user_backend;
  */
 int MUST_CHECK file_daemon_start(const char *path, bool read_only, struct file_daemon **ret_daemon);
 
+/*
+ * Whether this user may start one: who is not root needs a user namespace. ERR_HOST, with what
+ * would allow it. What a start checks by itself, for who only looks.
+ */
+int MUST_CHECK file_daemon_allowed(void);
+
 /* For the device, which takes it over. */
 struct vhost_user_backend *file_daemon_backend(struct file_daemon *daemon);
 
