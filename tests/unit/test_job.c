@@ -156,8 +156,110 @@ static void user_may_have_a_large_entry(void **state)
 	assert_int_equal(count(&job, "uid="), 1);
 	buf_fini(&job);
 	needed_room = SIZE_MAX;
-	assert_int_equal(job_write(&options, &place, &job), -EINVAL);
+	assert_int_equal(job_write(&options, &place, &job), -ERANGE);
+	assert_int_equal(err_kind(), ERR_LIMIT);
 	needed_room = 0;
+}
+
+/* No list of a host that runs tests has these. */
+#define NUMBER 3999999999u
+
+static void user_may_be_numbers_that_no_list_knows(void **state)
+{
+	struct buf job;
+
+	strcpy(options.user, "3999999999:3999999998");
+	assert_int_equal(job_write(&options, &place, &job), 0);
+	assert_true(has(&job, "uid=3999999999"));
+	assert_true(has(&job, "gid=3999999998"));
+	assert_true(has(&job, "group=3999999998"));
+	assert_int_equal(count(&job, "group="), 1);
+	assert_true(has(&job, "env=HOME=/"));
+	assert_true(has(&job, "env=USER=3999999999"));
+	assert_true(has(&job, "env=LOGNAME=3999999999"));
+	assert_true(has(&job, "env=SHELL=/bin/sh"));
+	buf_fini(&job);
+	/* Which group would it be? */
+	strcpy(options.user, "3999999999");
+	assert_int_equal(job_write(&options, &place, &job), -EINVAL);
+	assert_string_equal(err_hint_text(), "name a group, too: --user 3999999999:GROUP");
+}
+
+static void group_takes_the_place_of_those_of_the_user(void **state)
+{
+	static const char *const words[] = { "root:root", "0:0", "root:0" };
+	struct buf job;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+		strcpy(options.user, words[i]);
+		assert_int_equal(job_write(&options, &place, &job), 0);
+		assert_true(has(&job, "env=USER=root"));
+		assert_true(has(&job, "gid=0"));
+		assert_int_equal(count(&job, "group="), 1);
+		buf_fini(&job);
+	}
+	strcpy(options.user, "root:7");
+	assert_int_equal(job_write(&options, &place, &job), 0);
+	assert_true(has(&job, "gid=7"));
+	assert_true(has(&job, "group=7"));
+	buf_fini(&job);
+}
+
+static void words_that_are_no_user_or_no_group_are_told(void **state)
+{
+	static const struct {
+		const char *word, *text;
+	} cases[] = {
+		{ "no-such-user:0", "--user: there is no user 'no-such-user'" },
+		{ "0:no-such-group", "--user: there is no group 'no-such-group'" },
+		{ "0:", "--user: there is no group ''" },
+		{ "0:0:0", "--user: there is no group '0:0'" },
+		{ "0:4294967295", "--user: there is no group '4294967295'" },
+		{ ":0", "--user: ':0' names no user" },
+		{ ":", "--user: ':' names no user" },
+		{ "-1", "--user: there is no user '-1'" },
+		{ " 0", "--user: there is no user ' 0'" },
+		{ "18446744073709551616", "--user: there is no user '18446744073709551616'" },
+	};
+	struct buf job;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		strcpy(options.user, cases[i].word);
+		assert_int_equal(job_write(&options, &place, &job), -EINVAL);
+		assert_int_equal(err_kind(), ERR_USAGE);
+		assert_string_equal(err_text(), cases[i].text);
+	}
+}
+
+uid_t __wrap_geteuid(void);
+static uid_t own_uid;
+
+uid_t __wrap_geteuid(void)
+{
+	return own_uid == 0 ? getuid() : own_uid;
+}
+
+/* As a container's runtime starts a runner with a number of its own. */
+static void we_may_have_a_number_that_no_list_knows(void **state)
+{
+	char text[64];
+	struct buf job;
+
+	own_uid = NUMBER;
+	setenv("HOME", "/home/runner", 1);
+	assert_int_equal(job_write(&options, &place, &job), 0);
+	assert_true(has(&job, "uid=3999999999"));
+	snprintf(text, sizeof(text), "gid=%u", getegid());
+	assert_true(has(&job, text));
+	assert_int_equal(count(&job, "group="), (unsigned)getgroups(0, NULL));
+	assert_true(has(&job, "env=HOME=/home/runner"));
+	assert_true(has(&job, "env=USER=3999999999"));
+	buf_fini(&job);
+	setenv("HOME", "", 1);
+	assert_int_equal(job_write(&options, &place, &job), 0);
+	assert_true(has(&job, "env=HOME=/"));
+	buf_fini(&job);
+	own_uid = 0;
 }
 
 /* As `rm *` has them in a large folder. */
@@ -319,6 +421,10 @@ int main(void)
 		TEST(user_that_is_not_there_is_told),
 		TEST(user_may_be_a_number),
 		TEST(user_may_have_a_large_entry),
+		TEST(user_may_be_numbers_that_no_list_knows),
+		TEST(group_takes_the_place_of_those_of_the_user),
+		TEST(words_that_are_no_user_or_no_group_are_told),
+		TEST(we_may_have_a_number_that_no_list_knows),
 		TEST(command_of_too_many_words_is_told_before_there_is_a_job),
 		TEST(mistakes_are_told_before_there_is_a_job),
 		TEST(user_may_be_in_many_groups),

@@ -3,14 +3,13 @@
 #include "command/job.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "command/job_user.h"
 #include "core/err.h"
 #include "guest/job.h"
 #include "options/options.h"
@@ -21,10 +20,6 @@ static const char *const passed[] = {
 };
 
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-/* Of an entry of the list of users, which may come from a directory: doubled until it fits. */
-#define USER_ROOM     1024u
-#define USER_ROOM_MAX (1024u * 1024u)
 
 struct job_tag job_share_tag(unsigned nr)
 {
@@ -72,14 +67,14 @@ static int check_environment(const struct options *options)
 	return 0;
 }
 
-static void write_environment(const struct options *options, const struct passwd *user,
+static void write_environment(const struct options *options, const struct job_user *user,
 			      struct buf *job)
 {
 	record_variable(job, "PATH", PATH_DEFAULT);
-	record_variable(job, "HOME", user->pw_dir);
-	record_variable(job, "USER", user->pw_name);
-	record_variable(job, "LOGNAME", user->pw_name);
-	record_variable(job, "SHELL", user->pw_shell);
+	record_variable(job, "HOME", user->home);
+	record_variable(job, "USER", user->name);
+	record_variable(job, "LOGNAME", user->name);
+	record_variable(job, "SHELL", user->shell);
 	for (unsigned i = 0; i < ARRAY_SIZE(passed); i++) {
 		if (getenv(passed[i]))
 			record_variable(job, passed[i], getenv(passed[i]));
@@ -94,64 +89,12 @@ static void write_environment(const struct options *options, const struct passwd
 	}
 }
 
-static int write_user(const struct passwd *user, struct buf *job)
+static void write_user(const struct job_user *user, struct buf *job)
 {
-	gid_t groups[JOB_GROUPS_MAX];
-	int count = JOB_GROUPS_MAX;
-
-	if (getgrouplist(user->pw_name, user->pw_gid, groups, &count) < 0)
-		return err_set(ERR_USAGE, -EINVAL, "user %s is in more than %u groups",
-			       user->pw_name, JOB_GROUPS_MAX);
-	record_number(job, "uid", user->pw_uid);
-	record_number(job, "gid", user->pw_gid);
-	for (int i = 0; i < count; i++)
-		record_number(job, "group", groups[i]);
-	return 0;
-}
-
-/* Who a number or a name is; `text` holds what `entry` points to. */
-struct user {
-	struct passwd entry;
-	char *text;
-};
-
-/*
- * A name, or else a number. By the functions that other threads of a program do not disturb, with
- * as much room as the entry takes.
- */
-static int look_up(const char *name, size_t room, struct user *user, struct passwd **ret_found)
-{
-	char *text = realloc(user->text, room), *end;
-	unsigned long uid = geteuid();
-	int r;
-
-	if (!text)
-		return ENOMEM;
-	user->text = text;
-	*ret_found = NULL;
-	r = name[0] ? getpwnam_r(name, &user->entry, text, room, ret_found) : 0;
-	if (r == ERANGE || *ret_found)
-		return r;
-	errno = 0;
-	if (name[0])
-		uid = strtoul(name, &end, 10);
-	if (name[0] && (errno || end == name || *end || uid >= (uid_t)-1))
-		return 0;
-	return getpwuid_r((uid_t)uid, &user->entry, text, room, ret_found);
-}
-
-static int find_user(const struct options *options, struct user *user)
-{
-	struct passwd *found = NULL;
-	int r = ERANGE;
-
-	for (size_t room = USER_ROOM; r == ERANGE && room <= USER_ROOM_MAX; room *= 2)
-		r = look_up(options->user, room, user, &found);
-	if (found)
-		return 0;
-	if (options->user[0])
-		return err_set(ERR_USAGE, -EINVAL, "--user: there is no user '%s'", options->user);
-	return err_set(ERR_USAGE, -EINVAL, "user %u has no name", geteuid());
+	record_number(job, "uid", user->uid);
+	record_number(job, "gid", user->gid);
+	for (unsigned i = 0; i < user->group_count; i++)
+		record_number(job, "group", user->groups[i]);
 }
 
 static int check_folder(const char *option, const char *path)
@@ -176,27 +119,26 @@ static int check_share(const char *path)
 }
 
 /* What the job itself depends on. */
-static int check_words(const struct options *options, struct user *user)
+static int check_words(const struct options *options, struct job_user *user)
 {
 	int r;
 
 	if (options->command_argc > JOB_ARGS_MAX)
 		return err_set(ERR_USAGE, -EINVAL, "the command has more than %u words",
 			       JOB_ARGS_MAX);
-	r = find_user(options, user);
+	r = job_user_find(options->user, user);
 	return r < 0 ? r : check_environment(options);
 }
 
 int job_check(const struct options *options)
 {
-	struct user user = { .text = NULL };
+	struct job_user user;
 	int r = check_words(options, &user);
 
 	if (r == 0 && options->root)
 		r = check_folder("--root", options->root);
 	for (unsigned i = 0; i < options->share_count && r == 0; i++)
 		r = check_share(options->shares[i]);
-	free(user.text);
 	return r;
 }
 
@@ -274,24 +216,19 @@ static void write_servers(const struct job_place *place, struct buf *job)
 
 int job_write(const struct options *options, const struct job_place *place, struct buf *ret_job)
 {
-	struct user found = { .text = NULL };
-	const struct passwd *user = &found.entry;
+	struct job_user user;
 	struct buf *job = ret_job;
 	char host[256] = "";
-	int r = check_words(options, &found);
+	int r = check_words(options, &user);
 
-	if (r < 0) {
-		free(found.text);
+	if (r < 0)
 		return r;
-	}
 	buf_init(job);
 	for (unsigned i = 0; i < options->command_argc; i++)
 		record(job, "arg", options->command_argv[i]);
-	write_environment(options, user, job);
-	r = write_user(user, job);
-	free(found.text);
-	if (r == 0)
-		r = write_folder(options, job);
+	write_environment(options, &user, job);
+	write_user(&user, job);
+	r = write_folder(options, job);
 	if (place->alone)
 		record(job, "alone", "1");
 	write_terminal(place->terminal, job);

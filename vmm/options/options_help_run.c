@@ -126,7 +126,7 @@ static const char command_page[] =
 "\n"
 "--rw DIR                          what is written in this folder stays\n"
 "--env NAME[=VALUE]                give it this variable, ours or another\n"
-"--user NAME                       run it as this user\n"
+"--user NAME[:GROUP]               run it as this user\n"
 "--root DIR                        another root file system\n"
 "--timeout TIME                    end it after 30s, 10m, 2h\n"
 "--json FILE, --junit FILE         write what came of it, as JSON and as XML\n"
