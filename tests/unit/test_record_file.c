@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -293,6 +295,7 @@ static int open_in_shared(const char *name)
 	static char text[192];
 
 	snprintf(text, sizeof(text), "%s/%s", dir, name);
+	record_file_close(&file);
 	return record_file_open(&file, text, folders, 1);
 }
 
@@ -404,6 +407,115 @@ static void links_that_lead_in_circles_end(void **state)
 	assert_int_equal(open_in_shared("self"), -ELOOP);
 }
 
+/* Our own mounts from here on; false: this user may make none. */
+static bool make_mounts_ours(void)
+{
+	char map[32];
+	const uid_t uid = geteuid();
+	int fd;
+
+	if (uid != 0) {
+		if (unshare(CLONE_NEWUSER) < 0)
+			return false;
+		snprintf(map, sizeof(map), "%u %u 1", uid, uid);
+		fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+		if (fd < 0 || write(fd, map, strlen(map)) < 0)
+			return false;
+		close(fd);
+	}
+	return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+static bool may_mount(void)
+{
+	static bool asked, may;
+
+	if (!asked)
+		may = make_mounts_ours();
+	asked = true;
+	return may;
+}
+
+static void bind_mount(const char *what, const char *at)
+{
+	char from[192], to[192];
+
+	snprintf(from, sizeof(from), "%s/%s", dir, what);
+	snprintf(to, sizeof(to), "%s/%s", dir, at);
+	assert_true(mkdir(to, 0700) == 0 || errno == EEXIST);
+	assert_int_equal(mount(from, to, NULL, MS_BIND, NULL), 0);
+}
+
+static void unmount(const char *at)
+{
+	char text[192];
+
+	snprintf(text, sizeof(text), "%s/%s", dir, at);
+	assert_int_equal(umount2(text, MNT_DETACH), 0);
+}
+
+static void folder_of_the_guest_is_one_wherever_it_is_mounted(void **state)
+{
+	if (!may_mount())
+		skip();
+	bind_mount("shared/sub", "a blank");
+	link_at("../../mine", "shared/sub/out");
+	assert_int_equal(open_in_shared("a blank/out/record"), -ELOOP);
+	link_at("../../mine/target", "shared/sub/record");
+	assert_int_equal(open_in_shared("a blank/record"), 0);
+	assert_int_equal(type_of("shared/sub/record"), 0);
+	/* Its neighbours are ours. */
+	link_at("mine", "way");
+	assert_int_equal(open_in_shared("a blank/../way/record"), 0);
+	/* All of it, and more, at another place. */
+	bind_mount(".", "again");
+	assert_int_equal(open_in_shared("again/shared/sub/out/record"), -ELOOP);
+	assert_int_equal(open_in_shared("again/way/record"), 0);
+	unmount("again");
+	unmount("a blank");
+}
+
+static void folder_that_is_mounted_below_one_of_the_guest_is_one(void **state)
+{
+	char text[192];
+
+	if (!may_mount())
+		skip();
+	snprintf(text, sizeof(text), "%s/mine/deep", dir);
+	assert_int_equal(mkdir(text, 0700), 0);
+	link_at("../../other", "mine/deep/out");
+	link_at("../other", "mine/out");
+	snprintf(text, sizeof(text), "%s/other", dir);
+	assert_int_equal(mkdir(text, 0700), 0);
+	assert_int_equal(open_in_shared("mine/deep/out/record"), 0);
+	bind_mount("mine/deep", "shared/sub");
+	assert_int_equal(open_in_shared("mine/deep/out/record"), -ELOOP);
+	assert_int_equal(open_in_shared("mine/out/record"), 0);
+	unmount("shared/sub");
+}
+
+/* The guest may have put a link there while it could. */
+static void folder_that_was_mounted_below_one_of_the_guest_stays_one(void **state)
+{
+	char text[192];
+
+	if (!may_mount())
+		skip();
+	snprintf(text, sizeof(text), "%s/other", dir);
+	assert_int_equal(mkdir(text, 0700), 0);
+	snprintf(text, sizeof(text), "%s/mine/deep", dir);
+	assert_int_equal(mkdir(text, 0700), 0);
+	snprintf(text, sizeof(text), "%s/mine/deep/in", dir);
+	assert_int_equal(mkdir(text, 0700), 0);
+	bind_mount("mine/deep", "shared/sub");
+	assert_int_equal(open_in_shared("mine/deep/in/record"), 0);
+	assert_int_equal(rmdir(text), 0);
+	link_at("../../other", "mine/deep/in");
+	unmount("shared/sub");
+	assert_int_equal(record_file_write(&file, "text", 4), -ELOOP);
+	assert_int_equal(type_of("other/record"), 0);
+}
+
 /* It says what it is open for, not where that is. */
 static void descriptor_of_another_process_is_opened(void **state)
 {
@@ -448,6 +560,9 @@ int main(void)
 		S(way_up_leads_out_of_a_folder_of_the_guest_from_its_top_only),
 		S(pipe_of_the_guest_is_not_opened),
 		S(folder_in_the_place_of_the_file_is_an_error),
+		S(folder_of_the_guest_is_one_wherever_it_is_mounted),
+		S(folder_that_is_mounted_below_one_of_the_guest_is_one),
+		S(folder_that_was_mounted_below_one_of_the_guest_stays_one),
 		S(link_of_ours_may_lead_into_a_folder_of_the_guest),
 		S(link_that_anybody_could_put_there_is_not_followed),
 		S(links_that_lead_in_circles_end),

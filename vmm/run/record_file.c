@@ -2,7 +2,6 @@
 /* Writes a file at once; see record_file.h. Main thread. */
 #include "run/record_file.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -14,6 +13,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/sys.h"
+#include "run/record_place.h"
 
 /* A run is not kept from its end by a reader that stands still. */
 #define READER_LIMIT_MS 10000
@@ -78,9 +78,11 @@ static int make_absolute(const char *path, char ret_way[PATH_MAX])
 		       : 0;
 }
 
-static int find_place(const struct record_file *file, struct record_place *ret_place)
+static int find_place(struct record_file *file, struct record_place *ret_place)
 {
-	return record_place_find(file->way, file->shares, file->share_count, ret_place);
+	int r = record_shares_look(&file->shares);
+
+	return r < 0 ? r : record_place_find(file->way, &file->shares, ret_place);
 }
 
 /* Only a try tells what a file system, its rights and its space allow. */
@@ -129,19 +131,6 @@ static int open_place(struct record_file *file)
 	return MIN(r, 0);
 }
 
-static void note_shares(struct record_file *file, const char *const *folders, unsigned count)
-{
-	struct stat st;
-
-	assert(count <= ARRAY_SIZE(file->shares));
-	for (unsigned i = 0; i < count; i++) {
-		/* One that is not there is an error of its own. */
-		if (stat(folders[i], &st) == 0)
-			file->shares[file->share_count++] =
-				(struct record_share){ st.st_dev, st.st_ino };
-	}
-}
-
 int record_file_open(struct record_file *file, const char *path, const char *const *folders,
 		     unsigned count)
 {
@@ -151,17 +140,20 @@ int record_file_open(struct record_file *file, const char *path, const char *con
 	*file = (struct record_file){ .path = path, .fd = -1 };
 	if (!path)
 		return 0;
-	note_shares(file, folders, count);
 	if (fd >= 0) {
 		file->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 		r = file->fd < 0 ? -errno : 0;
 	} else {
-		r = make_absolute(path, file->way);
+		/* A folder that is not there is an error of its own. */
+		r = record_shares_init(&file->shares, folders, count);
+		if (r == 0)
+			r = make_absolute(path, file->way);
 		if (r == 0)
 			r = open_place(file);
 	}
 	if (r == 0)
 		return 0;
+	record_shares_fini(&file->shares);
 	file->path = NULL;
 	file->fd = -1;
 	err_sys(ERR_FILE, r, "the record '%s'", path);
@@ -204,7 +196,7 @@ static int write_stream(int fd, const char *data, size_t len)
 	return 0;
 }
 
-static int write_file(const struct record_file *file, const char *data, size_t len)
+static int write_file(struct record_file *file, const char *data, size_t len)
 {
 	char name[NAME_MAX + 1];
 	struct record_place place;
@@ -241,4 +233,5 @@ void record_file_close(struct record_file *file)
 	if (file->path)
 		close_fd(&file->fd);
 	file->path = NULL;
+	record_shares_fini(&file->shares);
 }

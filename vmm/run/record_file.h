@@ -9,16 +9,14 @@
 #include <limits.h>
 
 #include "core/util.h"
-#include "options/options.h"
-#include "run/record_place.h"
+#include "run/record_shares.h"
 
 struct record_file {
 	const char *path;   /* as the user wrote it, borrowed; NULL: none is wanted */
 	char way[PATH_MAX]; /* absolute, of a regular file; "": `fd` */
 	int fd;             /* what is no regular file: a pipe, a terminal; -1: none */
 	/* What the way has to be careful in. */
-	struct record_share shares[OPTIONS_SHARES_MAX];
-	unsigned share_count;
+	struct record_shares shares;
 };
 
 /*

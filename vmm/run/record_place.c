@@ -12,28 +12,18 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "run/record_shares.h"
+
 /* As many as Linux follows in one path. */
 #define LINKS_MAX 40u
 
 struct walk {
-	const struct record_share *shares;
-	unsigned share_count;
+	const struct record_shares *shares;
 	int dir;
 	unsigned depth; /* folders of a share above and with `dir`; 0: it is in none */
 	unsigned links;
 	char rest[2 * PATH_MAX];
 };
-
-static bool is_share(const struct walk *walk, int dir)
-{
-	struct stat st;
-
-	for (unsigned i = 0; fstat(dir, &st) == 0 && i < walk->share_count; i++) {
-		if (walk->shares[i].dev == st.st_dev && walk->shares[i].ino == st.st_ino)
-			return true;
-	}
-	return false;
-}
 
 /* Below a share, the way up is the guest's, who can move folders. */
 static int step(struct walk *walk, int from, const char *name)
@@ -50,7 +40,7 @@ static int step(struct walk *walk, int from, const char *name)
 	walk->dir = fd;
 	if (up || name[0] == '/')
 		walk->depth = 0;
-	if (walk->depth || is_share(walk, fd))
+	if (walk->depth || record_shares_has(walk->shares, fd))
 		walk->depth++;
 	return 0;
 }
@@ -122,10 +112,10 @@ static int walk_on(struct walk *walk, char name[NAME_MAX + 1])
 	return r;
 }
 
-int record_place_find(const char *path, const struct record_share *shares, unsigned share_count,
+int record_place_find(const char *path, const struct record_shares *shares,
 		      struct record_place *ret_place)
 {
-	struct walk walk = { .shares = shares, .share_count = share_count, .dir = -1 };
+	struct walk walk = { .shares = shares, .dir = -1 };
 	char name[NAME_MAX + 1];
 	int r;
 

@@ -7,15 +7,10 @@
 #define RECORD_PLACE_H
 
 #include <limits.h>
-#include <sys/types.h>
 
 #include "core/util.h"
 
-/* A folder that a guest can write to, with all below it. */
-struct record_share {
-	dev_t dev;
-	ino_t ino;
-};
+struct record_shares;
 
 struct record_place {
 	int dir; /* the folder, O_PATH */
@@ -29,8 +24,8 @@ struct record_place {
  * lies in a share, or belongs to another user who could put it there; or leads back up inside of
  * one.
  */
-int MUST_CHECK record_place_find(const char *path, const struct record_share *shares,
-				 unsigned share_count, struct record_place *ret_place);
+int MUST_CHECK record_place_find(const char *path, const struct record_shares *shares,
+				 struct record_place *ret_place);
 
 void record_place_fini(struct record_place *place);
 
