@@ -33,6 +33,15 @@ void network_set_up(const struct job *job);
 void network_resolver(const struct job *job);
 
 /*
+ * router.c: before the interface comes up: whoever announces addresses of IPv6 to it is asked to
+ * repeat that before their time is over. Of the file, -1 if there is none, POLLIN says that
+ * router_serve has something to do.
+ */
+void router_watch(const char *interface);
+int router_file(void);
+void router_serve(void);
+
+/*
  * command.c: runs it, while `control` is the port's; the status that wait(2) gave. All that it
  * wrote is on its way to the host.
  */

@@ -171,7 +171,7 @@ static void reap(struct run *run)
 
 static void step(struct run *run, int timeout)
 {
-	struct pollfd p[9];
+	struct pollfd p[10];
 
 	watch(&run->in, &p[0]);
 	watch(&run->out, &p[2]);
@@ -179,7 +179,8 @@ static void step(struct run *run, int timeout)
 	p[6] = (struct pollfd){ .fd = run->signals, .events = POLLIN };
 	p[7] = (struct pollfd){ .fd = run->control, .events = POLLIN };
 	p[8] = (struct pollfd){ .fd = run->pressure, .events = POLLPRI };
-	if (poll(p, 9, timeout) < 0)
+	p[9] = (struct pollfd){ .fd = router_file(), .events = POLLIN };
+	if (poll(p, 10, timeout) < 0)
 		return;
 	move_some(&run->in, p[0].revents, p[1].revents);
 	move_some(&run->out, p[2].revents, p[3].revents);
@@ -188,6 +189,8 @@ static void step(struct run *run, int timeout)
 		reap(run);
 	if (p[7].revents & POLLIN)
 		listen_to_host(run);
+	if (p[9].revents)
+		router_serve();
 	if (p[8].revents & POLLPRI)
 		pressure_felt();
 	else if (p[8].revents)

@@ -2,7 +2,7 @@
 /*
  * The network: the loopback interface always, and the interfaces that the job has addresses for.
  * Which interface a device has become is told by its MAC address. No program of the root file
- * system is needed for it. IPv6 is left to the kernel, which listens to routers.
+ * system is needed for it. IPv6 is left to the kernel, which listens to routers; see router.c.
  * [Linux: netdevice(7), rtnetlink(7), resolv.conf(5)]
  */
 #include <arpa/inet.h>
@@ -178,8 +178,10 @@ static void set_up(int fd, const struct job_net *net)
 	char name[IF_NAMESIZE];
 
 	find_interface(net->mac, name);
-	if (net->sole)
+	if (net->sole) {
 		trust_addresses(name);
+		router_watch(name);
+	}
 	if (net->address)
 		set_address(fd, name, net->address);
 	bring_up(fd, name);
