@@ -59,6 +59,8 @@ bool pressure_is_want(const char *text);
 /* report.c: words for the host's records. */
 void report_kernel(void);
 void report_drivers(void);
+/* The command is about to be sent a signal: what it does from now on may be for that. */
+void report_signal(void);
 /* Of the processes; and how many the kernel killed for want of it. */
 void report_memory(void);
 

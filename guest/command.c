@@ -124,10 +124,12 @@ static void obey(struct run *run, const char *line)
 	unsigned short rows, columns;
 	int sig;
 
-	if (sscanf(line, "signal %d", &sig) == 1 && !run->ended)
+	if (sscanf(line, "signal %d", &sig) == 1 && !run->ended) {
+		report_signal();
 		kill(-run->pid, sig);
-	else if (sscanf(line, "size %hu %hu", &rows, &columns) == 2)
+	} else if (sscanf(line, "size %hu %hu", &rows, &columns) == 2) {
 		set_size(run, rows, columns);
+	}
 }
 
 static void listen_to_host(struct run *run)

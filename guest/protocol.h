@@ -13,6 +13,7 @@
  *   driver 0000:BUS:SLOT.FUNCTION NAME [VERSION]    of a device that is not on bus 0
  *   peak KIB          the memory of the largest process that the command had
  *   oom-kills COUNT   processes that the kernel killed for want of memory: before the end
+ *   signaled COUNT    the command was sent a signal of the host's, after so many oom-kills
  *   not-found TEXT, not-executable TEXT    the same, where a shell would exit with 127 and 126
  * to the agent
  *   signal NUMBER     for the command and its children

@@ -72,7 +72,8 @@ void report_drivers(void)
 		closedir(dir);
 }
 
-static void say_oom_kills(void)
+/* With their number behind `word`; nothing if the kernel does not count them. */
+static void say_oom_kills(const char *word)
 {
 	FILE *f = fopen("/proc/vmstat", "re");
 	char line[128];
@@ -80,10 +81,15 @@ static void say_oom_kills(void)
 
 	while (f && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "oom_kill %lu", &n) == 1)
-			ports_say("oom-kills %lu", n);
+			ports_say("%s %lu", word, n);
 	}
 	if (f)
 		fclose(f);
+}
+
+void report_signal(void)
+{
+	say_oom_kills("signaled");
 }
 
 void report_memory(void)
@@ -103,5 +109,5 @@ void report_memory(void)
 	}
 	if (getrusage(RUSAGE_CHILDREN, &usage) == 0)
 		ports_say("peak %ld", usage.ru_maxrss);
-	say_oom_kills();
+	say_oom_kills("oom-kills");
 }

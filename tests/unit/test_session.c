@@ -321,6 +321,14 @@ static const struct {
 	{ "oom-kills 1\nexited 0\n", SESSION_EXITED, 0, "" },
 	{ "oom-kills 1\nkilled 15\n", SESSION_SIGNALED, 15, "" },
 	{ "exited 1\noom-kills 1\n", SESSION_EXITED, 1, "" },
+	/* What it did because of a signal of ours, however it takes one. */
+	{ "signaled 1\noom-kills 1\nexited 130\n", SESSION_EXITED, 130, "" },
+	{ "signaled 1\nsignaled 2\noom-kills 2\nkilled 9\n", SESSION_SIGNALED, 9, "" },
+	{ "signaled 0\noom-kills 0\nexited 2\n", SESSION_EXITED, 2, "" },
+	/* Memory was short after it. */
+	{ "signaled 0\noom-kills 1\nexited 130\n", SESSION_NO_MEMORY, 0,
+	  "the command ended with status 130" },
+	{ "signaled 1\noom-kills 2\nkilled 9\n", SESSION_NO_MEMORY, 0, "" },
 	{ "not-found cmd: no\nexited 127\n", SESSION_NOT_FOUND, 0, "cmd: no" },
 	{ "not-executable cmd: no\n", SESSION_NOT_EXECUTABLE, 0, "cmd: no" },
 	{ "failed why\33[2J\n", SESSION_FAILED, 0, "why?[2J" },

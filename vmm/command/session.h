@@ -55,6 +55,7 @@ struct session_report {
 	uint64_t peak;                  /* bytes of the command's largest process; 0 */
 	bool oom_told;
 	uint64_t oom_kills; /* processes that the guest's kernel killed for want of memory */
+	uint64_t oom_kills_before; /* as many before the last signal of ours; 0: none */
 	struct {
 		unsigned bus, devfn; /* of segment 0, as the guest has numbered it */
 		struct session_driver driver;

@@ -174,6 +174,8 @@ static void hear_report(struct session_report *report, const char *line)
 	} else if (sscanf(line, "oom-kills %llu", &number) == 1 && number <= OOM_KILLS_MAX) {
 		report->oom_kills = number;
 		report->oom_told = true;
+	} else if (sscanf(line, "signaled %llu", &number) == 1 && number <= OOM_KILLS_MAX) {
+		report->oom_kills_before = number;
 	}
 }
 
@@ -191,13 +193,14 @@ struct session_driver session_driver(const struct session *session, unsigned bus
 /*
  * A failure after lack of memory says nothing of the command itself, be it that a process of it was
  * killed and it only tells of that. Another signal than the kernel's comes from somebody who wanted
- * it to end.
+ * it to end; and so does the end that follows one of ours, unless memory was short even then.
  */
 static void set_exit(struct session *session, enum session_end end, int value)
 {
 	char text[64] = "";
 
-	if (!session->report.oom_kills || (end == SESSION_EXITED && value == 0) ||
+	if (session->report.oom_kills <= session->report.oom_kills_before ||
+	    (end == SESSION_EXITED && value == 0) ||
 	    (end == SESSION_SIGNALED && value != SIGKILL)) {
 		session_set_end(session, end, value, "");
 		return;
