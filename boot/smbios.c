@@ -3,6 +3,7 @@
 #include "boot/smbios.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "core/err.h"
 
@@ -11,6 +12,7 @@
 enum smbios_type {
 	TYPE_SYSTEM = 1,
 	TYPE_CHASSIS = 3,
+	TYPE_PROCESSOR = 4,
 	TYPE_MEMORY_ARRAY = 16,
 	TYPE_MEMORY_DEVICE = 17,
 	TYPE_MEMORY_MAPPED = 19,
@@ -23,7 +25,7 @@ enum smbios_type {
 #define ANCHOR_TABLES   0x10u
 #define ANCHOR_ALIGN    16u
 
-/* A structure's handle is its type and a number. */
+/* A structure's handle is its type and a number, which is below 256. */
 #define HANDLE(type, n) ((uint16_t)((type) << 8 | (n)))
 #define HANDLE_NONE     0xfffeu /* no error information */
 
@@ -32,6 +34,18 @@ enum smbios_type {
 #define CHASSIS_OTHER         1u
 #define CHASSIS_STATE_SAFE    3u
 #define CHASSIS_SECURITY_NONE 3u
+
+/* [SMBIOS-3.0 7.5 Processor Information] */
+#define PROCESSOR_CENTRAL      3u
+#define PROCESSOR_OTHER        1u /* its family, and how it is upgraded */
+#define PROCESSOR_HERE_AND_ON  (1u << 6 | 1u)
+#define PROCESSOR_NO_CACHE     0xffffu /* that the tables would tell of */
+#define PROCESSOR_COUNT_BYTE   0xffu   /* more is told in a field of its own */
+#define PROCESSOR_64_BIT       (1u << 2)
+#define PROCESSOR_MULTI_CORE   (1u << 3)
+#define PROCESSOR_MULTI_THREAD (1u << 4)
+/* So many fit where a guest without firmware looks for them; nobody has had more. */
+#define PROCESSORS_MAX 256u
 
 /* [SMBIOS-3.0 7.17 Physical Memory Array], [7.18 Memory Device] */
 #define ARRAY_SYSTEM_BOARD  3u
@@ -113,6 +127,46 @@ static void put_chassis(struct buf *b, const struct smbios_machine *m)
 	buf_le(b, 1, CHASSIS_STATE_SAFE); /* thermal */
 	buf_le(b, 1, CHASSIS_SECURITY_NONE);
 	buf_zero(b, 9); /* OEM, height, power cords, contained elements, SKU number */
+	structure_end(b, start, &s);
+}
+
+static void put_count(struct buf *b, unsigned count)
+{
+	buf_le(b, 1, MIN(count, PROCESSOR_COUNT_BYTE));
+}
+
+/* No voltage, clock or speed: what a guest has of them changes with the host's. */
+static void put_processor(struct buf *b, unsigned n, const struct smbios_cpu *cpu)
+{
+	const unsigned threads = cpu->cores * cpu->threads;
+	struct strings s = { 0 };
+	size_t start = structure_begin(b, TYPE_PROCESSOR, n);
+	char socket[32];
+
+	snprintf(socket, sizeof(socket), "CPU %u", n);
+	buf_le(b, 1, string_number(&s, socket));
+	buf_le(b, 1, PROCESSOR_CENTRAL);
+	buf_le(b, 1, PROCESSOR_OTHER);
+	buf_le(b, 1, string_number(&s, cpu->vendor));
+	buf_le(b, 4, cpu->signature);
+	buf_le(b, 4, cpu->features);
+	buf_le(b, 1, string_number(&s, cpu->name));
+	buf_zero(b, 7); /* voltage, external clock, highest and current speed */
+	buf_le(b, 1, PROCESSOR_HERE_AND_ON);
+	buf_le(b, 1, PROCESSOR_OTHER);
+	for (unsigned level = 1; level <= 3; level++)
+		buf_le(b, 2, PROCESSOR_NO_CACHE);
+	buf_zero(b, 3); /* serial number, asset tag, part number */
+	put_count(b, cpu->cores);
+	put_count(b, cpu->cores); /* of them on */
+	put_count(b, threads);
+	buf_le(b, 2,
+	       PROCESSOR_64_BIT | (cpu->cores > 1 ? PROCESSOR_MULTI_CORE : 0) |
+		       (cpu->threads > 1 ? PROCESSOR_MULTI_THREAD : 0));
+	buf_le(b, 2, PROCESSOR_OTHER); /* the family again */
+	buf_le(b, 2, cpu->cores);
+	buf_le(b, 2, cpu->cores);
+	buf_le(b, 2, threads);
 	structure_end(b, start, &s);
 }
 
@@ -231,7 +285,9 @@ static bool machine_ok(const struct smbios_machine *m)
 		if (!m->ram[i].size || m->ram[i].size - 1 > UINT64_MAX - m->ram[i].base)
 			return false;
 	}
-	return text_ok(m->manufacturer) && text_ok(m->product) && text_ok(m->version);
+	return text_ok(m->manufacturer) && text_ok(m->product) && text_ok(m->version) &&
+	       text_ok(m->cpu.vendor) && text_ok(m->cpu.name) && m->cpu.sockets && m->cpu.cores &&
+	       m->cpu.threads;
 }
 
 int smbios_build(const struct smbios_machine *m, struct smbios_tables *ret_tables)
@@ -249,6 +305,8 @@ int smbios_build(const struct smbios_machine *m, struct smbios_tables *ret_table
 	buf_init(&t.tables);
 	put_system(&t.tables, m);
 	put_chassis(&t.tables, m);
+	for (unsigned i = 0; i < MIN(m->cpu.sockets, PROCESSORS_MAX); i++)
+		put_processor(&t.tables, i, &m->cpu);
 	put_memory_array(&t.tables, size);
 	put_memory_device(&t.tables, m, size);
 	for (unsigned i = 0; i < m->ram_ranges; i++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SMBIOS 3.0 tables: what the machine is called and how much memory it has, for dmidecode and its
- * like. [SMBIOS-3.0 5.2.2 64-bit Entry Point], [SMBIOS-3.0 7 Structure Definitions]. The BIOS
- * information (type 0) is the firmware's own. Pure functions, any thread.
+ * SMBIOS 3.0 tables: what the machine and its processors are called and how much memory it has, for
+ * dmidecode and its like. [SMBIOS-3.0 5.2.2 64-bit Entry Point], [SMBIOS-3.0 7 Structure
+ * Definitions]. The BIOS information (type 0) is the firmware's own. Pure functions, any thread.
  */
 #ifndef BOOT_SMBIOS_H
 #define BOOT_SMBIOS_H
@@ -16,10 +16,18 @@ struct smbios_range {
 	uint64_t base, size; /* bytes of RAM */
 };
 
+/* One processor package; all are alike. */
+struct smbios_cpu {
+	const char *vendor, *name;        /* as texts of the machine */
+	uint32_t signature, features;     /* EAX and EDX of CPUID leaf 1 */
+	unsigned sockets, cores, threads; /* cores of each socket, threads of each core */
+};
+
 struct smbios_machine {
 	/* Printable ASCII, NULL or "": not told. */
 	const char *manufacturer, *product, *version;
 	uint8_t uuid[16]; /* in the order of its text; all zeroes: none */
+	struct smbios_cpu cpu;
 	const struct smbios_range *ram;
 	unsigned ram_ranges; /* 1..256 */
 };

@@ -3,6 +3,7 @@
 #include "cmocka_all.h"
 #include "fake_cpuid.h"
 
+#include <cpuid.h>
 #include <errno.h>
 
 #include "core/err.h"
@@ -157,6 +158,42 @@ static void the_address_width_is_the_host_s_until_it_is_set(void **state)
 	arch_cpu_destroy(cpu);
 }
 
+static void its_name_has_no_blanks_around_it(void **state)
+{
+	const struct arch_cpu_config config = { .topology = { 1, 1, 1 } };
+	struct arch_cpu *cpu = create(&config);
+	struct arch_cpu_name name = arch_cpu_name(cpu);
+
+	assert_string_equal(name.vendor, "GenuineIntel");
+	assert_string_equal(name.model, "A Fake Processor @ 2.10GHz");
+	assert_int_equal(name.signature, 0x000806f8);
+	arch_cpu_destroy(cpu);
+}
+
+/* KVM lists those leaves without a content. */
+static void its_name_is_that_of_the_cpu_here(void **state)
+{
+	const struct arch_cpu_config config = { .topology = { 1, 1, 1 } };
+	struct vcpu vcpu = { .fd = VCPU_FD };
+	const struct kvm_cpuid_entry2 *e;
+	uint32_t eax, ebx, ecx, edx;
+	struct arch_cpu *cpu;
+
+	if (!__get_cpuid(0x80000004, &eax, &ebx, &ecx, &edx))
+		skip();
+	kvm.cpu = &fake_amd;
+	cpu = create(&config);
+	assert_string_equal(arch_cpu_name(cpu).vendor, "AuthenticAMD");
+	assert_int_equal(arch_vcpu_init(&vcpu, cpu), 0);
+	for (uint32_t leaf = 0x80000002; leaf <= 0x80000004; leaf++) {
+		__cpuid(leaf, eax, ebx, ecx, edx);
+		e = cpuid_find(kvm.vcpu_cpuid, leaf, 0);
+		assert_non_null(e);
+		assert_true(e->eax == eax && e->ebx == ebx && e->ecx == ecx && e->edx == edx);
+	}
+	arch_cpu_destroy(cpu);
+}
+
 static void more_than_kvm_allows_is_told(void **state)
 {
 	const struct arch_cpu_config config = { .topology = { 1, 65, 1 } };
@@ -298,6 +335,8 @@ int main(void)
 		cmocka_unit_test_setup(each_vcpu_gets_its_own_id, setup),
 		cmocka_unit_test_setup(what_kvm_emulates_is_announced, setup),
 		cmocka_unit_test_setup(the_address_width_is_the_host_s_until_it_is_set, setup),
+		cmocka_unit_test_setup(its_name_has_no_blanks_around_it, setup),
+		cmocka_unit_test_setup(its_name_is_that_of_the_cpu_here, setup),
 		cmocka_unit_test_setup(more_than_kvm_allows_is_told, setup),
 		cmocka_unit_test_setup(ids_above_8_bits_make_a_large_machine, setup),
 		cmocka_unit_test_setup(what_a_large_machine_lacks_is_told, setup),

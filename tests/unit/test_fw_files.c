@@ -169,7 +169,9 @@ static void tables_are_copied(void **state)
 		.pci_gsi = pci_gsi,
 	};
 	const struct smbios_range ram = { 0, GiB };
-	const struct smbios_machine smbios_machine = { .ram = &ram, .ram_ranges = 1 };
+	const struct smbios_machine smbios_machine = {
+		.cpu = { .sockets = 1, .cores = 1, .threads = 1 }, .ram = &ram, .ram_ranges = 1
+	};
 	struct fw_machine m = minimal;
 	struct acpi_tables acpi;
 	struct smbios_tables smbios;

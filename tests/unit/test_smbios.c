@@ -18,6 +18,13 @@ static const struct smbios_machine machine = {
 	.version = "1",
 	.uuid = { 0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc,
 		  0xdd, 0xee, 0xff },
+	.cpu = { .vendor = "GenuineIntel",
+		 .name = "A Processor @ 2.10GHz",
+		 .signature = 0x806f8,
+		 .features = 0x178bfbff,
+		 .sockets = 2,
+		 .cores = 4,
+		 .threads = 2 },
 	.ram = ram,
 	.ram_ranges = ARRAY_SIZE(ram),
 };
@@ -105,8 +112,8 @@ static void structures_have_the_lengths_of_the_specification(void **state)
 {
 	static const struct {
 		uint8_t type, len;
-	} lengths[] = { { 1, 27 },  { 3, 22 },  { 16, 23 }, { 17, 40 },
-			{ 19, 31 }, { 32, 11 }, { 127, 4 } };
+	} lengths[] = { { 1, 27 },  { 3, 22 },  { 4, 48 },  { 16, 23 },
+			{ 17, 40 }, { 19, 31 }, { 32, 11 }, { 127, 4 } };
 	struct smbios_tables t = build(&machine);
 
 	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++)
@@ -124,6 +131,52 @@ static void handles_are_unique(void **state)
 			assert_memory_not_equal(t.tables.data + a + 2, t.tables.data + b + 2, 2);
 		a = next_structure(&t.tables, a);
 	} while (a);
+	smbios_tables_fini(&t);
+}
+
+static void each_socket_has_its_processor(void **state)
+{
+	struct smbios_tables t = build(&machine);
+	const uint8_t *s = find(&t.tables, 4, 1);
+	size_t off = 0;
+	unsigned count = 0;
+
+	assert_string_equal(string_of(find(&t.tables, 4, 0), 1), "CPU 0");
+	assert_string_equal(string_of(s, s[4]), "CPU 1");
+	assert_string_equal(string_of(s, s[7]), "GenuineIntel");
+	assert_int_equal(load_le(s + 8, 4), 0x806f8);
+	assert_int_equal(load_le(s + 12, 4), 0x178bfbff);
+	assert_string_equal(string_of(s, s[16]), "A Processor @ 2.10GHz");
+	assert_memory_equal(s + 35, "\4\4\10", 3);
+	assert_int_equal(load_le(s + 42, 2), 4);
+	assert_int_equal(load_le(s + 46, 2), 8);
+	do
+		count += t.tables.data[off] == 4;
+	while ((off = next_structure(&t.tables, off)));
+	assert_int_equal(count, 2);
+	smbios_tables_fini(&t);
+}
+
+static void very_many_processors_fit(void **state)
+{
+	struct smbios_machine m = machine;
+	struct smbios_tables t;
+	const uint8_t *s;
+
+	m.cpu.sockets = 1;
+	m.cpu.cores = 512;
+	t = build(&m);
+	s = find(&t.tables, 4, 0);
+	assert_memory_equal(s + 35, "\377\377\377", 3);
+	assert_int_equal(load_le(s + 42, 2), 512);
+	assert_int_equal(load_le(s + 46, 2), 1024);
+	smbios_tables_fini(&t);
+	m.cpu.sockets = 1024;
+	m.cpu.cores = m.cpu.threads = 1;
+	m.cpu.name = "The longest name that a processor can have is 47";
+	t = build(&m);
+	assert_true(t.tables.len < 0xff00);
+	assert_string_equal(string_of(find(&t.tables, 4, 255), 1), "CPU 255");
 	smbios_tables_fini(&t);
 }
 
@@ -172,7 +225,11 @@ static void texts_may_be_absent(void **state)
 	m.manufacturer = NULL;
 	m.product = "";
 	m.version = NULL;
+	m.cpu.vendor = "";
+	m.cpu.name = NULL;
 	t = build(&m);
+	s = find(&t.tables, 4, 0);
+	assert_int_equal(s[7] | s[16], 0);
 	s = find(&t.tables, 1, 0);
 	assert_memory_equal(s + 4, "\0\0\0\0", 4);
 	assert_memory_equal(s + s[1], "\0\0", 2);
@@ -182,7 +239,8 @@ static void texts_may_be_absent(void **state)
 static void untellable_machines_are_refused(void **state)
 {
 	static const struct smbios_range empty = { 0, 0 }, wraps = { UINT64_MAX, 2 };
-	struct smbios_machine bad[5] = { machine, machine, machine, machine, machine };
+	struct smbios_machine bad[7] = { machine, machine, machine, machine,
+					 machine, machine, machine };
 	struct smbios_tables t;
 
 	bad[0].product = "line\nbreak";
@@ -192,6 +250,8 @@ static void untellable_machines_are_refused(void **state)
 	bad[3].ram_ranges = 1;
 	bad[4].ram = &wraps;
 	bad[4].ram_ranges = 1;
+	bad[5].cpu.name = "\t";
+	bad[6].cpu.sockets = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(smbios_build(&bad[i], &t), -EINVAL);
 }
@@ -204,7 +264,7 @@ static void dmidecode_reads_them(void **state)
 	struct buf dump = { 0 };
 	char line[256];
 	FILE *pipe;
-	bool uuid = false, size = false;
+	bool uuid = false, size = false, threads = false;
 
 	if (system("command -v dmidecode >/dev/null 2>&1")) {
 		print_message("dmidecode is not installed\n");
@@ -226,11 +286,13 @@ static void dmidecode_reads_them(void **state)
 		    strcasestr(line, "<out of spec>") || strcasestr(line, "truncated"))
 			fail_msg("dmidecode: %s", line);
 		uuid |= strcasestr(line, "UUID: 00112233-4455-6677-8899-aabbccddeeff") != NULL;
+		threads |= strstr(line, "Thread Count: 8") != NULL;
 		size |= strstr(line, "Size: 64 GB") != NULL;
 	}
 	assert_int_equal(pclose(pipe), 0);
 	assert_true(uuid);
 	assert_true(size);
+	assert_true(threads);
 	temp_dir_fini(&dir);
 	buf_fini(&dump);
 	smbios_tables_fini(&t);
@@ -259,6 +321,8 @@ int main(void)
 		cmocka_unit_test(system_has_name_and_uuid),
 		cmocka_unit_test(structures_have_the_lengths_of_the_specification),
 		cmocka_unit_test(handles_are_unique),
+		cmocka_unit_test(each_socket_has_its_processor),
+		cmocka_unit_test(very_many_processors_fit),
 		cmocka_unit_test(memory_adds_up),
 		cmocka_unit_test(very_much_memory_uses_the_extended_fields),
 		cmocka_unit_test(texts_may_be_absent),

@@ -71,6 +71,13 @@ struct arch_host arch_cpu_host(const struct arch_cpu *cpu);
 /* How wide addresses the guest sees, at most the host's: before the first vCPU is made. */
 void arch_cpu_set_phys_bits(struct arch_cpu *cpu, unsigned phys_bits);
 
+/* What each vCPU says of itself, for tables that repeat it; texts are printable ASCII. */
+struct arch_cpu_name {
+	char vendor[16], model[64]; /* "": not told */
+	uint32_t signature, features;
+};
+struct arch_cpu_name arch_cpu_name(const struct arch_cpu *cpu);
+
 /*
  * Whether there are more vCPUs than KVM's interrupt controllers reach: the guest has a local APIC
  * each and an IOAPIC, and none of what came before these, so that firmware cannot start it.

@@ -142,11 +142,20 @@ int machine_build_acpi(struct machine *machine, struct acpi_tables *ret_tables)
 
 int machine_build_smbios(const struct machine *machine, struct smbios_tables *ret_tables)
 {
+	const struct arch_topology *topology = &machine->cpu_config.topology;
+	const struct arch_cpu_name name = arch_cpu_name(machine->cpu);
 	struct smbios_range ram[GUEST_MEM_BANKS_MAX];
 	const struct smbios_machine smbios = {
 		.manufacturer = "tinyvmm",
 		.product = "tinyvmm q35",
 		.version = TINYVMM_VERSION,
+		.cpu = { .vendor = name.vendor,
+			 .name = name.model,
+			 .signature = name.signature,
+			 .features = name.features,
+			 .sockets = topology->sockets,
+			 .cores = topology->cores,
+			 .threads = topology->threads },
 		.ram = ram,
 		.ram_ranges = machine->mem.count,
 	};

@@ -120,6 +120,26 @@ static void set_monitor(struct kvm_cpuid2 *cpuid)
 		features->ecx |= F1_ECX_MONITOR;
 }
 
+/*
+ * KVM lists the leaves of the CPU's name as zeroes [Linux: arch/x86/kvm/cpuid.c], and a guest would
+ * invent one. This is what the CPU itself says. The frequencies of leaves 15h and 16h stay zeroes:
+ * a guest would take the crystal's for that of its local APIC's timer, which KVM runs by another.
+ */
+static void set_model(struct kvm_cpuid2 *cpuid)
+{
+	uint32_t max = __get_cpuid_max(LEAF_EXT_MAX, NULL);
+	const struct kvm_cpuid_entry2 *ext = cpuid_find(cpuid, LEAF_EXT_MAX, 0);
+
+	max = ext ? MIN(max, ext->eax) : 0;
+	for (uint32_t leaf = LEAF_MODEL; leaf <= LEAF_MODEL_LAST && max >= LEAF_MODEL_LAST;
+	     leaf++) {
+		struct kvm_cpuid_entry2 *e = cpuid_add(cpuid, leaf, 0);
+
+		if (e && !(e->eax | e->ebx | e->ecx | e->edx))
+			__cpuid(leaf, e->eax, e->ebx, e->ecx, e->edx);
+	}
+}
+
 /* What KVM lists is what it can do: some of it needs a word from us. */
 static void set_features(struct arch_cpu *cpu)
 {
@@ -292,6 +312,7 @@ int arch_cpu_create(struct vm *vm, const struct arch_cpu_config *config, struct 
 	cpu->host = host_of(cpu->cpuid);
 	arch_cpu_set_phys_bits(cpu, cpu->host.phys_bits);
 	set_features(cpu);
+	set_model(cpu->cpuid);
 	r = config->dedicated ? keep_exits(cpu, vm) : 0;
 	if (r == 0)
 		r = choose_features(cpu);
@@ -322,6 +343,47 @@ void arch_cpu_set_phys_bits(struct arch_cpu *cpu, unsigned phys_bits)
 
 	if (e)
 		e->eax = (e->eax & ~(X8_EAX_PHYS_BITS | X8_EAX_GUEST_BITS)) | phys_bits;
+}
+
+/* Without blanks around it, which Intel's have, and whatever no table takes. */
+static void put_text(char *text, const char *raw, size_t len)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len && raw[i]; i++) {
+		if (raw[i] >= ' ' && raw[i] <= '~' && (raw[i] != ' ' || n))
+			text[n++] = raw[i];
+	}
+	while (n && text[n - 1] == ' ')
+		n--;
+	text[n] = '\0';
+}
+
+struct arch_cpu_name arch_cpu_name(const struct arch_cpu *cpu)
+{
+	const struct kvm_cpuid_entry2 *e = cpuid_find(cpu->cpuid, LEAF_VENDOR, 0);
+	struct arch_cpu_name name = { 0 };
+	char raw[(LEAF_MODEL_LAST - LEAF_MODEL + 1) * 16] = { 0 };
+
+	if (e) {
+		memcpy(raw, &e->ebx, 4);
+		memcpy(raw + 4, &e->edx, 4);
+		memcpy(raw + 8, &e->ecx, 4);
+		put_text(name.vendor, raw, 12);
+	}
+	e = cpuid_find(cpu->cpuid, LEAF_FEATURES, 0);
+	if (e) {
+		name.signature = e->eax;
+		name.features = e->edx;
+	}
+	for (unsigned i = 0; i < sizeof(raw) / 16; i++) {
+		e = cpuid_find(cpu->cpuid, LEAF_MODEL + i, 0);
+		if (!e)
+			return name;
+		memcpy(raw + i * 16, (const uint32_t[]){ e->eax, e->ebx, e->ecx, e->edx }, 16);
+	}
+	put_text(name.model, raw, sizeof(raw));
+	return name;
 }
 
 bool arch_cpu_is_large(const struct arch_cpu *cpu)
