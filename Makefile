@@ -26,6 +26,12 @@ test-all: $(BUILD)/build.ninja
 test-unit: $(BUILD)/build.ninja
 	tests/run $(BUILD) unit
 
+# A hostile guest and damaged files: each target of tests/fuzz (or TARGET="pci vfio") for FUZZ_SECONDS=60, by clang's libFuzzer.
+fuzz: $(BUILD)/build.ninja
+	tests/install-needs fuzz
+	tests/fuzz/build $(BUILD)/libfuzzer libfuzzer
+	tests/fuzz/run libfuzzer $(BUILD)/libfuzzer $(TARGET)
+
 # Side by side with QEMU and kvmtool: rewrites the table and the plot of docs/bench.md. ROWS=boot for a part only.
 bench: all
 	tests/install-needs bench
@@ -40,4 +46,4 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all bench demo test test-all test-unit install clean
+.PHONY: all bench demo fuzz test test-all test-unit install clean
