@@ -70,6 +70,8 @@ static int load_vfio_pci(const struct vfio_host *host)
 		return 0;
 	if (r == -ETIMEDOUT)
 		return err_set(ERR_HOST, r, "%s " VFIO_PCI " does not end", modprobe);
+	if (r < 0)
+		return err_sys(ERR_HOST, r, "run %s " VFIO_PCI, modprobe);
 	r = err_set(ERR_HOST, -ENOENT,
 		    "the host has no driver " VFIO_PCI ", and %s " VFIO_PCI " did not load it",
 		    modprobe);

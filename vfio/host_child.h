@@ -20,7 +20,8 @@ bool MUST_CHECK host_child_wait_step(struct host_child_wait *wait); /* false at 
 /*
  * One write(2) of `text` to the sysfs file `path`. -ETIMEDOUT when it did not return in time; it
  * may still take effect later. The first kills the child then, which ends the write where the
- * kernel lets it; the other leaves it to its work, which may well succeed after us.
+ * kernel lets it; the other leaves it to its work, which may well succeed after us. Where no child
+ * can be had, this process writes, without a limit.
  *
  * SIGCHLD must not be ignored: the kernel would reap the children, and no status be left.
  */

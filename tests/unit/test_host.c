@@ -10,6 +10,19 @@
 
 #include "vfio/host_child.h"
 
+static bool no_processes;
+
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+
+pid_t __wrap_fork(void)
+{
+	if (!no_processes)
+		return __real_fork();
+	errno = EAGAIN;
+	return -1;
+}
+
 static void taken_and_given_back_in_order(void **state)
 {
 	check_and_take(GPU, NULL);
@@ -307,6 +320,29 @@ static void unbind_that_fails_after_all_was_done_is_a_success(void **state)
 	assert_false(fake_sysfs_exists(&fs, JOURNAL GPU));
 }
 
+static void device_comes_back_where_no_process_can_be_had(void **state)
+{
+	no_processes = true;
+	check_and_take(GPU, NULL);
+	assert_string_equal(fake_sysfs_writes(&fs), TAKE_GPU);
+	assert_int_equal(vfio_host_give_back(&host), 0);
+	assert_string_equal(fake_sysfs_writes(&fs), GIVE_BACK_GPU);
+	assert_string_equal(fake_sysfs_driver(&fs, GPU), "nvidia");
+	assert_false(fake_sysfs_exists(&fs, JOURNAL GPU));
+	no_processes = false;
+}
+
+static void module_that_no_process_can_load_is_told_as_that(void **state)
+{
+	fake_sysfs_remove_driver(&fs, "vfio-pci");
+	fake_sysfs_modprobe(&fs, "exit 0");
+	check(&host, GPU, NULL);
+	no_processes = true;
+	assert_int_equal(vfio_host_take(&host), -EAGAIN);
+	assert_non_null(strstr(err_text(), "/fake/modprobe vfio-pci: Resource temporarily"));
+	no_processes = false;
+}
+
 static void child_runs_with_a_clean_environment(void **state)
 {
 	char path[128], *argv[] = { path, NULL };
@@ -344,6 +380,8 @@ int main(void)
 		TEST(driver_that_is_slow_to_come_back_is_left_to_it),
 		TEST(vfio_that_is_slow_to_bind_is_told),
 		TEST(unbind_that_fails_after_all_was_done_is_a_success),
+		TEST(device_comes_back_where_no_process_can_be_had),
+		TEST(module_that_no_process_can_load_is_told_as_that),
 		TEST(child_runs_with_a_clean_environment),
 	};
 
