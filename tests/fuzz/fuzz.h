@@ -69,4 +69,10 @@ static inline void fuzz_put(uint8_t **p, unsigned len, uint64_t v)
 	*p += len;
 }
 
+/* A seed that is a text; NULL: none. */
+static inline size_t fuzz_put_text(uint8_t *seed, const char *text)
+{
+	return text ? strlen(strcpy((char *)seed, text)) : 0;
+}
+
 #endif
