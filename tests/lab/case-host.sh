@@ -14,9 +14,14 @@ vm_exec() {
 	--*' --net'[' =']* | --*' -- '*) ;;
 	--*) set -- "$@" --net none ;;
 	esac
+	# These words are of devices.
+	case " $* " in
+	*' --gpu'[' =']*) vm_words=${LAB_VM-} ;;
+	*) vm_words= ;;
+	esac
 	# A shell ignores SIGINT for its background jobs, and tinyvmm leaves ignored what was.
 	# shellcheck disable=SC2086 # many words
-	exec env --default-signal=INT "$tinyvmm" ${LAB_VM-} "$@" </dev/null
+	exec env --default-signal=INT "$tinyvmm" $vm_words "$@" </dev/null
 }
 
 # vm NAME OPTION...: a run of tinyvmm, whose output goes to NAME.log too, with "NAME: status N" as the last line.

@@ -39,7 +39,8 @@ complaints='DMAR: .*fault|IO_PAGE_FAULT|BUG: (kernel|unable|KASAN)|WARNING: CPU|
 
 # host SCRIPT [OPTION OF run]...: runs SCRIPT (text for sh, which may use what case-host.sh has) in the emulated host, in
 # /results with $tinyvmm and $kernel set; its output is shown and kept in the file `out`. The host's kernel must not have complained.
-# A case that runs other cases under other conditions sets LAB_RUN (more options of run) and LAB_VM (of tinyvmm).
+# A case that runs other cases under other conditions sets LAB_RUN (more options of run) and LAB_VM (of
+# tinyvmm, where it has --gpu).
 host() {
 	local script=$1 status=0
 	shift
