@@ -26,8 +26,13 @@ static int open_file(const char *what, const char *path, int *ret_fd, uint64_t *
 	struct stat st;
 	int fd = sys_open(path, O_RDONLY | O_NONBLOCK, 0);
 
-	if (fd < 0)
-		return err_sys(ERR_FILE, fd, "%s '%s'", what, path);
+	if (fd < 0) {
+		err_sys(ERR_FILE, fd, "%s '%s'", what, path);
+		/* Some distributions let only root read them. */
+		if (fd == -EACCES)
+			err_hint("sudo chmod a+r '%s', or give a copy", path);
+		return fd;
+	}
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		close(fd);
 		return err_set(ERR_FILE, -EINVAL, "%s '%s' is not a regular file", what, path);

@@ -53,6 +53,8 @@ static int create_file(const struct fw_image *image, const char *path)
 	fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
 	if (fd < 0) {
 		r = err_sys(ERR_FILE, -errno, "make variable store '%s'", path);
+		if (r == -ENOENT)
+			err_hint("make its folder first");
 		free(temporary);
 		return r;
 	}

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "core/err.h"
 
@@ -40,6 +41,24 @@ static void first_hint_stays(void **state)
 	err_wrap(-EACCES, "start");
 	err_hint("try something else");
 	assert_string_equal(err_hint_text(), "join kvm");
+}
+
+static void too_many_open_files_names_the_limit(void **state)
+{
+	struct rlimit before, low;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = (struct rlimit){ 77, before.rlim_max };
+	assert_int_equal(prlimit(0, RLIMIT_NOFILE, &low, NULL), 0);
+	err_sys(ERR_HOST, -EMFILE, "create vCPU 1");
+	err_wrap(-EMFILE, "start");
+	assert_int_equal(prlimit(0, RLIMIT_NOFILE, &before, NULL), 0);
+	assert_non_null(strstr(err_hint_text(), "77 files open; raise that with 'ulimit -n'"));
+	err_hint("close some");
+	err_hint("or not");
+	assert_string_equal(err_hint_text(), "close some");
+	err_sys(ERR_HOST, -ENOENT, "another");
+	assert_string_equal(err_hint_text(), "");
 }
 
 static void new_cause_forgets_the_old(void **state)
@@ -98,6 +117,7 @@ int main(void)
 		cmocka_unit_test(contexts_come_in_front_of_the_cause),
 		cmocka_unit_test(cause_in_own_words_has_no_errno_text),
 		cmocka_unit_test(first_hint_stays),
+		cmocka_unit_test(too_many_open_files_names_the_limit),
 		cmocka_unit_test(new_cause_forgets_the_old),
 		cmocka_unit_test(chain_may_quote_itself),
 		cmocka_unit_test(too_long_is_cut),

@@ -178,6 +178,7 @@ static void places_that_cannot_be_written(void **state)
 
 	strcpy(f->path, "/nonexistent/tinyvmm/vars");
 	assert_refused(f, -ENOENT, "make variable store '/nonexistent/tinyvmm/vars'");
+	assert_string_equal(err_hint_text(), "make its folder first");
 	strcpy(f->path, f->dir.path);
 	assert_refused(f, -EISDIR, "open variable store");
 	strcpy(f->path, "/dev/null");

@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <linux/mempolicy.h>
 #include <linux/mman.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "core/err.h"
@@ -257,6 +259,21 @@ static void memory_of_one_process_has_no_file(void **state)
 	assert_int_equal(mem->banks[0].fd, -1);
 }
 
+static void limit_of_addresses_is_named(void **state)
+{
+	struct guest_mem mem;
+	struct rlimit before, low;
+
+	guest_mem_init(&mem);
+	assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+	low = (struct rlimit){ 640 * GiB, before.rlim_max };
+	assert_int_equal(prlimit(0, RLIMIT_AS, &low, NULL), 0);
+	assert_int_equal(guest_mem_add(&mem, 0, 1024 * GiB), -ENOMEM);
+	assert_int_equal(prlimit(0, RLIMIT_AS, &before, NULL), 0);
+	assert_non_null(strstr(err_hint_text(), "655360 MiB of addresses"));
+	assert_int_equal(mem.count, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +289,7 @@ int main(void)
 		cmocka_unit_test(parts_are_bound_to_their_nodes),
 		cmocka_unit_test(shared_memory_is_one_with_its_file),
 		cmocka_unit_test(memory_of_one_process_has_no_file),
+		cmocka_unit_test(limit_of_addresses_is_named),
 	};
 
 	return cmocka_run_group_tests_name("mem", tests, two_banks, no_banks);

@@ -99,6 +99,7 @@ static void place_that_cannot_be_written_is_an_error_at_the_start(void **state)
 
 	snprintf(text, sizeof(text), "%s/none/record", dir);
 	assert_int_equal(record_file_open(&file, text, NULL, 0), -ENOENT);
+	assert_string_equal(err_hint_text(), "make its folder first");
 	assert_int_equal(err_kind(), ERR_FILE);
 	assert_non_null(strstr(err_text(), "/none/record': No such file"));
 	assert_true(record_file_open(&file, dir, NULL, 0) < 0);

@@ -2,9 +2,11 @@
 /* The error chain of each thread: a kind, one line of text, one hint. No allocation. */
 #include "core/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "core/log.h"
 
@@ -16,10 +18,23 @@ int err_set(enum err_kind kind, int code, const char *fmt, ...)
 
 	chain.kind = kind;
 	chain.hint[0] = '\0';
+	chain.hint_of_errno = false;
 	va_start(ap, fmt);
 	vsnprintf(chain.text, sizeof(chain.text), fmt, ap);
 	va_end(ap);
 	return code;
+}
+
+static void hint_of_errno(int code)
+{
+	struct rlimit limit;
+
+	chain.hint_of_errno = code == -EMFILE && getrlimit(RLIMIT_NOFILE, &limit) == 0;
+	if (chain.hint_of_errno)
+		snprintf(chain.hint, sizeof(chain.hint),
+			 "this process may have %llu files open; raise that with 'ulimit -n', "
+			 "LimitNOFILE= in a systemd unit or nofile in /etc/security/limits.conf",
+			 (unsigned long long)limit.rlim_cur);
 }
 
 int err_sys(enum err_kind kind, int code, const char *fmt, ...)
@@ -34,6 +49,7 @@ int err_sys(enum err_kind kind, int code, const char *fmt, ...)
 	va_end(ap);
 	len = strlen(chain.text);
 	snprintf(chain.text + len, sizeof(chain.text) - len, ": %s", strerror(-code));
+	hint_of_errno(code);
 	return code;
 }
 
@@ -56,8 +72,9 @@ void err_hint(const char *fmt, ...)
 {
 	va_list ap;
 
-	if (chain.hint[0])
+	if (chain.hint[0] && !chain.hint_of_errno)
 		return;
+	chain.hint_of_errno = false;
 	va_start(ap, fmt);
 	vsnprintf(chain.hint, sizeof(chain.hint), fmt, ap);
 	va_end(ap);
@@ -83,6 +100,7 @@ void err_clear(void)
 	chain.kind = ERR_INTERNAL;
 	chain.text[0] = '\0';
 	chain.hint[0] = '\0';
+	chain.hint_of_errno = false;
 }
 
 void err_log(void)

@@ -4,8 +4,8 @@
  *
  * A function that fails returns a negative errno and leaves a chain behind; each caller that knows
  * more puts its context in front. The log gets "context: cause; hint", and the process exits with
- * the status of the chain's kind. Guest errors never come here (they are logged, see log.h), and our
- * own bugs are asserts.
+ * the status of the chain's kind. Guest errors never come here (they are logged, see log.h), and
+ * our own bugs are asserts.
  *
  * The chain belongs to the calling thread, like errno. A thread that fails on behalf of another
  * hands over the text itself.
@@ -36,7 +36,10 @@ enum err_kind {
  */
 int err_set(enum err_kind kind, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* Starts a new chain "what: strerror(-code)" and returns `code`. */
+/*
+ * Starts a new chain "what: strerror(-code)" and returns `code`. Where the errno alone says what
+ * helps (the limit of open files), that is the hint until somebody says better.
+ */
 int err_sys(enum err_kind kind, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* Puts "text: " in front of the chain and returns `code`. */
@@ -62,6 +65,7 @@ struct err_chain {
 	enum err_kind kind;
 	char text[1024];
 	char hint[512];
+	bool hint_of_errno;
 };
 void err_save(struct err_chain *ret_chain);
 void err_restore(const struct err_chain *chain);

@@ -12,6 +12,7 @@
 #include <linux/mempolicy.h>
 #include <linux/mman.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "core/err.h"
@@ -115,6 +116,7 @@ int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size)
 	const uint64_t align = MAX(mem->page_size, 2 * MiB);
 	const bool ordinary = !mem->shared && !mem->page_size;
 	struct mem_bank bank = { .gpa = gpa, .size = size, .fd = -1 };
+	struct rlimit addresses;
 
 	assert(mem->count < GUEST_MEM_BANKS_MAX);
 	assert(!mem->page_size || (gpa | size) % mem->page_size == 0);
@@ -138,8 +140,13 @@ int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size)
 	mem->banks[mem->count++] = bank;
 	return 0;
 fail:
-	return err_sys(ERR_LIMIT, -ENOMEM, "reserve %llu MiB of guest memory",
-		       (unsigned long long)(size / MiB));
+	err_sys(ERR_LIMIT, -ENOMEM, "reserve %llu MiB of guest memory",
+		(unsigned long long)(size / MiB));
+	if (getrlimit(RLIMIT_AS, &addresses) == 0 && addresses.rlim_cur != RLIM_INFINITY)
+		err_hint("this process may use %llu MiB of addresses; raise that with 'ulimit -v', "
+			 "or ask for less with --memory",
+			 (unsigned long long)(addresses.rlim_cur / MiB));
+	return -ENOMEM;
 }
 
 uint64_t guest_mem_size(const struct guest_mem *mem)

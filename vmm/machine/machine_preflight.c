@@ -187,6 +187,8 @@ static int open_log(const char *path, FILE **ret_log)
 		err_sys(ERR_FILE, fd, "firmware log '%s'", path);
 		if (fd == -ENXIO)
 			err_hint("it is a FIFO that nobody reads yet");
+		else if (fd == -ENOENT)
+			err_hint("make its folder first");
 		return fd;
 	}
 	(void)fcntl(fd, F_SETFL, O_WRONLY);

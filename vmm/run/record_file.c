@@ -160,6 +160,8 @@ int record_file_open(struct record_file *file, const char *path, const char *con
 	if (r == -ELOOP)
 		err_hint("no link is followed in a folder that the command can write to, "
 			 "nor one of another user; give it another place");
+	else if (r == -ENOENT)
+		err_hint("make its folder first");
 	return r;
 }
 
