@@ -28,6 +28,17 @@ static void contexts_come_in_front_of_the_cause(void **state)
 	assert_int_equal(err_kind(), ERR_FILE);
 }
 
+static void want_of_files_is_a_limit_whatever_was_to_be_opened(void **state)
+{
+	assert_int_equal(err_sys(ERR_DEVICE, -EMFILE, "open /dev/vfio/8"), -EMFILE);
+	assert_int_equal(err_kind(), ERR_LIMIT);
+	assert_string_equal(err_text(), "open /dev/vfio/8: Too many open files");
+	assert_non_null(strstr(err_hint_text(), "files open"));
+	err_sys(ERR_FILE, -ENFILE, "open 'a.img'");
+	assert_int_equal(err_kind(), ERR_LIMIT);
+	assert_string_equal(err_hint_text(), "");
+}
+
 static void cause_in_own_words_has_no_errno_text(void **state)
 {
 	assert_int_equal(err_set(ERR_DEVICE, -EBUSY, "%s is in use", "01:00.0"), -EBUSY);
@@ -115,6 +126,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(empty_chain_is_internal),
 		cmocka_unit_test(contexts_come_in_front_of_the_cause),
+		cmocka_unit_test(want_of_files_is_a_limit_whatever_was_to_be_opened),
 		cmocka_unit_test(cause_in_own_words_has_no_errno_text),
 		cmocka_unit_test(first_hint_stays),
 		cmocka_unit_test(too_many_open_files_names_the_limit),

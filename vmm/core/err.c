@@ -49,6 +49,9 @@ int err_sys(enum err_kind kind, int code, const char *fmt, ...)
 	va_end(ap);
 	len = strlen(chain.text);
 	snprintf(chain.text + len, sizeof(chain.text) - len, ": %s", strerror(-code));
+	/* Which file was the one too many says nothing of what is wrong. */
+	if (code == -EMFILE || code == -ENFILE)
+		chain.kind = ERR_LIMIT;
 	hint_of_errno(code);
 	return code;
 }

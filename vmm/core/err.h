@@ -23,7 +23,7 @@ enum err_kind {
 	ERR_HOST = 3,     /* KVM, IOMMU, permissions: the machine or its kernel */
 	ERR_DEVICE = 4,   /* a PCI device: absent, busy, its group, its reset */
 	ERR_FILE = 5,     /* a disk image, firmware, ROM or variable store */
-	ERR_LIMIT = 6,    /* memory, memlock, address space: a size that does not fit */
+	ERR_LIMIT = 6,    /* memory, memlock, open files: a size that does not fit */
 	ERR_GUEST = 7,    /* the guest crashed in a way that the CPU cannot continue from */
 	ERR_AER = 8,      /* a PCI device reported an uncorrectable error to the host */
 	ERR_WANTED = 9,   /* the host wants a device back */
@@ -38,7 +38,8 @@ int err_set(enum err_kind kind, int code, const char *fmt, ...) PRINTF_LIKE(3, 4
 
 /*
  * Starts a new chain "what: strerror(-code)" and returns `code`. Where the errno alone says what
- * helps (the limit of open files), that is the hint until somebody says better.
+ * helps (the limit of open files), that is the hint until somebody says better; and a want of open
+ * files is a limit, whatever `kind` says of what was to be opened.
  */
 int err_sys(enum err_kind kind, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
