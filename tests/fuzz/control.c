@@ -11,7 +11,7 @@
 #include "control/control.h"
 #include "temp_dir.h"
 
-#define PIECES_MAX 16u
+#define PIECES_MAX 64u
 
 static struct temp_dir dir;
 static struct loop loop;
@@ -28,7 +28,13 @@ static const char *const seeds[] = {
 
 size_t fuzz_seed(unsigned nr, uint8_t *seed)
 {
-	return nr < ARRAY_SIZE(seeds) ? fuzz_put_text(seed, seeds[nr]) : 0;
+	if (nr < ARRAY_SIZE(seeds))
+		return fuzz_put_text(seed, seeds[nr]);
+	if (nr > ARRAY_SIZE(seeds))
+		return 0;
+	/* A line that is longer than any may be: no newline, and each piece of 'x' long. */
+	memset(seed, 'x', CONTROL_LINE_MAX + 200);
+	return CONTROL_LINE_MAX + 200;
 }
 
 static int act(void *opaque, const char *what)

@@ -8,6 +8,7 @@
 #include "fuzz.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #define SECONDS_MAX  20u /* for one input, on a machine that does much else */
 #define CHANGES_MAX  8u
 #define RUNS         2000u
-#define CRASH_FILE   "crash-input"
+#define KEPT         "crash-input"
 #define FIRST_RANDOM 0x9e3779b97f4a7c15ull
 
 static struct {
@@ -24,18 +25,14 @@ static struct {
 	size_t size;
 } seeds[SEEDS_MAX], input;
 static unsigned seed_count;
+static int kept_fd;
 
-void __sanitizer_set_death_callback(void (*callback)(void));
-
+/* Before each run, because a sanitizer ends the process without asking. */
 static void keep_input(void)
 {
-	FILE *file = fopen(CRASH_FILE, "we");
-
-	if (!file)
-		return;
-	fwrite(input.bytes, 1, input.size, file);
-	fclose(file);
-	fprintf(stderr, "# the input is in ./" CRASH_FILE " (%zu bytes)\n", input.size);
+	if (ftruncate(kept_fd, 0) < 0 ||
+	    pwrite(kept_fd, input.bytes, input.size, 0) != (ssize_t)input.size)
+		abort();
 }
 
 static void run(void)
@@ -44,6 +41,7 @@ static void run(void)
 	uint8_t *copy = malloc(input.size ? input.size : 1);
 
 	memcpy(copy, input.bytes, input.size);
+	keep_input();
 	alarm(SECONDS_MAX);
 	LLVMFuzzerTestOneInput(copy, input.size);
 	alarm(0);
@@ -137,7 +135,8 @@ int main(int argc, char **argv)
 	int first = 1;
 
 	LLVMFuzzerInitialize(&argc, &argv);
-	__sanitizer_set_death_callback(keep_input);
+	kept_fd = open(KEPT, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	assert(kept_fd >= 0);
 	signal(SIGALRM, too_slow);
 	if (argc > 1 && strncmp(argv[1], "-runs=", 6) == 0)
 		runs = strtoul(argv[first++] + 6, NULL, 0);
@@ -155,6 +154,7 @@ int main(int argc, char **argv)
 			change();
 		run();
 	}
+	unlink(KEPT);
 	printf("%lu inputs of %u seeds, %d files\n", runs, seed_count, argc - first);
 	return 0;
 }

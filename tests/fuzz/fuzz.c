@@ -9,14 +9,16 @@
 
 #include "core/log.h"
 
-/* Read by the sanitizers before main. */
-const char *__asan_default_options(void);
+/* Read by the sanitizers before main, from a library of theirs, or it would not be found. */
+#define FOR_SANITIZERS __attribute__((visibility("default"), used))
+
+FOR_SANITIZERS const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
 	return "handle_abort=1:allocator_may_return_null=1:detect_stack_use_after_return=0";
 }
 
-const char *__ubsan_default_options(void);
+FOR_SANITIZERS const char *__ubsan_default_options(void);
 const char *__ubsan_default_options(void)
 {
 	return "halt_on_error=1:print_stacktrace=1";

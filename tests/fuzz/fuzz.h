@@ -8,7 +8,7 @@
 
 #include "core/util.h"
 
-#define FUZZ_INPUT_MAX 4096u
+#define FUZZ_INPUT_MAX 8192u
 
 /* The target's. Returns 0; what is wrong ends the process, by an assert or a sanitizer. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -28,6 +28,7 @@ enum {
 	WRITE,
 	CONFIG_READ,
 	CONFIG_WRITE,
+	WINDOW,
 	MEMORY,
 	RESET,
 	SETTLE,
@@ -141,6 +142,21 @@ static void request(struct hostile_driver *h, unsigned queue, struct fuzz_input 
 	ring(h, queue);
 }
 
+/* [virtio-1.2 4.1.4.9 PCI configuration access capability] */
+static void access_by_window(struct virtio_guest *g, struct fuzz_input *in)
+{
+	const unsigned cap = g->cfg_cap, data = cap + sizeof(struct virtio_pci_cap);
+	const unsigned len = 1u << fuzz_below(in, 3);
+
+	virtio_guest_config_write(g, cap + VIRTIO_PCI_CAP_BAR, 1, (uint32_t)fuzz_take(in, 1));
+	virtio_guest_config_write(g, cap + VIRTIO_PCI_CAP_OFFSET, 4, (uint32_t)fuzz_take(in, 4));
+	virtio_guest_config_write(g, cap + VIRTIO_PCI_CAP_LENGTH, 4, (uint32_t)fuzz_take(in, 1));
+	if (fuzz_below(in, 2))
+		virtio_guest_config_write(g, data, len, (uint32_t)fuzz_take(in, len));
+	else
+		(void)virtio_guest_config_read(g, data, len);
+}
+
 static void step(struct hostile_driver *h, struct fuzz_input *in)
 {
 	struct virtio_guest *g = h->guest;
@@ -192,6 +208,9 @@ static void step(struct hostile_driver *h, struct fuzz_input *in)
 		at = align_down(fuzz_below(in, CONFIG_SIZE), len);
 		virtio_guest_config_write(g, (unsigned)at, len, (uint32_t)fuzz_take(in, len));
 		break;
+	case WINDOW:
+		access_by_window(g, in);
+		break;
 	case MEMORY:
 		at = address(in, &next);
 		count = fuzz_bytes(in, fuzz_below(in, HEAD_MAX + 1), &bytes);
@@ -239,6 +258,18 @@ void hostile_seed_request(uint8_t **p, unsigned queue, const void *head, unsigne
 	}
 	fuzz_put(p, 1, SETTLE);
 	fuzz_put(p, 1, 0);
+}
+
+void hostile_seed_window(uint8_t **p, uint32_t off, uint32_t val)
+{
+	fuzz_put(p, 1, WINDOW);
+	fuzz_put(p, 1, 0);
+	fuzz_put(p, 1, 2); /* 4 bytes */
+	fuzz_put(p, 1, 0); /* in BAR 0 */
+	fuzz_put(p, 4, off);
+	fuzz_put(p, 1, 4);
+	fuzz_put(p, 1, 1);
+	fuzz_put(p, 4, val);
 }
 
 void hostile_seed_host(uint8_t **p)

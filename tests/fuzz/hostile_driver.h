@@ -34,6 +34,7 @@ struct hostile_buf {
 };
 void hostile_seed_request(uint8_t **p, unsigned queue, const void *head, unsigned head_len,
 			  const struct hostile_buf *bufs, unsigned count);
+void hostile_seed_window(uint8_t **p, uint32_t off, uint32_t val); /* PCI_CFG's, of BAR 0 */
 void hostile_seed_host(uint8_t **p);
 
 #endif

@@ -30,9 +30,17 @@ size_t fuzz_seed(unsigned nr, uint8_t *seed)
 	static const char *const ends[] = { "exited 7\n",   "killed 9\n",
 					    "failed no\n",  "not-found no such file\n",
 					    "exited 999\n", "not-executable no\n" };
+	char long_text[SAID_MAX] = "";
 	uint8_t *p = seed;
 
-	if (nr == ARRAY_SIZE(ends))
+	memset(long_text, 'x', sizeof(long_text) - 1);
+	if (nr == ARRAY_SIZE(ends)) {
+		/* A line that has no end. */
+		for (unsigned i = 0; i < 4; i++)
+			put_line(&p, long_text);
+		return (size_t)(p - seed);
+	}
+	if (nr > ARRAY_SIZE(ends))
 		return 0;
 	put_line(&p, "kernel 6.1.0-42-amd64\ndriver 0000:01:00.0 nvidia 570.1\n");
 	put_line(&p, "started\n");

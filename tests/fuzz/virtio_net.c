@@ -2,6 +2,7 @@
 /* A network device between a hostile driver and a peer that sends frames of any length it says. */
 #include "hostile_driver.h"
 
+#include <linux/virtio_pci.h>
 #include <sys/socket.h>
 
 #include "net_guest.h"
@@ -50,6 +51,7 @@ size_t fuzz_seed(unsigned nr, uint8_t *seed)
 		}
 	}
 	put_frame(&p, 60);
+	hostile_seed_window(&p, VIRTIO_PCI_COMMON_Q_SELECT, TX);
 	return (size_t)(p - seed);
 }
 
