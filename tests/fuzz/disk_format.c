@@ -2,12 +2,13 @@
 /* Disk images that say to be of some format, as a guest can have written them. */
 #include "fuzz.h"
 
-#include <assert.h>
+#include <stdlib.h>
 
 #include "core/err.h"
 #include "devices/blk/blk_format.h"
 
 #define VERSION_3 3u
+#define NAME      "200"       /* of the file, where it lies */
 #define BACKING   0xe2792acau /* [QEMU: docs/interop/qcow2.rst, Header extensions] */
 
 static void put_be(uint8_t *p, unsigned len, uint64_t v)
@@ -24,12 +25,13 @@ static size_t seed_qcow2(uint8_t *p, bool backing)
 	put_be(p + 24, 8, MiB);
 	put_be(p + 100, 4, 104);
 	if (backing) {
+		/* The image itself, so that the chain has no end. */
 		put_be(p + 8, 8, 0x200);
-		put_be(p + 16, 4, 9);
+		put_be(p + 16, 4, strlen(NAME));
 		put_be(p + 104, 4, BACKING);
-		put_be(p + 108, 4, 3);
-		memcpy(p + 112, "raw", 3);
-		memcpy(p + 0x200, "/dev/null", 9);
+		put_be(p + 108, 4, 5);
+		memcpy(p + 112, "qcow2", 5);
+		memcpy(p + 0x200, NAME, strlen(NAME));
 	}
 	return 0x240;
 }
@@ -40,7 +42,7 @@ size_t fuzz_seed(unsigned nr, uint8_t *seed)
 
 	seed[0] = (uint8_t)nr;
 	if (nr < 4)
-		return 1 + seed_qcow2(seed + 1, nr & 1);
+		return 1 + seed_qcow2(seed + 1, nr >= BLK_FORMAT_QCOW2);
 	if (nr - 4 < ARRAY_SIZE(magics)) {
 		fuzz_put_text(seed + 1, magics[nr - 4]);
 		return 513;
@@ -54,9 +56,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_input in = { data, size };
 	const enum blk_format said = fuzz_below(&in, BLK_FORMAT_VPC + 1);
 	uint64_t disk = 0;
-	char path[32];
-	const int fd = fuzz_file(in.p, in.left, path);
+	static const char path[] = "/proc/self/fd/" NAME;
+	char made[32];
+	const int fd = fuzz_file(in.p, in.left, made);
 
+	if (dup2(fd, (int)strtol(NAME, NULL, 10)) < 0)
+		abort();
 	err_clear();
 	(void)!blk_format_check(path, said);
 	for (enum blk_format format = BLK_FORMAT_RAW; format <= BLK_FORMAT_QCOW2; format++)
