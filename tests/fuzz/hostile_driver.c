@@ -50,13 +50,26 @@ static void settle(struct hostile_driver *h)
 		loop_call(&h->loops[i / 4], nothing, NULL);
 }
 
+static uint64_t offered(struct virtio_guest *g)
+{
+	uint64_t features = 0;
+
+	for (unsigned half = 0; half < 2; half++) {
+		virtio_guest_set(g, VIRTIO_PCI_COMMON_DFSELECT, 4, half);
+		features |= virtio_guest_get(g, VIRTIO_PCI_COMMON_DF, 4) << (32 * half);
+	}
+	return features;
+}
+
 static void begin(struct hostile_driver *h, uint64_t features)
 {
 	struct virtio_guest *g = h->guest;
 
 	memset(h->avail, 0, sizeof(h->avail));
 	virtio_guest_map_bar(g, VIRTIO_GUEST_BAR);
-	(void)virtio_guest_negotiate(g, features);
+	/* Where it asks for too much, and is refused, it takes what there is of it. */
+	if (!virtio_guest_negotiate(g, features))
+		(void)virtio_guest_negotiate(g, features & offered(g));
 	virtio_guest_enable_msix(g, h->queues);
 	for (unsigned q = 0; q < h->queues; q++) {
 		virtio_guest_set(g, VIRTIO_PCI_COMMON_Q_SELECT, 2, q);

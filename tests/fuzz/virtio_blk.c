@@ -26,12 +26,16 @@ static int disk;
 static size_t seed_of(uint8_t *seed, uint32_t type, uint64_t sector, const struct hostile_buf *bufs,
 		      unsigned count)
 {
-	const struct virtio_blk_outhdr header = { .type = type, .sector = sector };
+	/* Behind the header is what a discard has, a range. */
+	const struct {
+		struct virtio_blk_outhdr header;
+		struct virtio_blk_discard_write_zeroes range;
+	} head = { { .type = type, .sector = sector }, { .sector = 8, .num_sectors = 16 } };
 	uint8_t *p = seed;
 
-	hostile_seed_begin(&p, type == VIRTIO_BLK_T_DISCARD ? UINT64_MAX : 0);
-	hostile_seed_request(&p, 0, &header, sizeof(header), bufs, count);
-	hostile_seed_request(&p, 1, &header, sizeof(header), bufs, count);
+	hostile_seed_begin(&p, type == VIRTIO_BLK_T_IN ? 0 : UINT64_MAX);
+	hostile_seed_request(&p, 0, &head, sizeof(head), bufs, count);
+	hostile_seed_request(&p, 1, &head, sizeof(head), bufs, count);
 	return (size_t)(p - seed);
 }
 
@@ -52,7 +56,7 @@ size_t fuzz_seed(unsigned nr, uint8_t *seed)
 		{ VIRTIO_BLK_T_FLUSH, 0, { { 16, false }, { 1, true } }, 2 },
 		{ VIRTIO_BLK_T_GET_ID, 0, { { 16, false }, { 20, true }, { 1, true } }, 3 },
 		{ VIRTIO_BLK_T_DISCARD, 0, { { 16, false }, { 16, false }, { 1, true } }, 3 },
-		{ VIRTIO_BLK_T_WRITE_ZEROES, 0, { { 16, false }, { 32, false }, { 1, true } }, 3 },
+		{ VIRTIO_BLK_T_WRITE_ZEROES, 0, { { 16, false }, { 16, false }, { 1, true } }, 3 },
 	};
 
 	return nr < ARRAY_SIZE(requests) ? seed_of(seed, requests[nr].type, requests[nr].sector,
