@@ -27,11 +27,14 @@ static void hint_iommu(const char *root)
 		"switch on AMD-Vi (\"IOMMU\") in the firmware setup (BIOS) and boot "
 		"the host without the kernel option amd_iommu=off";
 	CLEANUP(closep) int fd = sys_open(host_sysfs_path(root, "proc/cpuinfo").s, O_RDONLY, 0);
-	char text[512];
+	char text[4096]; /* the first CPU's, with its flags */
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
 	text[MAX(n, 0)] = '\0';
-	if (strstr(text, "GenuineIntel"))
+	if (strstr(text, " hypervisor"))
+		err_hint("this host is a virtual machine: the one below has to give it an IOMMU, "
+			 "and on Intel it is booted with intel_iommu=on");
+	else if (strstr(text, "GenuineIntel"))
 		err_hint("%s", intel);
 	else if (strstr(text, "AuthenticAMD"))
 		err_hint("%s", amd);

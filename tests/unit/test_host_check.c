@@ -223,6 +223,11 @@ static void iommu_off_says_what_to_do_on_this_cpu(void **state)
 	assert_refused(GPU, NULL, -ENODEV, ERR_HOST, text, INTEL_HINT);
 	fake_sysfs_file(&fs, "proc/cpuinfo", "processor\t: 0\nvendor_id\t: AuthenticAMD\n");
 	assert_refused(GPU, NULL, -ENODEV, ERR_HOST, text, AMD_HINT);
+	fake_sysfs_file(&fs, "proc/cpuinfo",
+			"vendor_id\t: GenuineIntel\nflags\t\t: fpu vmx hypervisor lahf_lm\n");
+	assert_refused(GPU, NULL, -ENODEV, ERR_HOST, text,
+		       "this host is a virtual machine: the one below has to give it an IOMMU, "
+		       "and on Intel it is booted with intel_iommu=on");
 }
 
 static void device_that_the_iommu_does_not_cover(void **state)
