@@ -214,6 +214,8 @@ int vfio_host_check(struct vfio_host *host, const struct pci_addr *addrs, unsign
 	}
 	/* From here on no other run changes the drivers of these groups. */
 	r = count ? host_lease_take(host) : 0;
+	if (r == -EBUSY && !host->wait_ms)
+		err_hint("--wait TIME waits for it");
 	if (r < 0)
 		goto fail;
 	for (unsigned i = 0; i < count; i++) {

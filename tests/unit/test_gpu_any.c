@@ -135,6 +135,9 @@ static void each_that_is_refused_is_named(void **state)
 	assert_string_equal(err_text(), "--gpu any: no GPU can be had: " GPU
 					": in use by tinyvmm, " SECOND ": in use by tinyvmm");
 	assert_string_equal(err_hint_text(), "--wait TIME waits for one");
+	host.wait_ms = 100;
+	assert_int_equal(gpu_any_check(&host, &options), -EBUSY);
+	assert_string_equal(err_hint_text(), "a longer --wait may get one");
 	assert_gpus("any");
 	assert_int_equal(host.count, 0);
 	assert_int_equal(host.lease_count, 0);

@@ -331,7 +331,10 @@ static void device_of_another_run_names_its_pid_until_it_is_killed(void **state)
 	char text[128];
 
 	snprintf(text, sizeof(text), OTHER " is in use by another tinyvmm (pid %d)", pid);
+	assert_refused(OTHER, NULL, -EBUSY, ERR_DEVICE, text, "--wait TIME waits for it");
+	host.wait_ms = 100;
 	assert_refused(OTHER, NULL, -EBUSY, ERR_DEVICE, text, "");
+	host.wait_ms = 0;
 	assert_int_equal(check(&host, GPU, AUDIO), 0);
 	vfio_host_fini(&host);
 	other_run_end(pid);
@@ -347,7 +350,7 @@ static void group_of_another_run_is_in_use_too(void **state)
 	fake_sysfs_add_device(&fs, &dev);
 	pid = start_other_run(OTHER);
 	snprintf(text, sizeof(text), "IOMMU group 8 is in use by another tinyvmm (pid %d)", pid);
-	assert_refused("0000:41:00.1", NULL, -EBUSY, ERR_DEVICE, text, "");
+	assert_refused("0000:41:00.1", NULL, -EBUSY, ERR_DEVICE, text, "--wait TIME waits for it");
 	other_run_end(pid);
 }
 

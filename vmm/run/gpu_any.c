@@ -264,7 +264,8 @@ static int too_few(const struct choice *choice)
 	else
 		r = err_set(ERR_DEVICE, -EBUSY, "--gpu any: no GPU can be had: %s", list);
 	if (count_hopes(choice) >= choice->wanted)
-		err_hint("--wait TIME waits for one");
+		err_hint("%s", choice->host->wait_ms ? "a longer --wait may get one"
+						     : "--wait TIME waits for one");
 	else
 		err_hint("'tinyvmm doctor' says more, and what to do about it");
 	return r;
