@@ -21,9 +21,8 @@ for folder in dev proc sys; do
 done
 cd $root/bench || exit 1
 
-# The emulated host mostly stands still with a microvm (docs/bench.md).
 vmms=tinyvmm
-if command -v qemu-system-x86_64 >/dev/null; then vmms="$vmms${BENCH_MICROVM:+ microvm} q35"; fi
+if command -v qemu-system-x86_64 >/dev/null; then vmms="$vmms microvm q35"; fi
 if command -v lkvm >/dev/null; then vmms="$vmms kvmtool"; fi
 
 # only VMM...: those of them that are installed, for a row that the others have no part in.
